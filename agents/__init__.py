@@ -1,0 +1,1 @@
+"""PPO agents trained on the environments."""

@@ -1,0 +1,1 @@
+"""Reference controllers: users and cell in, decision out."""

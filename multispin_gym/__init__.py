@@ -1,0 +1,18 @@
+"""Draft control in multi-user edge speculative decoding: environments, physics and scenarios."""
+
+from multispin_gym.acceptance import expected_tokens
+from multispin_gym.cell import Cell
+from multispin_gym.rounds import Decision, RoundOutcome, play_round
+from multispin_gym.users import Users
+from multispin_gym.verification import AffineVerification, TableVerification
+
+__all__ = [
+    "AffineVerification",
+    "Cell",
+    "Decision",
+    "RoundOutcome",
+    "TableVerification",
+    "Users",
+    "expected_tokens",
+    "play_round",
+]

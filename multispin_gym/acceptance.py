@@ -1,0 +1,80 @@
+"""How many tokens a verified draft yields: in expectation, and sampled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from multispin_gym._validation import FloatArray, check_array
+
+
+def expected_tokens(acceptance_rate: ArrayLike, draft_length: ArrayLike) -> FloatArray:
+    """Expected tokens of one verified draft, the server's own token included.
+
+    Computes ``N = (1 - alpha**(L + 1)) / (1 - alpha)`` (Leviathan et al. 2023, eq. 1), to full precision up to
+    the limit ``L + 1`` at ``alpha = 1``. Real draft lengths are allowed: the relaxation uses them.
+
+    Parameters
+    ----------
+    acceptance_rate
+        Probability alpha that a drafted token is accepted given that all before it were; in [0, 1].
+    draft_length
+        Draft length L in tokens, at least 0; broadcasts with the acceptance rate.
+
+    Returns
+    -------
+    numpy.ndarray
+        Expected tokens, of the broadcast shape; between 1 and L + 1.
+
+    Raises
+    ------
+    ValueError
+        If an acceptance rate lies outside [0, 1], a length is negative, or either is NaN or infinite.
+
+    Examples
+    --------
+    >>> float(expected_tokens(0.5, 2))
+    1.75
+    >>> float(expected_tokens(1.0, 4))
+    5.0
+    """
+    alpha = check_array("acceptance_rate", acceptance_rate, low=0.0, high=1.0)
+    length = check_array("draft_length", draft_length, low=0.0)
+    return mean_tokens(alpha, length)
+
+
+def mean_tokens(alpha: FloatArray, length: FloatArray) -> FloatArray:
+    """Compute :func:`expected_tokens` without its checks."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tokens = np.expm1((length + 1.0) * np.log(alpha)) / (alpha - 1.0)
+    certain = alpha == 1.0
+    if certain.any():
+        tokens = np.where(certain, length + 1.0, tokens)
+    return np.asarray(tokens)
+
+
+def sampled_tokens(alpha: FloatArray, length: FloatArray, uniforms: FloatArray) -> FloatArray:
+    """Tokens of one verified draft, sampled by inverting the geometric law cut at L.
+
+    The first i drafts are all accepted exactly when ``U < alpha**i``, so one uniform per user and round
+    serves whatever draft length is chosen: policies are compared on common acceptance draws.
+
+    Parameters
+    ----------
+    alpha
+        Acceptance rates in [0, 1].
+    length
+        Draft lengths, whole numbers.
+    uniforms
+        Uniform draws in [0, 1); the three broadcast.
+
+    Returns
+    -------
+    numpy.ndarray
+        Accepted drafts plus the server's one token; whole numbers between 1 and L + 1.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_alpha, log_uniform = np.log(alpha), np.log(uniforms)
+        accepted = np.ceil(log_uniform / log_alpha) - 1.0
+    accepted = np.where(log_alpha == 0.0, np.inf, np.fmax(accepted, 0.0))
+    return np.asarray(np.minimum(accepted, length) + 1.0)

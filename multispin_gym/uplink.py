@@ -1,0 +1,208 @@
+r"""The shared uplink: achievable rates and the bandwidth that a rate needs.
+
+A user's signal enters as ``signal = P g / N0`` in Hz, the bandwidth over which its SNR would be one. Both
+models are written in ``w = ln(1 + signal / bandwidth)``, the natural logarithm of one plus the SNR:
+
+* total power: ``R = (signal / ln 2) w / expm1(w)`` and ``bandwidth = signal / expm1(w)``, so that a rate fixes
+  ``expm1(w) / w`` and the inverse needs no Lambert function;
+* fixed power density: ``R = bandwidth * log2(1 + signal / B)`` with the whole band B.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from multispin_gym._validation import FloatArray
+
+LN2 = math.log(2.0)
+# Taylor coefficients of h(w) = ln(expm1(w) / w) = w/2 + w^2/24 - w^4/2880 + ..., from ln(sinh(w/2) / (w/2)).
+_SERIES = (1 / 24, -1 / 2880, 1 / 181440, -1 / 9676800, 1 / 479001600, -691 / 15692092416000, 1 / 1046139494400)
+_SERIES_END = 0.7
+
+
+def _log_ratio(w: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return h(w) = ln(expm1(w) / w) and its derivative, without cancellation for small w."""
+    square = w * w
+    value = np.zeros_like(w)
+    slope = np.zeros_like(w)
+    for power in range(len(_SERIES), 0, -1):
+        value = value * square + _SERIES[power - 1]
+        slope = slope * square + 2 * power * _SERIES[power - 1]
+    value, slope = 0.5 * w + value * square, 0.5 + slope * w
+    large = w > _SERIES_END
+    if large.any():
+        v = np.where(large, w, 1.0)
+        decay = -np.expm1(-v)
+        value = np.where(large, v + np.log(decay / v), value)
+        slope = np.where(large, 1.0 / decay - 1.0 / v, slope)
+    return value, slope
+
+
+def log_snr_of_ratio(excess: ArrayLike) -> FloatArray:
+    """Solve ``expm1(w) / w = 1 + excess`` for w.
+
+    Newton's method on the convex ``ln(expm1(w) / w)``, whose smallness for small w is kept by a series:
+    accurate to rounding from the wideband limit (``excess`` to 0) up.
+
+    Parameters
+    ----------
+    excess
+        Values of ``expm1(w) / w - 1``, at least 0; infinity gives infinity.
+
+    Returns
+    -------
+    numpy.ndarray
+        The roots w >= 0, of the same shape.
+    """
+    target = np.log1p(np.asarray(excess, dtype=np.float64))
+    finite = np.isfinite(target)
+    target = np.where(finite, target, 1.0)
+    w = target + np.log1p(target)
+    for _ in range(5):
+        value, slope = _log_ratio(w)
+        w = np.maximum(w - (value - target) / slope, 0.0)
+    return np.where(finite, w, np.inf)
+
+
+@dataclass(frozen=True)
+class TotalPowerUplink:
+    """Each device puts its whole power into its share: ``R(b) = b log2(1 + signal / b)``.
+
+    The rate is concave and increasing in the bandwidth and bounded by ``signal / ln 2`` (model, section 3).
+    """
+
+    def rate(self, bandwidth: ArrayLike, signal: ArrayLike) -> FloatArray:
+        """Achievable rate on a given bandwidth.
+
+        Parameters
+        ----------
+        bandwidth
+            Bandwidth given to the user, Hz; at least 0.
+        signal
+            ``P g / N0``, Hz; positive. The two broadcast.
+
+        Returns
+        -------
+        numpy.ndarray
+            Rates, bit/s; 0 without bandwidth.
+        """
+        band, strength = np.asarray(bandwidth, dtype=np.float64), np.asarray(signal, dtype=np.float64)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            w = np.log1p(strength / band)
+            if np.isinf(w).any():
+                # The SNR itself overflows long before its logarithm does.
+                w = np.where(np.isinf(w), np.log(strength) - np.log(band), w)
+            rate = band * w / LN2
+        return np.where(band == 0.0, 0.0, rate)
+
+    def bandwidth(self, rate: ArrayLike, signal: ArrayLike) -> FloatArray:
+        """Least bandwidth that carries a given rate: the inverse of :meth:`rate`.
+
+        Parameters
+        ----------
+        rate
+            Rate, bit/s; at least 0.
+        signal
+            ``P g / N0``, Hz; positive. The two broadcast.
+
+        Returns
+        -------
+        numpy.ndarray
+            Bandwidths, Hz; 0 for a rate of 0, infinity where ``rate >= signal / ln 2``, which no bandwidth carries.
+        """
+        rates, strength = np.asarray(rate, dtype=np.float64), np.asarray(signal, dtype=np.float64)
+        limit = strength / LN2
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            excess = (limit - rates) / rates
+            w = log_snr_of_ratio(np.where(excess > 0.0, excess, 0.0))
+            band = bandwidth_of_log_snr(w, strength)
+        return np.where(rates >= limit, np.inf, band)
+
+
+@dataclass(frozen=True)
+class DensityUplink:
+    """Fixed power per Hz, hence a fixed spectral efficiency: ``R(b) = b log2(1 + signal / B)``.
+
+    Parameters
+    ----------
+    total_bandwidth
+        The whole band B, Hz, over which the SNR is taken.
+    """
+
+    total_bandwidth: float
+
+    def efficiency(self, signal: ArrayLike) -> FloatArray:
+        """Spectral efficiency of a user.
+
+        Parameters
+        ----------
+        signal
+            ``P g / N0``, Hz; positive.
+
+        Returns
+        -------
+        numpy.ndarray
+            Spectral efficiencies, bit/s/Hz.
+        """
+        return np.asarray(np.log1p(np.asarray(signal, dtype=np.float64) / self.total_bandwidth) / LN2)
+
+    def rate(self, bandwidth: ArrayLike, signal: ArrayLike) -> FloatArray:
+        """Achievable rate on a given bandwidth; arguments as for :meth:`TotalPowerUplink.rate`.
+
+        Parameters
+        ----------
+        bandwidth
+            Bandwidth given to the user, Hz; at least 0.
+        signal
+            ``P g / N0``, Hz; positive. The two broadcast.
+
+        Returns
+        -------
+        numpy.ndarray
+            Rates, bit/s.
+        """
+        return np.asarray(bandwidth, dtype=np.float64) * self.efficiency(signal)
+
+    def bandwidth(self, rate: ArrayLike, signal: ArrayLike) -> FloatArray:
+        """Least bandwidth that carries a given rate: the inverse of :meth:`rate`.
+
+        Parameters
+        ----------
+        rate
+            Rate, bit/s; at least 0.
+        signal
+            ``P g / N0``, Hz; positive. The two broadcast.
+
+        Returns
+        -------
+        numpy.ndarray
+            Bandwidths, Hz.
+        """
+        return np.asarray(np.asarray(rate, dtype=np.float64) / self.efficiency(signal))
+
+
+Uplink = TotalPowerUplink | DensityUplink
+
+
+def bandwidth_of_log_snr(w: FloatArray, signal: FloatArray) -> FloatArray:
+    """Bandwidth ``signal / expm1(w)`` at which ``ln(1 + SNR)`` is w.
+
+    Parameters
+    ----------
+    w
+        Natural logarithm of one plus the SNR; at least 0.
+    signal
+        ``P g / N0``, Hz.
+
+    Returns
+    -------
+    numpy.ndarray
+        Bandwidths, Hz; infinity at w = 0.
+    """
+    with np.errstate(divide="ignore", over="ignore"):
+        # Beyond 30, expm1(w) equals exp(w) to rounding; the logarithmic form does not overflow.
+        return np.where(w > 30.0, np.exp(np.log(signal) - w), signal / np.expm1(w))
