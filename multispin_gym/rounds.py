@@ -140,9 +140,7 @@ def check_lengths(draft_lengths: IntArray, cell: Cell) -> None:
         )
 
 
-def play_round(
-    users: Users, cell: Cell, decision: Decision, *, rng: np.random.Generator | None = None
-) -> RoundOutcome:
+def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.Generator | None = None) -> RoundOutcome:
     """Play one round: draft, upload, verify in one batch (model, section 2).
 
     Parameters
@@ -190,9 +188,7 @@ def play_round(
     return compute_round(users, cell, decision, uniforms)
 
 
-def compute_round(
-    users: Users, cell: Cell, decision: Decision, uniforms: FloatArray | None = None
-) -> RoundOutcome:
+def compute_round(users: Users, cell: Cell, decision: Decision, uniforms: FloatArray | None = None) -> RoundOutcome:
     """Compute a round from valid arguments: :func:`play_round` without its checks.
 
     Parameters
