@@ -3,6 +3,8 @@
 from multispin_gym.acceptance import expected_tokens
 from multispin_gym.cell import Cell
 from multispin_gym.rounds import Decision, RoundOutcome, play_round
+from multispin_gym.scenario import Scenario
+from multispin_gym.scenario_library import list_scenarios, load_scenario
 from multispin_gym.users import Users
 from multispin_gym.verification import AffineVerification, TableVerification
 
@@ -11,8 +13,11 @@ __all__ = [
     "Cell",
     "Decision",
     "RoundOutcome",
+    "Scenario",
     "TableVerification",
     "Users",
     "expected_tokens",
+    "list_scenarios",
+    "load_scenario",
     "play_round",
 ]

@@ -1,0 +1,148 @@
+"""TOML in and out for small trees of dataclasses, with errors that name the dotted path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, TypeVar
+
+from multispin_gym._validation import nearest
+
+T = TypeVar("T")
+Parser = Callable[[Any, str], Any]
+
+
+def dotted(path: str, key: str) -> str:
+    """Join a path and a key."""
+    return f"{path}.{key}" if path else key
+
+
+@contextmanager
+def prefixed(prefix: str) -> Iterator[None]:
+    """Put a prefix before the message of a refused value."""
+    try:
+        yield
+    except TypeError as error:
+        raise TypeError(f"{prefix}{error}") from error
+    except ValueError as error:
+        raise ValueError(f"{prefix}{error}") from error
+
+
+def check_table(value: Any, path: str) -> dict[str, Any]:
+    """Return ``value`` if it is a TOML table."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{path} must be a table, got {value!r}")
+    return value
+
+
+def check_keys(table: Mapping[str, Any], known: Iterable[str], path: str) -> None:
+    """Refuse a key that is not known, pointing at the nearest that is."""
+    names = list(known)
+    for key in table:
+        if key not in names:
+            where = f"[{path}]" if path else "a scenario"
+            raise ValueError(
+                f"{dotted(path, key)} is not a key of {where}, which takes {', '.join(names)}.{nearest(key, names)}"
+            )
+
+
+def build(
+    cls: type[T], value: Any, path: str, parsers: Mapping[str, Parser] | None = None, *, prefix: str | None = None
+) -> T:
+    """Build a dataclass, which validates its own values, from a table whose keys are its fields.
+
+    Parameters
+    ----------
+    cls
+        The dataclass; the messages of its errors open with a field's name.
+    value
+        The table.
+    path
+        Dotted path of the table.
+    parsers
+        For fields that are tables themselves: functions of the value and its path.
+    prefix
+        What to put before the messages of ``cls``; by default the path and a dot.
+
+    Returns
+    -------
+    object
+        An instance of ``cls``.
+
+    Raises
+    ------
+    ValueError
+        If a key is unknown or missing, or a value is out of range; the message opens with the dotted path.
+    TypeError
+        If a value is of the wrong type.
+    """
+    table = check_table(value, path)
+    specs = fields(cls)  # type: ignore[arg-type]
+    check_keys(table, (spec.name for spec in specs), path)
+    for spec in specs:
+        if spec.name not in table and spec.default is MISSING:
+            raise ValueError(f"{dotted(path, spec.name)} is missing")
+    values = dict(table)
+    for name, parse in (parsers or {}).items():
+        if name in table:
+            values[name] = parse(table[name], dotted(path, name))
+    with prefixed(dotted(path, "") if prefix is None else prefix):
+        return cls(**values)
+
+
+def build_list(cls: type[T], value: Any, path: str) -> tuple[T, ...]:
+    """Build one dataclass for each table of an array; see :func:`build`."""
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise TypeError(f"{path} must be an array of tables, [[{path}]], got {value!r}")
+    return tuple(build(cls, entry, f"{path}[{i}]") for i, entry in enumerate(value))
+
+
+def tree(value: Any) -> Any:
+    """Turn dataclasses and tuples into what TOML holds: dictionaries without their empty fields, and lists."""
+    if is_dataclass(value):
+        named = {spec.name: getattr(value, spec.name) for spec in fields(value)}
+        return {name: tree(entry) for name, entry in named.items() if entry is not None}
+    if isinstance(value, (list, tuple)):
+        return [tree(entry) for entry in value]
+    return value
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_inline(entry) for entry in value)}]"
+    if isinstance(value, str):
+        # JSON escapes are TOML escapes, but JSON leaves DEL as it is.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def emit(table: Mapping[str, Any], path: str = "") -> str:
+    """Write a tree of tables, arrays of tables, strings, numbers and arrays of them as TOML.
+
+    Parameters
+    ----------
+    table
+        The tree; keys are bare TOML keys.
+    path
+        Dotted path of the table.
+
+    Returns
+    -------
+    str
+        The lines of the table, plain keys first.
+    """
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict) and not _is_tables(value)}
+    text = "".join(f"{key} = {_inline(value)}\n" for key, value in plain.items())
+    for key, value in table.items():
+        name = dotted(path, key)
+        if isinstance(value, dict):
+            text += f"\n[{name}]\n{emit(value, name)}"
+        elif _is_tables(value):
+            text += "".join(f"\n[[{name}]]\n{emit(entry, name)}" for entry in value)
+    return text

@@ -1,0 +1,243 @@
+"""Where users come from: mixtures over tasks and model pairs, and over device classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import betaincinv
+
+from multispin_gym._validation import FloatArray, check_number
+
+
+def check_text(name: str, value: Any, *, empty: bool = False) -> str:
+    """Return ``value`` if it is a string, and one with a visible character unless ``empty`` allows none.
+
+    Parameters
+    ----------
+    name
+        The field's name; it opens every message.
+    value
+        The value to check.
+    empty
+        Whether an empty string is allowed.
+
+    Returns
+    -------
+    str
+        The string.
+
+    Raises
+    ------
+    TypeError
+        If the value is not a string.
+    ValueError
+        If it is empty and may not be.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got {value!r}")
+    if not empty and not value.strip():
+        raise ValueError(f"{name} must not be empty")
+    return value
+
+
+def check_range(name: str, value: Any, **limits: Any) -> tuple[float, float]:
+    """Return a pair ``(low, high)`` of floats with ``low <= high``.
+
+    Parameters
+    ----------
+    name
+        The field's name; it opens every message.
+    value
+        A list or tuple of two numbers.
+    **limits
+        The allowed range of both, as :func:`multispin_gym._validation.check_number` takes it.
+
+    Returns
+    -------
+    tuple of float
+        The pair.
+
+    Raises
+    ------
+    TypeError
+        If the value is not a pair of numbers.
+    ValueError
+        If a number is out of range or the pair is in falling order.
+    """
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise TypeError(f"{name} must be a pair [low, high], got {value!r}")
+    low, high = (check_number(f"{name}[{i}]", number, **limits) for i, number in enumerate(value))
+    if low > high:
+        raise ValueError(f"{name} must be a pair [low, high] with low <= high, got {value!r}")
+    return low, high
+
+
+def check_entries(name: str, value: Any, kind: type, least: int) -> tuple[Any, ...]:
+    """Return a list of at least ``least`` instances of one class as a tuple.
+
+    Parameters
+    ----------
+    name
+        The field's name; it opens every message.
+    value
+        The value to check.
+    kind
+        The class of the entries.
+    least
+        Least number of entries.
+
+    Returns
+    -------
+    tuple
+        The entries.
+
+    Raises
+    ------
+    TypeError
+        If the value is anything else.
+    """
+    good = isinstance(value, (list, tuple)) and all(isinstance(entry, kind) for entry in value)
+    if not good or len(value) < least:
+        raise TypeError(f"{name} must be a list of at least {least} {kind.__name__}, got {value!r}")
+    return tuple(value)
+
+
+@dataclass(frozen=True)
+class AcceptanceClass:
+    """Users at one task with one pair of models: a Beta law of the acceptance rate, scaled to a range.
+
+    Parameters
+    ----------
+    task
+        What these users ask for, such as ``"chat"``.
+    rate_range
+        Least and largest acceptance rate, in [0, 1].
+    pair
+        Draft and target model, such as ``"TinyLlama-1.1B / Llama-2-7B"``.
+    weight
+        Relative frequency of the class; positive.
+    beta
+        The two shape parameters of the Beta law on the range; positive. (1, 1) is the uniform law.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    TypeError
+        If a value is of the wrong type.
+    """
+
+    task: str
+    rate_range: tuple[float, float]
+    pair: str = ""
+    weight: float = 1.0
+    beta: tuple[float, float] = (1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        check_text("task", self.task)
+        check_text("pair", self.pair, empty=True)
+        object.__setattr__(self, "rate_range", check_range("rate_range", self.rate_range, low=0.0, high=1.0))
+        object.__setattr__(self, "weight", check_number("weight", self.weight, low=0.0, low_open=True))
+        if not isinstance(self.beta, (list, tuple)) or len(self.beta) != 2:
+            raise TypeError(f"beta must be a pair of shape parameters, got {self.beta!r}")
+        shapes = tuple(check_number(f"beta[{i}]", x, low=0.0, low_open=True) for i, x in enumerate(self.beta))
+        object.__setattr__(self, "beta", shapes)
+
+
+@dataclass(frozen=True)
+class DeviceClass:
+    """Devices of one kind: a uniform law of the drafting speed, or a list of equally likely speeds.
+
+    Parameters
+    ----------
+    name
+        The kind, such as ``"laptop"``.
+    speed_range
+        Least and largest drafting speed, token/s; positive. Either this or ``speeds``.
+    speeds
+        Drafting speeds, token/s; positive. Either this or ``speed_range``.
+    weight
+        Relative frequency of the class; positive.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or both or neither of range and list are given.
+    TypeError
+        If a value is of the wrong type.
+    """
+
+    name: str
+    speed_range: tuple[float, float] | None = None
+    speeds: Sequence[float] | None = None
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_text("name", self.name)
+        object.__setattr__(self, "weight", check_number("weight", self.weight, low=0.0, low_open=True))
+        if (self.speed_range is None) == (self.speeds is None):
+            raise ValueError(f"speed_range or speeds must be given, and not both, for device class {self.name!r}")
+        if self.speed_range is not None:
+            pair = check_range("speed_range", self.speed_range, low=0.0, low_open=True)
+            object.__setattr__(self, "speed_range", pair)
+        else:
+            if not isinstance(self.speeds, (list, tuple)) or not self.speeds:
+                raise TypeError(f"speeds must be a list of at least one number, got {self.speeds!r}")
+            numbers = (check_number(f"speeds[{i}]", x, low=0.0, low_open=True) for i, x in enumerate(self.speeds))
+            object.__setattr__(self, "speeds", tuple(numbers))
+
+    @property
+    def components(self) -> list[tuple[float, tuple[float, float]]]:
+        """The class as weighted ranges: itself, or one point for each listed speed."""
+        if self.speed_range is not None:
+            return [(self.weight, self.speed_range)]
+        assert self.speeds is not None
+        return [(self.weight / len(self.speeds), (speed, speed)) for speed in self.speeds]
+
+
+class RangeMixture:
+    """A mixture of Beta laws scaled to ranges, drawn by inversion from two uniforms a draw.
+
+    Parameters
+    ----------
+    weights
+        Relative frequencies, positive. Shape (n,).
+    ranges
+        Least and largest value of each component. Shape (n, 2).
+    beta
+        Shape parameters of each component. Shape (n, 2); by default all uniform.
+    """
+
+    def __init__(self, weights: ArrayLike, ranges: ArrayLike, beta: ArrayLike | None = None) -> None:
+        cumulative = np.cumsum(weights)
+        self._edges = cumulative[:-1] / cumulative[-1]
+        ends = np.array(ranges, dtype=np.float64)
+        self._low, self._span = ends[:, 0].copy(), ends[:, 1] - ends[:, 0]
+        self.low, self.high = float(ends.min()), float(ends.max())
+        shapes = np.array([[1.0, 1.0]] if beta is None else beta, dtype=np.float64)
+        self._beta = None if (shapes == 1.0).all() else (shapes[:, 0].copy(), shapes[:, 1].copy())
+
+    def invert(self, pick: FloatArray, level: FloatArray) -> FloatArray:
+        """Turn uniform draws into draws of the mixture.
+
+        Parameters
+        ----------
+        pick
+            Uniforms in [0, 1) that choose the component. Any shape.
+        level
+            Uniforms in [0, 1) that choose the value within it. The same shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            Draws, of the same shape.
+        """
+        index = self._edges.searchsorted(pick, side="right")
+        if self._beta is not None:
+            level = betaincinv(self._beta[0][index], self._beta[1][index], level)
+        # The sum may exceed the upper end by its own rounding.
+        return np.asarray(np.minimum(self._low[index] + self._span[index] * level, self.high))
