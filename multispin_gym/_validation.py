@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ def _interval(low: float, high: float, low_open: bool, high_open: bool) -> str:
     return f"{left}{low:g}, {high:g}{right}"
 
 
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def check_array(
     name: str,
     value: ArrayLike,
@@ -28,6 +33,7 @@ def check_array(
     high: float = math.inf,
     low_open: bool = False,
     high_open: bool = False,
+    whole: bool = False,
 ) -> FloatArray:
     """Return ``value`` as a C-contiguous float64 array, refusing anything outside the range.
 
@@ -41,6 +47,8 @@ def check_array(
         The ends of the allowed range.
     low_open, high_open
         Whether an end itself is excluded. Infinite ends always are.
+    whole
+        Whether only whole numbers are allowed.
 
     Returns
     -------
@@ -50,22 +58,29 @@ def check_array(
     Raises
     ------
     TypeError
-        If the value is not numeric.
+        If the value is not numeric; booleans, text and complex numbers are not.
     ValueError
-        If an entry is NaN, infinite or outside the range.
+        If an entry is NaN, infinite, outside the range, or not whole where it should be.
     """
     try:
-        array = np.array(value, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}") from error
+        given = np.asarray(value)
+        # float() would also read text, and take None for NaN and the real part of a complex number.
+        if given.dtype.kind not in "iuf" and not all(_is_real(entry) for entry in given.ravel().tolist()):
+            raise TypeError
+        array = np.array(given, dtype=np.float64, order="C")
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}") from None
     good = np.isfinite(array)
     good &= (array > low) if low_open else (array >= low)
     good &= (array < high) if high_open else (array <= high)
+    if whole:
+        good &= array == np.floor(array)
     if not good.all():
         index = tuple(int(i) for i in np.argwhere(~good)[0])
         where = f" at index {index}" if index else ""
         allowed = _interval(low, high, low_open, high_open)
-        raise ValueError(f"{name} must lie in {allowed}, got {float(array[index])!r}{where}")
+        rule = "be a whole number" if whole else "lie"
+        raise ValueError(f"{name} must {rule} in {allowed}, got {float(array[index])!r}{where}")
     return array
 
 
@@ -79,20 +94,18 @@ def check_number(
     high_open: bool = False,
 ) -> float:
     """Return one finite number as a float; see :func:`check_array` for the arguments."""
-    if isinstance(value, (bool, np.bool_)) or np.ndim(value) != 0:
-        raise TypeError(f"{name} must be one number, got {value!r}")
     array = check_array(name, value, low=low, high=high, low_open=low_open, high_open=high_open)
+    if array.ndim != 0:
+        raise TypeError(f"{name} must be one number, got {value!r}")
     return float(array)
 
 
 def check_integer(name: str, value: Any, *, low: float = -math.inf, high: float = math.inf) -> int:
     """Return one whole number as an int; see :func:`check_array` for the arguments."""
-    if isinstance(value, (bool, np.bool_)) or np.ndim(value) != 0:
+    array = check_array(name, value, low=low, high=high, whole=True)
+    if array.ndim != 0:
         raise TypeError(f"{name} must be one whole number, got {value!r}")
-    number = check_number(name, value, low=low, high=high)
-    if not number.is_integer():
-        raise ValueError(f"{name} must be a whole number in {_interval(low, high, False, False)}, got {value!r}")
-    return int(number)
+    return int(array)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -110,7 +123,7 @@ def check_choice(name: str, value: Any, known: Iterable[str]) -> str:
         Otherwise; the message lists the known names and points at the nearest.
     """
     choices = list(known)
-    if value not in choices:
-        hint = nearest(value, choices) if isinstance(value, str) else ""
-        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}.{hint}")
-    return str(value)
+    if isinstance(value, str) and value in choices:
+        return value
+    hint = nearest(value, choices) if isinstance(value, str) else ""
+    raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}.{hint}")

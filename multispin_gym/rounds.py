@@ -14,6 +14,8 @@ from multispin_gym.users import Users
 
 # Shares may exceed one by their own rounding, no more: a larger excess would be bandwidth from nowhere.
 SHARE_TOLERANCE = 1e-9
+# Whole numbers stay exact in float64 up to here.
+LONGEST = 2.0**53
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,8 @@ class Decision:
     draft_lengths
         Drafted tokens per user; whole numbers, at least 0. Shape (..., K).
     bandwidth_shares
-        Share of the band per user; at least 0, sum over the users at most 1. Shape (..., K); the two broadcast.
+        Share of the band per user; at least 0, sum over the users at most 1. Shape (..., K); the two broadcast,
+        and are stored as read-only arrays of the common shape.
 
     Raises
     ------
@@ -45,9 +48,7 @@ class Decision:
     bandwidth_shares: FloatArray
 
     def __init__(self, draft_lengths: ArrayLike, bandwidth_shares: ArrayLike) -> None:
-        lengths = check_array("draft_lengths", draft_lengths, low=0.0)
-        if (lengths != np.floor(lengths)).any() or np.asarray(draft_lengths).dtype == np.bool_:
-            raise ValueError(f"draft_lengths must be whole numbers in [0, inf), got {draft_lengths!r}")
+        lengths = check_array("draft_lengths", draft_lengths, low=0.0, high=LONGEST, whole=True)
         shares = check_array("bandwidth_shares", bandwidth_shares, low=0.0, high=1.0 + SHARE_TOLERANCE)
         try:
             shape = np.broadcast_shapes(lengths.shape, shares.shape)
@@ -66,7 +67,10 @@ class Decision:
             total = shares.sum(axis=-1)
         if (total > 1.0 + SHARE_TOLERANCE).any():
             raise ValueError(f"bandwidth_shares must sum to a value in [0, 1], got {float(total.max())!r}")
-        object.__setattr__(self, "draft_lengths", np.array(np.broadcast_to(lengths, shape), dtype=np.int64))
+        whole = np.array(np.broadcast_to(lengths, shape), dtype=np.int64)
+        for array in (whole, shares):
+            array.flags.writeable = False
+        object.__setattr__(self, "draft_lengths", whole)
         object.__setattr__(self, "bandwidth_shares", shares)
 
     @classmethod
@@ -216,5 +220,7 @@ def compute_round(users: Users, cell: Cell, decision: Decision, uniforms: FloatA
         upload = np.where(lengths > 0.0, lengths * cell.payload / rate, 0.0)
     verification = cell.verification.round_time(lengths)
     latency = (drafting + upload).max(axis=-1) + verification
+    if verification.shape != latency.shape:
+        verification = np.array(np.broadcast_to(verification, latency.shape))
     goodput = tokens.sum(axis=-1) / latency
     return RoundOutcome(tokens, drafting, upload, verification, latency, goodput)

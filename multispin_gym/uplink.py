@@ -22,6 +22,8 @@ LN2 = math.log(2.0)
 # Taylor coefficients of h(w) = ln(expm1(w) / w) = w/2 + w^2/24 - w^4/2880 + ..., from ln(sinh(w/2) / (w/2)).
 _SERIES = (1 / 24, -1 / 2880, 1 / 181440, -1 / 9676800, 1 / 479001600, -691 / 15692092416000, 1 / 1046139494400)
 _SERIES_END = 0.7
+# Below it the SNR has lost digits to underflow.
+_TINY = 1e-290
 
 
 def _log_ratio(w: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -58,7 +60,11 @@ def log_snr_of_ratio(excess: ArrayLike) -> FloatArray:
     numpy.ndarray
         The roots w >= 0, of the same shape.
     """
-    target = np.log1p(np.asarray(excess, dtype=np.float64))
+    return _log_snr(np.log1p(np.asarray(excess, dtype=np.float64)))
+
+
+def _log_snr(target: FloatArray) -> FloatArray:
+    """Solve ``ln(expm1(w) / w) = target`` for w."""
     finite = np.isfinite(target)
     target = np.where(finite, target, 1.0)
     w = target + np.log1p(target)
@@ -88,16 +94,18 @@ class TotalPowerUplink:
         Returns
         -------
         numpy.ndarray
-            Rates, bit/s; 0 without bandwidth.
+            Rates, bit/s; 0 without bandwidth, ``signal / ln 2`` on an infinite one.
         """
         band, strength = np.asarray(bandwidth, dtype=np.float64), np.asarray(signal, dtype=np.float64)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             w = np.log1p(strength / band)
-            if np.isinf(w).any():
-                # The SNR itself overflows long before its logarithm does.
-                w = np.where(np.isinf(w), np.log(strength) - np.log(band), w)
             rate = band * w / LN2
-        return np.where(band == 0.0, 0.0, rate)
+            ordinary = (w > _TINY) & (w < np.inf)
+            if not ordinary.all():
+                # The SNR overflows long before its logarithm does, and underflows where the rate is at its limit.
+                high = np.where(band == 0.0, 0.0, band * (np.log(strength) - np.log(band)) / LN2)
+                rate = np.where(ordinary, rate, np.where(w > _TINY, high, strength / LN2))
+        return np.asarray(rate)
 
     def bandwidth(self, rate: ArrayLike, signal: ArrayLike) -> FloatArray:
         """Least bandwidth that carries a given rate: the inverse of :meth:`rate`.
@@ -117,10 +125,11 @@ class TotalPowerUplink:
         rates, strength = np.asarray(rate, dtype=np.float64), np.asarray(signal, dtype=np.float64)
         limit = strength / LN2
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            excess = (limit - rates) / rates
-            w = log_snr_of_ratio(np.where(excess > 0.0, excess, 0.0))
-            band = bandwidth_of_log_snr(w, strength)
-        return np.where(rates >= limit, np.inf, band)
+            excess = np.where(rates < limit, (limit - rates) / rates, 0.0)
+            # The ratio of the limit to a tiny rate overflows long before its logarithm does.
+            target = np.where(np.isinf(excess), np.log(limit) - np.log(rates), np.log1p(excess))
+            band = rates * LN2 / _log_snr(target)
+        return np.where(rates < limit, band, np.inf)
 
 
 @dataclass(frozen=True)
@@ -180,29 +189,11 @@ class DensityUplink:
         Returns
         -------
         numpy.ndarray
-            Bandwidths, Hz.
+            Bandwidths, Hz; infinity where the efficiency is too small for a number.
         """
-        return np.asarray(np.asarray(rate, dtype=np.float64) / self.efficiency(signal))
+        rates = np.asarray(rate, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(rates == 0.0, 0.0, rates / self.efficiency(signal))
 
 
 Uplink = TotalPowerUplink | DensityUplink
-
-
-def bandwidth_of_log_snr(w: FloatArray, signal: FloatArray) -> FloatArray:
-    """Bandwidth ``signal / expm1(w)`` at which ``ln(1 + SNR)`` is w.
-
-    Parameters
-    ----------
-    w
-        Natural logarithm of one plus the SNR; at least 0.
-    signal
-        ``P g / N0``, Hz.
-
-    Returns
-    -------
-    numpy.ndarray
-        Bandwidths, Hz; infinity at w = 0.
-    """
-    with np.errstate(divide="ignore", over="ignore"):
-        # Beyond 30, expm1(w) equals exp(w) to rounding; the logarithmic form does not overflow.
-        return np.where(w > 30.0, np.exp(np.log(signal) - w), signal / np.expm1(w))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -110,7 +111,9 @@ class Users:
     @cached_property
     def drafting_time(self) -> FloatArray:
         """Seconds per drafted token, tau = 1 / v. Shape (..., K)."""
-        return 1.0 / self.drafting_speed
+        time = 1.0 / self.drafting_speed
+        time.flags.writeable = False
+        return time
 
     @property
     def received_power(self) -> FloatArray:
@@ -129,11 +132,21 @@ class Users:
         -------
         Users
             The users of the selected cells.
+
+        Raises
+        ------
+        IndexError
+            If there is no batch axis, or the index does not fit the batch axes.
         """
         if not self.batch_shape:
             raise IndexError("these users belong to one cell: there is no batch axis to index")
+        cells = np.arange(math.prod(self.batch_shape)).reshape(self.batch_shape)
+        try:
+            chosen = cells[index]
+        except IndexError as error:
+            raise IndexError(f"the index {index!r} does not fit the batch shape {self.batch_shape}: {error}") from None
         names = ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power")
-        picked = {name: np.ascontiguousarray(getattr(self, name)[index]) for name in names}
-        if picked["acceptance_rate"].shape[-1:] != (self.num_users,):
-            raise IndexError(f"the index {index!r} reaches into the user axis; index the batch axes only")
+        picked = {name: getattr(self, name).reshape(-1, self.num_users)[chosen] for name in names}
+        for array in picked.values():
+            array.flags.writeable = False
         return Users.trusted(**picked)
