@@ -21,34 +21,29 @@ from multispin_gym._validation import FloatArray
 LN2 = math.log(2.0)
 # Taylor coefficients of h(w) = ln(expm1(w) / w) = w/2 + w^2/24 - w^4/2880 + ..., from ln(sinh(w/2) / (w/2)).
 _SERIES = (1 / 24, -1 / 2880, 1 / 181440, -1 / 9676800, 1 / 479001600, -691 / 15692092416000, 1 / 1046139494400)
-_SERIES_END = 0.7
+_SERIES_END = 0.35
 # Below it the SNR has lost digits to underflow.
 _TINY = 1e-290
 
 
-def _log_ratio(w: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return h(w) = ln(expm1(w) / w) and its derivative, without cancellation for small w."""
-    square = w * w
-    value = np.zeros_like(w)
-    slope = np.zeros_like(w)
-    for power in range(len(_SERIES), 0, -1):
-        value = value * square + _SERIES[power - 1]
-        slope = slope * square + 2 * power * _SERIES[power - 1]
-    value, slope = 0.5 * w + value * square, 0.5 + slope * w
-    large = w > _SERIES_END
-    if large.any():
-        v = np.where(large, w, 1.0)
-        decay = -np.expm1(-v)
-        value = np.where(large, v + np.log(decay / v), value)
-        slope = np.where(large, 1.0 / decay - 1.0 / v, slope)
-    return value, slope
+def _series_root(target: FloatArray) -> FloatArray:
+    """Solve h(w) = target for small targets by Newton's method on the series of h."""
+    w = 2.0 * target - target * target / 3.0
+    for _ in range(3):
+        square = w * w
+        value, slope = np.zeros_like(w), np.zeros_like(w)
+        for power in range(len(_SERIES), 0, -1):
+            value = value * square + _SERIES[power - 1]
+            slope = slope * square + 2 * power * _SERIES[power - 1]
+        w = w - (0.5 * w + value * square - target) / (0.5 + slope * w)
+    return np.maximum(w, 0.0)
 
 
 def log_snr_of_ratio(excess: ArrayLike) -> FloatArray:
     """Solve ``expm1(w) / w = 1 + excess`` for w.
 
-    Newton's method on the convex ``ln(expm1(w) / w)``, whose smallness for small w is kept by a series:
-    accurate to rounding from the wideband limit (``excess`` to 0) up.
+    Halley's method on ``h(w) = ln(expm1(w) / w)``, from a guess that is right at both ends; small roots come from
+    the series of h, where its closed form would cancel. Accurate to rounding from the wideband limit up.
 
     Parameters
     ----------
@@ -66,12 +61,22 @@ def log_snr_of_ratio(excess: ArrayLike) -> FloatArray:
 def _log_snr(target: FloatArray) -> FloatArray:
     """Solve ``ln(expm1(w) / w) = target`` for w."""
     finite = np.isfinite(target)
-    target = np.where(finite, target, 1.0)
-    w = target + np.log1p(target)
-    for _ in range(5):
-        value, slope = _log_ratio(w)
-        w = np.maximum(w - (value - target) / slope, 0.0)
-    return np.where(finite, w, np.inf)
+    small = target < _SERIES_END
+    goal = target if finite.all() and not small.any() else np.where(finite & ~small, target, 1.0)
+    w = goal + np.log1p(goal * (1.0 + 0.12 * goal / (1.0 + 0.1 * goal)))
+    for _ in range(3):
+        fall = np.expm1(-w)
+        flat = 1.0 / w
+        slope = -1.0 / fall - flat
+        error = w + np.log(-fall * flat) - goal
+        bend = flat * flat - (1.0 + fall) / (fall * fall)
+        w = w - 2.0 * error * slope / (2.0 * slope * slope - error * bend)
+    if goal is target:
+        return w
+    w = np.where(finite, w, np.inf)
+    if small.any():
+        w[small] = _series_root(target[small])
+    return w
 
 
 @dataclass(frozen=True)

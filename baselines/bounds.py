@@ -1,0 +1,113 @@
+"""Upper bounds on the goodput that no decision passes, from token prices.
+
+For prices c with ``T(L) >= c . L`` and any goodput level eta, every decision that reaches eta satisfies
+``0 <= sum_k [weight_k N(alpha_k, L_k) - eta c_k L_k] - eta V(L)``. The right side separates over the users, so its
+maximum over whole lengths is exact; the level at which that maximum is zero bounds the goodput.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.problem import Problem
+from multispin_gym.verification import TableVerification
+
+# Added to every bound, relative: far above the rounding of the sums behind it, far below any certified gap.
+SAFETY = 1e-11
+
+
+def lagrangian_bound(problem: Problem, prices: FloatArray, level: FloatArray, rounds: int = 4) -> FloatArray:
+    """Bound on the goodput over whole lengths, for rows whose verification time is affine.
+
+    The number of tokens in the batch is not held to the piece's range, so this is for padded batches and affine
+    ragged ones; see :func:`table_bound` for the rest.
+
+    Parameters
+    ----------
+    problem
+        The rows.
+    prices
+        Token prices that are valid for the row, s per token. Shape (M, K).
+    level
+        A goodput that the bound may start from, for example one that is reached, token/s. Shape (M,).
+    rounds
+        Dinkelbach iterations; the bound is valid after any number of them.
+
+    Returns
+    -------
+    numpy.ndarray
+        Upper bounds, token/s. Shape (M,).
+    """
+    price = prices + problem.slope[:, None]
+    fixed = problem.base + problem.slope * problem.num_users
+    for step in range(rounds + 1):
+        lengths = problem.best_whole_lengths(level[:, None] * price)
+        tokens = problem.tokens(lengths).sum(axis=-1)
+        seconds = (price * lengths).sum(axis=-1) + fixed
+        if step == rounds:
+            break
+        level = tokens / seconds
+    # What is left above zero falls at least as fast as the shortest round is long.
+    excess = np.maximum(tokens - level * seconds, 0.0)
+    shortest = (price * problem.low).sum(axis=-1) + fixed
+    return np.asarray((level + excess / shortest) * (1.0 + SAFETY))
+
+
+def table_bound(
+    problem: Problem, server: TableVerification, prices: FloatArray, level: FloatArray, rounds: int = 4
+) -> FloatArray:
+    """Bound on the goodput over whole lengths for a ragged batch with a measured table.
+
+    For a given number of tokens in the batch the best lengths take the drafted tokens in the order of their worth
+    at these prices, so sorting all tokens once gives the exact maximum for every batch size.
+
+    Parameters
+    ----------
+    problem
+        The rows; lengths within ``low`` and ``high``, tokens in the batch within ``least`` and ``most``.
+    server
+        The table.
+    prices
+        Token prices that are valid for the row, s per token. Shape (M, K).
+    level
+        A goodput to start from, token/s. Shape (M,).
+    rounds
+        Dinkelbach iterations; the bound is valid after any number of them.
+
+    Returns
+    -------
+    numpy.ndarray
+        Upper bounds, token/s; 0 where no whole lengths lie in the row's range. Shape (M,).
+    """
+    rows, num_users = problem.alpha.shape
+    span = int((problem.high - problem.low).max())
+    drafted = problem.low[..., None] + np.arange(1, span + 1)
+    gains = (problem.weight[..., None] * problem.alpha[..., None] ** drafted).reshape(rows, -1)
+    allowed = (drafted <= problem.high[..., None]).reshape(rows, -1)
+    costs = np.repeat(prices, span, axis=-1)
+    first = problem.low.sum(axis=-1) + num_users
+    count = first[:, None] + np.arange(num_users * span + 1)
+    last = problem.high.sum(axis=-1) + num_users
+    inside = (count >= problem.least[:, None]) & (count <= np.minimum(problem.most, last)[:, None])
+    verification = server.time(count)
+    start_tokens = problem.tokens(problem.low).sum(axis=-1, keepdims=True)
+    start_seconds = (prices * problem.low).sum(axis=-1, keepdims=True)
+    shortest = start_seconds[:, 0] + np.where(inside, verification, np.inf).min(axis=-1)
+    for step in range(rounds + 1):
+        worth = np.where(allowed, gains - level[:, None] * costs, -np.inf)
+        order = np.argsort(-worth, axis=-1)
+        tokens = _running(start_tokens, gains, order)
+        seconds = _running(start_seconds, costs, order) + verification
+        value = np.where(inside, tokens - level[:, None] * seconds, -np.inf)
+        best = value.argmax(axis=-1)[:, None]
+        if step == rounds:
+            break
+        reached = np.take_along_axis(tokens, best, -1) / np.take_along_axis(seconds, best, -1)
+        level = np.where(inside.any(axis=-1), reached[:, 0], level)
+    excess = np.maximum(np.take_along_axis(value, best, -1)[:, 0], 0.0)
+    return np.where(inside.any(axis=-1), (level + excess / shortest) * (1.0 + SAFETY), 0.0)
+
+
+def _running(start: FloatArray, values: FloatArray, order: np.ndarray) -> FloatArray:
+    return np.concatenate([start, start + np.cumsum(np.take_along_axis(values, order, -1), -1)], axis=-1)

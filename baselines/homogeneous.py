@@ -1,0 +1,81 @@
+"""Homogeneous drafts: one length for all users, and the split of the band that lets them finish together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.latency import finish_together
+from multispin_gym.baselines.problem import Problem
+from multispin_gym.cell import Cell
+from multispin_gym.rounds import Decision
+from multispin_gym.users import Users
+
+
+def common_lengths(cell: Cell) -> FloatArray:
+    """All draft lengths that a cell allows.
+
+    Parameters
+    ----------
+    cell
+        The shared system.
+
+    Returns
+    -------
+    numpy.ndarray
+        The lengths, increasing.
+    """
+    return np.arange(cell.min_draft_length, cell.max_draft_length + 1, dtype=np.float64)
+
+
+def best_common_lengths(problem: Problem, cell: Cell) -> FloatArray:
+    """The best common draft length of each row.
+
+    The best split does not depend on the length, so the deadline is the length times that of one token each
+    (model, section 4), and the search over the whole lengths is exact.
+
+    Parameters
+    ----------
+    problem
+        The rows.
+    cell
+        The shared system.
+
+    Returns
+    -------
+    numpy.ndarray
+        The best common length, repeated for every user. Shape (M, K).
+    """
+    ones = np.ones_like(problem.alpha)
+    deadline, _ = finish_together(problem.curves, ones)
+    lengths = common_lengths(cell)
+    goodput = np.empty((len(ones), len(lengths)))
+    for index, length in enumerate(lengths):
+        drafts = length * ones
+        seconds = length * deadline + cell.verification.round_time(drafts)
+        goodput[:, index] = problem.tokens(drafts).sum(axis=-1) / seconds
+    return np.asarray(lengths[goodput.argmax(axis=-1)][:, None] * ones)
+
+
+def homogeneous(users: Users, cell: Cell) -> Decision:
+    """Best common draft length with the band split so that all users finish together (model, section 4).
+
+    Exact over common lengths. Users with slow devices or poor channels get more bandwidth.
+
+    Parameters
+    ----------
+    users
+        The users. Shape (..., K).
+    cell
+        The shared system.
+
+    Returns
+    -------
+    Decision
+        One length for all users of a cell, and bandwidth shares that sum to one.
+    """
+    problem = Problem.of(users, cell)
+    lengths = best_common_lengths(problem, cell)
+    _, shares = finish_together(problem.curves, np.ones_like(lengths))
+    shape = (*users.batch_shape, users.num_users)
+    return Decision.trusted(lengths.astype(np.int64).reshape(shape), shares.reshape(shape))
