@@ -44,7 +44,20 @@ def expected_tokens(acceptance_rate: ArrayLike, draft_length: ArrayLike) -> Floa
 
 
 def mean_tokens(alpha: FloatArray, length: FloatArray) -> FloatArray:
-    """Compute :func:`expected_tokens` without its checks."""
+    """Compute :func:`expected_tokens` without its checks.
+
+    Parameters
+    ----------
+    alpha
+        Acceptance rates in [0, 1].
+    length
+        Draft lengths, at least 0; broadcasts with the acceptance rates.
+
+    Returns
+    -------
+    numpy.ndarray
+        Expected tokens, of the broadcast shape.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         tokens = np.expm1((length + 1.0) * np.log(alpha)) / (alpha - 1.0)
     certain = alpha == 1.0

@@ -1,0 +1,36 @@
+"""What the tests know of the repository's layout."""
+
+import importlib
+import pkgutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Source folder -> the package that it is installed as.
+PACKAGES = {"multispin_gym": "multispin_gym", "agents": "multispin_gym.agents", "baselines": "multispin_gym.baselines"}
+
+
+def module_names() -> list[str]:
+    """Names of all modules of the library, the mapped packages' included."""
+    names = set()
+    for package_name in PACKAGES.values():
+        package = importlib.import_module(package_name)
+        names.add(package_name)
+        names.update(found.name for found in pkgutil.walk_packages(package.__path__, f"{package_name}."))
+    return sorted(names)
+
+
+def source_files(folder: str) -> Iterator[Path]:
+    """Files of a source folder, without what the interpreter leaves there."""
+    for path in sorted((ROOT / folder).rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path
+
+
+def tracked_files(*patterns: str) -> list[Path]:
+    """Files under version control, or about to be."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", *patterns]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    paths = (ROOT / name for name in listed.split("\0") if name)
+    return sorted({path for path in paths if path.is_file() and not path.is_symlink()})
