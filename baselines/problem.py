@@ -187,28 +187,82 @@ class Problem:
         )
 
     def tokens(self, lengths: FloatArray) -> FloatArray:
-        """Weighted expected tokens of each user. Shape (M, K)."""
+        """Weighted expected tokens of each user.
+
+        Parameters
+        ----------
+        lengths
+            Draft lengths, real numbers allowed. Shape (M, K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Tokens. Shape (M, K).
+        """
         return self.weight * mean_tokens(self.alpha, lengths)
 
     def marginal_tokens(self, lengths: FloatArray) -> FloatArray:
-        """Derivative of :meth:`tokens`. Shape (M, K)."""
+        """Derivative of :meth:`tokens` by the length.
+
+        Parameters
+        ----------
+        lengths
+            Draft lengths, real numbers allowed. Shape (M, K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Tokens per drafted token. Shape (M, K).
+        """
         return np.asarray(self.weight * self.gain * np.exp(-self.decay * (lengths + 1.0)))
 
     def verification_time(self, lengths: FloatArray) -> FloatArray:
-        """Verification time by the row's piece, s. Shape (M,)."""
+        """Verification time by the row's piece.
+
+        Parameters
+        ----------
+        lengths
+            Draft lengths, real numbers allowed. Shape (M, K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Seconds. Shape (M,).
+        """
         return np.asarray(self.base + self.slope * (lengths.sum(axis=-1) + self.num_users))
 
     def best_real_lengths(self, price: FloatArray) -> FloatArray:
-        """Real lengths that maximise ``tokens - price * L`` user by user. Shape (M, K)."""
+        """Real lengths that maximise ``tokens - price * L`` user by user.
+
+        Parameters
+        ----------
+        price
+            Price of one drafted token, in tokens. Broadcasts to shape (M, K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Lengths within the row's range. Shape (M, K).
+        """
         with np.errstate(divide="ignore", invalid="ignore"):
             wanted = np.log(self.weight * self.gain / price) / self.decay - 1.0
         wanted = np.where(price > 0.0, wanted, np.inf)
         return np.asarray(np.clip(np.where(np.isnan(wanted), self.low, wanted), self.low, self.high))
 
     def best_whole_lengths(self, price: FloatArray) -> FloatArray:
-        """Whole lengths that maximise ``tokens - price * L`` user by user. Shape (M, K).
+        """Whole lengths that maximise ``tokens - price * L`` user by user.
 
         The l-th draft adds ``weight * alpha**l`` tokens, so it is made while that exceeds its price.
+
+        Parameters
+        ----------
+        price
+            Price of one drafted token, in tokens. Broadcasts to shape (M, K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Whole lengths within the row's range. Shape (M, K).
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             wanted = np.ceil(np.log(self.weight / price) / self.decay) - 1.0
