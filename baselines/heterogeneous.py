@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.bounds import lagrangian_bound, table_bound
 from multispin_gym.baselines.homogeneous import best_common_lengths
-from multispin_gym.baselines.latency import finish_together, token_prices
+from multispin_gym.baselines.latency import finish_together, least_deadline, token_prices
 from multispin_gym.baselines.problem import Pieces, Problem, pieces_of
 from multispin_gym.baselines.relaxation import Point, solve_relaxation
 from multispin_gym.baselines.rounding import Whole, improve, play_whole
@@ -20,6 +21,12 @@ from multispin_gym.verification import TableVerification
 
 # Pieces whose bound is no more than this above the best goodput, relative, are not opened.
 _PRUNE = 1e-12
+# What is added to real lengths before they are cut to whole ones.
+_ROUNDING = (0.0, 0.25, 0.5, 0.75)
+# The latency is homogeneous in the lengths, so drafts that are all longer or shorter cost little.
+_SCALES = (0.75, 0.85, 1.15, 1.3, 1.45, 1.6)
+# Steps of halving the distance to the best lengths at the current prices.
+_SETTLING = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,16 +244,39 @@ def best_whole_drafts(search: Search) -> Whole:
 
 
 def _round(problem: Problem, cell: Cell, point: Point) -> Whole:
-    """Best of rounding to the nearest, up and down, and to the best lengths at the relaxed prices."""
+    """Best of rounding at several thresholds, of the best lengths at the relaxed prices, and of letting users opt out."""
     prices = token_prices(problem.curves, point.lengths, point.deadline) + problem.slope[:, None]
-    nearest = np.rint(point.lengths)
-    options = (nearest, np.floor(point.lengths), problem.best_whole_lengths(point.goodput[:, None] * prices))
+    options = [np.floor(point.lengths + shift) for shift in _ROUNDING]
+    options.extend(np.rint(scale * point.lengths) for scale in _SCALES)
+    options.append(problem.best_whole_lengths(point.goodput[:, None] * prices))
+    if cell.min_draft_length == 0:
+        options.extend(_opting_out(problem, point, prices))
     best = None
     for option in options:
         trial = play_whole(problem, cell.verification, np.clip(option, problem.low, problem.high), point.deadline)
         best = trial if best is None else best.better(trial)
     assert best is not None
     return best
+
+
+def _opting_out(problem: Problem, point: Point, prices: FloatArray) -> Iterator[FloatArray]:
+    """Lengths for the rest when ever more of the users who cost the most time do not draft.
+
+    With total power the first token's marginal share vanishes, so the relaxation never lets anybody opt out.
+    """
+    cost = prices * point.lengths
+    rank = np.argsort(np.argsort(-cost, axis=-1), axis=-1)
+    steps = np.unique(np.geomspace(1, problem.num_users - 1, 8).astype(int)) if problem.num_users > 1 else []
+    for dropped in steps:
+        kept = rank >= dropped
+        lengths = np.where(kept, np.maximum(point.lengths, 1.0), 0.0)
+        for _ in range(_SETTLING):
+            deadline = least_deadline(problem.curves, lengths, tolerance=1e-6)
+            price = token_prices(problem.curves, lengths, deadline) + problem.slope[:, None]
+            level = problem.tokens(lengths).sum(axis=-1) / (deadline + problem.verification_time(lengths))
+            wanted = problem.best_real_lengths(level[:, None] * price)
+            lengths = np.where(kept, 0.5 * (lengths + np.maximum(wanted, 0.5)), 0.0)
+        yield np.where(kept, np.rint(lengths), 0.0)
 
 
 def heterogeneous(users: Users, cell: Cell) -> Decision:
