@@ -10,6 +10,9 @@ from typing import NamedTuple
 import pytest
 from library import ROOT, tracked_files
 
+from multispin_gym import list_scenarios
+from multispin_gym.baselines import list_controllers
+
 FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)(?:\s+\"[^\"]*\")?\)")
 
@@ -87,6 +90,22 @@ def help_of(script):
 def test_commands_name_scripts_and_options_that_exist(script, words):
     known = set(re.findall(r"--[a-z][\w-]*", help_of(script)))
     assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize(("script", "words"), list(script_commands()))
+def test_commands_name_scenarios_and_policies_that_exist(script, words, tmp_path):
+    write_named_files(tmp_path)
+    scenarios = {*list_scenarios(), *(path.name for path in tmp_path.iterdir())}
+    options = {}
+    for word in words:
+        if word.startswith("--"):
+            option, _, value = word.partition("=")
+            options[option] = value.split()
+        elif options:
+            options[option].append(word)
+    assert set(options.get("--scenario", [])) <= scenarios
+    # A policy is a controller's name, or something with a folder or a source in it: a trained agent.
+    assert {p for p in options.get("--policies", []) if not re.search("[/:]", p)} <= set(list_controllers())
 
 
 def installs():

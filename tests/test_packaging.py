@@ -102,6 +102,12 @@ def test_installed_wheel_imports_every_module_without_a_warning(installed, tmp_p
     assert all(Path(line).is_relative_to(site) for line in lines)
 
 
+def test_installed_wheel_carries_every_scenario(installed, tmp_path):
+    script = "import multispin_gym as ms; print(*(ms.load_scenario(name).name for name in ms.list_scenarios()))"
+    presets = {path.stem for path in (ROOT / "multispin_gym" / "presets").glob("*.toml")}
+    assert set(run(installed[0], "-W", "error", "-c", script, cwd=tmp_path).split()) == presets
+
+
 HEAVY = ("torch", "matplotlib", "stable_baselines3", "tensorboard", "tyro", "rich", "pandas", "multispin_gym.agents")
 
 
