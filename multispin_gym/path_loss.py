@@ -31,7 +31,7 @@ def watt_to_dbm(power: float) -> float:
 
 
 def gain_to_db(gain: ArrayLike, low: float, high: float) -> NDArray[np.float32]:
-    """Turn linear gains into decibels, in float32 throughout.
+    """Turn linear gains into decibels, rounded to float32.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ def gain_to_db(gain: ArrayLike, low: float, high: float) -> NDArray[np.float32]:
     numpy.ndarray
         Gains, dB, float32, of the same shape.
     """
-    # The bound keeps the logarithm of a vanishing gain finite; float32 is several times faster than float64.
-    positive = np.maximum(np.asarray(gain), _LEAST_GAIN).astype(np.float32)
-    decibels = np.float32(1.0 / NEPER_PER_DB) * np.log(positive)
+    # The bound keeps the logarithm of a vanishing gain finite. Rounded once, from float64: so going to gains and back
+    # returns the same numbers.
+    decibels = (np.log(np.maximum(gain, _LEAST_GAIN)) * (1.0 / NEPER_PER_DB)).astype(np.float32)
     return np.asarray(np.minimum(np.maximum(decibels, np.float32(low)), np.float32(high)))
 
 

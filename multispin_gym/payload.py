@@ -163,7 +163,9 @@ def payload_bits(protocol: str, **arguments: Any) -> float:
     for name in arguments:
         if name not in known:
             takes = ", ".join(known)
-            raise ValueError(f"{name} is no key of protocol {protocol!r}, which takes {takes}.{nearest(name, known)}")
+            raise ValueError(
+                f"{name} is not a key of protocol {protocol!r}, which takes {takes}.{nearest(name, known)}"
+            )
     for name in required:
         if name not in arguments:
             raise ValueError(f"{name} is missing: protocol {protocol!r} needs it")

@@ -284,4 +284,8 @@ class Scenario:
         TypeError
             If a value is of the wrong type.
         """
-        return _toml.build(cls, tomllib.loads(text), "", PARSERS)
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"the text is not valid TOML: {error}") from error
+        return _toml.build(cls, table, "", PARSERS)
