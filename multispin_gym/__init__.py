@@ -2,6 +2,8 @@
 
 from multispin_gym.acceptance import expected_tokens
 from multispin_gym.cell import Cell
+from multispin_gym.fading import Fading
+from multispin_gym.registration import register_environments
 from multispin_gym.rounds import Decision, RoundOutcome, play_round
 from multispin_gym.scenario import Scenario
 from multispin_gym.scenario_library import list_scenarios, load_scenario
@@ -12,6 +14,7 @@ __all__ = [
     "AffineVerification",
     "Cell",
     "Decision",
+    "Fading",
     "RoundOutcome",
     "Scenario",
     "TableVerification",
@@ -21,3 +24,5 @@ __all__ = [
     "load_scenario",
     "play_round",
 ]
+
+register_environments()

@@ -43,7 +43,7 @@ def expected_tokens(acceptance_rate: ArrayLike, draft_length: ArrayLike) -> Floa
     return mean_tokens(alpha, length)
 
 
-def mean_tokens(alpha: FloatArray, length: FloatArray) -> FloatArray:
+def mean_tokens(alpha: FloatArray, length: FloatArray, log_alpha: FloatArray | None = None) -> FloatArray:
     """Compute :func:`expected_tokens` without its checks.
 
     Parameters
@@ -51,22 +51,27 @@ def mean_tokens(alpha: FloatArray, length: FloatArray) -> FloatArray:
     alpha
         Acceptance rates in [0, 1].
     length
-        Draft lengths, at least 0; broadcasts with the acceptance rates.
+        Draft lengths, at least 0; broadcasts.
+    log_alpha
+        The logarithm of the acceptance rates, where it is known already.
 
     Returns
     -------
     numpy.ndarray
-        Expected tokens, of the broadcast shape.
+        Expected tokens.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        tokens = np.expm1((length + 1.0) * np.log(alpha)) / (alpha - 1.0)
+        exponent = (length + 1.0) * (np.log(alpha) if log_alpha is None else log_alpha)
+        tokens = np.expm1(exponent) / (alpha - 1.0)
     certain = alpha == 1.0
     if certain.any():
         tokens = np.where(certain, length + 1.0, tokens)
     return np.asarray(tokens)
 
 
-def sampled_tokens(alpha: FloatArray, length: FloatArray, uniforms: FloatArray) -> FloatArray:
+def sampled_tokens(
+    alpha: FloatArray, length: FloatArray, uniforms: FloatArray, log_alpha: FloatArray | None = None
+) -> FloatArray:
     """Tokens of one verified draft, sampled by inverting the geometric law cut at L.
 
     The first i drafts are all accepted exactly when ``U < alpha**i``, so one uniform per user and round
@@ -80,6 +85,8 @@ def sampled_tokens(alpha: FloatArray, length: FloatArray, uniforms: FloatArray) 
         Draft lengths, whole numbers.
     uniforms
         Uniform draws in [0, 1); the three broadcast.
+    log_alpha
+        The logarithm of the acceptance rates, where it is known already.
 
     Returns
     -------
@@ -87,7 +94,7 @@ def sampled_tokens(alpha: FloatArray, length: FloatArray, uniforms: FloatArray) 
         Accepted drafts plus the server's one token; whole numbers between 1 and L + 1.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_alpha, log_uniform = np.log(alpha), np.log(uniforms)
-        accepted = np.ceil(log_uniform / log_alpha) - 1.0
+        log_alpha = np.log(alpha) if log_alpha is None else log_alpha
+        accepted = np.ceil(np.log(uniforms) / log_alpha) - 1.0
     accepted = np.where(log_alpha == 0.0, np.inf, np.fmax(accepted, 0.0))
     return np.asarray(np.minimum(accepted, length) + 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +17,23 @@ from multispin_gym.users import Users
 SHARE_TOLERANCE = 1e-9
 # Whole numbers stay exact in float64 up to here.
 LONGEST = 2.0**53
+
+
+def sum_users(values: FloatArray) -> FloatArray:
+    """Sum over the users, in the same order for every batch shape.
+
+    Parameters
+    ----------
+    values
+        Values per user, C-contiguous. Shape (..., K).
+
+    Returns
+    -------
+    numpy.ndarray
+        Sums. Shape (...,).
+    """
+    # On short rows several times faster than values.sum(axis=-1).
+    return np.asarray(np.einsum("...k->...", values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +76,7 @@ class Decision:
             ) from None
         if not shape or shape[-1] == 0:
             raise ValueError(f"a decision needs a last axis of at least one user, got shape {shape}")
-        shares = np.array(np.broadcast_to(shares, shape))
+        shares = np.array(np.broadcast_to(shares, shape), order="C")
         total = shares.sum(axis=-1)
         if np.asarray(bandwidth_shares).dtype == np.float32:
             # A float32 simplex sums to one within its own rounding: scale it back rather than refuse it.
@@ -67,7 +85,7 @@ class Decision:
             total = shares.sum(axis=-1)
         if (total > 1.0 + SHARE_TOLERANCE).any():
             raise ValueError(f"bandwidth_shares must sum to a value in [0, 1], got {float(total.max())!r}")
-        whole = np.array(np.broadcast_to(lengths, shape), dtype=np.int64)
+        whole = np.array(np.broadcast_to(lengths, shape), np.int64, order="C")
         for array in (whole, shares):
             array.flags.writeable = False
         object.__setattr__(self, "draft_lengths", whole)
@@ -118,6 +136,23 @@ class RoundOutcome:
     verification_time: FloatArray
     latency: FloatArray
     goodput: FloatArray
+
+    def __getitem__(self, index: Any) -> RoundOutcome:
+        """Select rounds of the batch; the user axis is kept.
+
+        Parameters
+        ----------
+        index
+            Any NumPy index over the batch axes.
+
+        Returns
+        -------
+        RoundOutcome
+            The selected rounds.
+        """
+        if self.latency.ndim == 0:
+            raise IndexError("this is the outcome of one round: there is no batch axis to index")
+        return RoundOutcome(**{name: np.asarray(value[index]) for name, value in vars(self).items()})
 
 
 def check_lengths(draft_lengths: IntArray, cell: Cell) -> None:
@@ -212,15 +247,20 @@ def compute_round(users: Users, cell: Cell, decision: Decision, uniforms: FloatA
         Tokens, times and goodput.
     """
     lengths = decision.draft_lengths.astype(np.float64)
-    alpha = users.acceptance_rate
-    tokens = mean_tokens(alpha, lengths) if uniforms is None else sampled_tokens(alpha, lengths, uniforms)
+    alpha, log_alpha = users.acceptance_rate, users.log_acceptance
+    if uniforms is None:
+        tokens = mean_tokens(alpha, lengths, log_alpha)
+    else:
+        tokens = sampled_tokens(alpha, lengths, uniforms, log_alpha)
     drafting = lengths * users.drafting_time
     rate = cell.uplink.rate(decision.bandwidth_shares * cell.bandwidth, cell.signal(users))
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        upload = np.where(lengths > 0.0, lengths * cell.payload / rate, 0.0)
+        upload = lengths * cell.payload / rate
+    if not lengths.all():
+        upload = np.where(lengths > 0.0, upload, 0.0)
     verification = cell.verification.round_time(lengths)
     latency = (drafting + upload).max(axis=-1) + verification
     if verification.shape != latency.shape:
         verification = np.array(np.broadcast_to(verification, latency.shape))
-    goodput = tokens.sum(axis=-1) / latency
+    goodput = sum_users(tokens) / latency
     return RoundOutcome(tokens, drafting, upload, verification, latency, goodput)

@@ -115,6 +115,14 @@ class Users:
         time.flags.writeable = False
         return time
 
+    @cached_property
+    def log_acceptance(self) -> FloatArray:
+        """Natural logarithm of the acceptance rate; minus infinity at 0. Shape (..., K)."""
+        with np.errstate(divide="ignore"):
+            log_acceptance = np.log(self.acceptance_rate)
+        log_acceptance.flags.writeable = False
+        return log_acceptance
+
     @property
     def received_power(self) -> FloatArray:
         """Transmit power times channel gain, W. Shape (..., K)."""

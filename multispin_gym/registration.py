@@ -1,0 +1,25 @@
+"""Registers the environments with Gymnasium."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+
+ENVIRONMENTS = {
+    "multispin_gym/MultiSpin-v0": "MultiSpin",
+    "multispin_gym/MultiSpinHomogeneous-v0": "MultiSpinHomogeneous",
+}
+
+
+def register_environments() -> None:
+    """Register the environments; called by ``import multispin_gym``.
+
+    Episodes end by themselves, after the scenario's number of rounds, so the ids carry no step limit. The entry
+    points are strings: modules are loaded when an environment is made.
+    """
+    for name, prefix in ENVIRONMENTS.items():
+        if name not in gym.registry:
+            gym.register(
+                name,
+                entry_point=f"multispin_gym.env:{prefix}Env",
+                vector_entry_point=f"multispin_gym.vector_env:{prefix}VectorEnv",
+            )

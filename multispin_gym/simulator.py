@@ -1,0 +1,196 @@
+"""The game behind every environment: N cells played round by round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from gymnasium.error import ResetNeeded
+from numpy.typing import NDArray
+
+from multispin_gym._validation import IntArray, check_integer
+from multispin_gym.rounds import Decision, RoundOutcome, compute_round
+from multispin_gym.scenario import Scenario
+from multispin_gym.scenario_library import load_scenario
+from multispin_gym.spaces import ActionCodec, Observation, ObservationCodec
+from multispin_gym.streams import CellStreams
+from multispin_gym.users import Users
+
+DEFAULT_SCENARIO = "default"
+
+
+@dataclass(frozen=True, eq=False)
+class PlayedRound:
+    """A round as it was played.
+
+    Parameters
+    ----------
+    users
+        The users of the round. Shape (N, K).
+    decision
+        What was decided. Shape (N, K).
+    outcome
+        What came of it.
+    number
+        Which round of its episode it was, from 1. Shape (N,).
+    """
+
+    users: Users
+    decision: Decision
+    outcome: RoundOutcome
+    number: IntArray
+
+
+class Simulator:
+    """N cells of one scenario, each with its own users, channels and random streams.
+
+    Parameters
+    ----------
+    scenario
+        A scenario, or the name or path of one.
+    num_users
+        Number of users K; by default the scenario's.
+    num_rounds
+        Rounds of an episode; by default the scenario's.
+    sampled
+        Whether tokens are sampled rather than expected.
+    homogeneous
+        Whether one draft length serves all users.
+    num_rows
+        Number of cells N.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range or the scenario is unknown.
+    TypeError
+        If a value is of the wrong type.
+    """
+
+    def __init__(
+        self,
+        scenario: str | PathLike[str] | Scenario,
+        *,
+        num_users: int | None,
+        num_rounds: int | None,
+        sampled: bool,
+        homogeneous: bool,
+        num_rows: int,
+    ) -> None:
+        self.scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+        self.cell = self.scenario.cell
+        default_users, default_rounds = self.scenario.num_users, self.scenario.num_rounds
+        self.num_users = default_users if num_users is None else check_integer("num_users", num_users, low=1)
+        self.num_rounds = default_rounds if num_rounds is None else check_integer("num_rounds", num_rounds, low=1)
+        self.num_rows = check_integer("num_envs", num_rows, low=1)
+        if not isinstance(sampled, (bool, np.bool_)):
+            raise TypeError(f"sampled must be True or False, got {sampled!r}")
+        self.observations = ObservationCodec(self.scenario, self.num_users)
+        self.actions = ActionCodec(self.cell, self.num_users, homogeneous=homogeneous)
+        self._streams = CellStreams(self.scenario, self.num_users, self.num_rows, self.num_rounds, bool(sampled))
+        self._users: Users | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether every row has an episode."""
+        return self._users is not None
+
+    @property
+    def users(self) -> Users:
+        """The users of the round about to be played. Shape (N, K)."""
+        if self._users is None:
+            raise ResetNeeded("there are no users before the first reset(): call reset() first")
+        return self._users
+
+    @property
+    def elapsed(self) -> IntArray:
+        """Rounds played in each row's episode. Shape (N,); not to be kept or changed."""
+        return self._streams.position
+
+    @property
+    def seeded(self) -> NDArray[np.bool_]:
+        """Whether each row has random streams. Shape (N,)."""
+        return self._streams.seeded
+
+    def seed(self, row: int, seed: int) -> None:
+        """Give a row the random streams of a seed.
+
+        Parameters
+        ----------
+        row
+            The row.
+        seed
+            The seed, at least 0.
+        """
+        self._streams.seed(row, seed)
+
+    def begin(self, rows: IntArray) -> None:
+        """Begin new episodes.
+
+        Parameters
+        ----------
+        rows
+            Indices of the rows.
+        """
+        self._streams.begin(rows)
+        self._users = self._streams.users
+
+    def advance(self, rows: IntArray | None = None) -> None:
+        """Move on to the next round.
+
+        Parameters
+        ----------
+        rows
+            Indices of the rows; by default all.
+        """
+        self._streams.advance(rows)
+        self._users = self._streams.users
+
+    def observe(self) -> Observation:
+        """Return the observation of the round about to be played, in new arrays of shape (N, K)."""
+        return self._streams.observe()
+
+    def play(self, actions: NDArray[Any]) -> PlayedRound:
+        """Play the round in every row; the users stay until :meth:`advance`.
+
+        Parameters
+        ----------
+        actions
+            Actions of the right shape, one row for each cell.
+
+        Returns
+        -------
+        PlayedRound
+            The users, the decision and what came of it.
+        """
+        users = self.users
+        decision = self.actions.decode_trusted(actions)
+        outcome = compute_round(users, self.cell, decision, self._streams.uniforms)
+        return PlayedRound(users, decision, outcome, self._streams.position + 1)
+
+    def render(self, played: PlayedRound | None, row: int) -> str:
+        """Picture a row's last round, or the users about to play.
+
+        Parameters
+        ----------
+        played
+            The last round; None for the users about to play.
+        row
+            The row.
+
+        Returns
+        -------
+        str
+            The picture, several lines of text.
+        """
+        # Loaded only where somebody looks.
+        from multispin_gym.rendering import render_round, render_users
+
+        if played is None:
+            title = f"round {int(self.elapsed[row]) + 1} of {self.num_rounds} is about to be played"
+            return render_users(self.users[row], title)
+        decision = Decision.trusted(played.decision.draft_lengths[row], played.decision.bandwidth_shares[row])
+        title = f"round {int(played.number[row])} of {self.num_rounds}"
+        return render_round(played.users[row], decision, played.outcome[row], title)

@@ -1,0 +1,238 @@
+"""Observation and action spaces, and the codecs between them and users and decisions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import ArrayLike, NDArray
+
+from multispin_gym._validation import FloatArray, IntArray, nearest
+from multispin_gym.cell import Cell
+from multispin_gym.rounds import Decision, sum_users
+from multispin_gym.users import Users
+
+if TYPE_CHECKING:
+    from multispin_gym.scenario import Scenario
+
+Float32Array = NDArray[np.float32]
+Observation = dict[str, Float32Array]
+
+# In the order in which Gymnasium sorts the keys of a Dict space.
+OBSERVATION_KEYS = ("acceptance_rate", "channel_gain_db", "drafting_speed")
+# Fixed for the version of the environments' ids: shares of two users differ by a factor of at most exp(12).
+SHARE_SHARPNESS = 6.0
+
+
+class ActionCodec:
+    """The canonical action: a box of length entries and share logits.
+
+    The first entries choose draft lengths: [-1, 1] is cut into equal bins, one for each allowed length. There
+    are K of them, or a single one for all users where drafts are homogeneous. The last K entries are logits of the
+    bandwidth shares: a softmax of ``6 * entry`` over the users who upload. Users without a draft get no bandwidth.
+
+    Parameters
+    ----------
+    cell
+        The cell, whose draft lengths are allowed.
+    num_users
+        Number of users K.
+    homogeneous
+        Whether one length entry serves all users.
+    """
+
+    def __init__(self, cell: Cell, num_users: int, *, homogeneous: bool = False) -> None:
+        self.cell = cell
+        self.num_users = num_users
+        self.homogeneous = homogeneous
+        self._num_lengths = 1 if homogeneous else num_users
+        self.size = self._num_lengths + num_users
+        self.space = spaces.Box(-1.0, 1.0, (self.size,), np.float32)
+
+    def decode(self, action: ArrayLike) -> Decision:
+        """Turn actions into the decisions that they stand for.
+
+        Parameters
+        ----------
+        action
+            Actions; entries outside [-1, 1] are clipped to it. Shape (..., 2 K), or (..., K + 1) where homogeneous.
+
+        Returns
+        -------
+        Decision
+            Draft lengths within the cell's range, and shares that sum to 1 (to 0 where nobody drafts). Shape (..., K).
+
+        Raises
+        ------
+        ValueError
+            If the last axis has the wrong length or an entry is NaN.
+        TypeError
+            If the action is not numeric.
+        """
+        array = np.asarray(action)
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"action must be an array of numbers, got {action!r}")
+        if array.ndim == 0 or array.shape[-1] != self.size:
+            raise ValueError(f"action must have a last axis of length {self.size}, got shape {array.shape}")
+        return self.decode_trusted(array)
+
+    def decode_trusted(self, action: NDArray[Any]) -> Decision:
+        """Decode actions of a shape known to be right; see :meth:`decode` for the arguments."""
+        entries = np.maximum(action[..., : self._num_lengths], -1.0, dtype=np.float64)
+        logits = np.maximum(action[..., self._num_lengths :], -1.0, dtype=np.float64)
+        np.minimum(entries, 1.0, out=entries)
+        np.minimum(logits, 1.0, out=logits)
+        # Clipping keeps NaN and leaves no infinity, so the sums are NaN exactly where an entry is.
+        if math.isnan(entries.sum() + logits.sum()):
+            index = tuple(int(i) for i in np.argwhere(np.isnan(action))[0])
+            raise ValueError(f"action must lie in [-1, 1], got nan at index {index}")
+        lengths = self._bins(entries)
+        logits *= SHARE_SHARPNESS
+        weights = np.exp(logits, out=logits)
+        if self.cell.min_draft_length == 0:
+            weights *= lengths > 0
+            total = sum_users(weights)
+            total[total == 0.0] = 1.0
+        else:
+            total = sum_users(weights)
+        weights /= total[..., None]
+        return Decision.trusted(lengths, weights)
+
+    def _bins(self, entries: FloatArray) -> IntArray:
+        """Return the draft lengths of clipped entries, one for each user; overwrites the entries."""
+        count = self.cell.num_draft_lengths
+        entries += 1.0
+        entries *= 0.5 * count
+        lengths = entries.astype(np.int64)
+        # An entry of 1 lies at the upper end of the last bin.
+        np.minimum(lengths, count - 1, out=lengths)
+        lengths += self.cell.min_draft_length
+        return np.repeat(lengths, self.num_users, axis=-1) if self.homogeneous else lengths
+
+    def encode(self, decision: Decision) -> Float32Array:
+        """Turn decisions into actions, so that :meth:`decode` gives the decisions back.
+
+        Draft lengths come back exactly. Shares come back within 1e-5 relative where they sum to 1 and only users
+        without a draft have none; otherwise they come back in the same proportions, summing to 1. Shares below
+        ``exp(-12)`` of the largest are raised to that.
+
+        Parameters
+        ----------
+        decision
+            The decisions. Shape (..., K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Actions in [-1, 1], float32. Shape (..., 2 K), or (..., K + 1) where homogeneous.
+
+        Raises
+        ------
+        ValueError
+            If the decision is for another number of users, or no action stands for it: a length outside the cell's
+            range, unequal lengths where drafts are homogeneous, or a draft without bandwidth.
+        """
+        lengths, shares = decision.draft_lengths, decision.bandwidth_shares
+        self._check_decision(lengths, shares)
+        with np.errstate(divide="ignore"):
+            log_shares = np.log(shares)
+        uploads = lengths > 0
+        top = np.max(log_shares, axis=-1, keepdims=True, where=uploads, initial=-np.inf)
+        bottom = np.min(log_shares, axis=-1, keepdims=True, where=uploads, initial=np.inf)
+        top, bottom = np.where(uploads.any(axis=-1, keepdims=True), (top, bottom), 0.0)
+        # The softmax is blind to a common shift: centre the range of the logits in the box.
+        bottom = np.maximum(bottom, top - 2.0 * SHARE_SHARPNESS)
+        logits = (log_shares - 0.5 * (top + bottom)) / SHARE_SHARPNESS
+        logits = np.where(uploads, logits, -1.0)
+        entries = (2.0 * (lengths - self.cell.min_draft_length) + 1.0) / self.cell.num_draft_lengths - 1.0
+        action = np.concatenate([entries[..., : self._num_lengths], logits], axis=-1)
+        encoded: Float32Array = np.clip(action, -1.0, 1.0).astype(np.float32)
+        return encoded
+
+    def _check_decision(self, lengths: IntArray, shares: FloatArray) -> None:
+        """Refuse a decision for which there is no action."""
+        if lengths.shape[-1] != self.num_users:
+            raise ValueError(f"the decision is for {lengths.shape[-1]} users, the environment has {self.num_users}")
+        low, high = self.cell.min_draft_length, self.cell.max_draft_length
+        outside = (lengths < low) | (lengths > high)
+        if outside.any():
+            index = tuple(int(i) for i in np.argwhere(outside)[0])
+            hint = " (no action lets a user draft nothing here)" if lengths[index] == 0 else ""
+            raise ValueError(
+                f"draft_lengths must lie in [{low}, {high}] to be an action, got {int(lengths[index])} at index "
+                f"{index}{hint}"
+            )
+        if self.homogeneous and (lengths != lengths[..., :1]).any():
+            index = tuple(int(i) for i in np.argwhere((lengths != lengths[..., :1]).any(axis=-1))[0])
+            raise ValueError(
+                f"draft_lengths must be equal for all users in the homogeneous environment, got "
+                f"{lengths[index].tolist()!r}"
+            )
+        starved = (lengths > 0) & (shares <= 0.0)
+        if starved.any():
+            index = tuple(int(i) for i in np.argwhere(starved)[0])
+            raise ValueError(
+                f"bandwidth_shares must be positive for users with a draft to be an action, got 0 at index {index}"
+            )
+
+
+class ObservationCodec:
+    """The observation of a round: three float32 arrays of one value per user that determine the round.
+
+    Parameters
+    ----------
+    scenario
+        The scenario, whose bounds and rounding apply.
+    num_users
+        Number of users K.
+    """
+
+    def __init__(self, scenario: Scenario, num_users: int) -> None:
+        self.scenario = scenario
+        self.num_users = num_users
+        bounds = scenario.observation_bounds
+        self.space = spaces.Dict(
+            {
+                key: spaces.Box(np.float32(bounds[key][0]), np.float32(bounds[key][1]), (num_users,), np.float32)
+                for key in OBSERVATION_KEYS
+            }
+        )
+
+    def users(self, observation: Mapping[str, ArrayLike]) -> Users:
+        """Rebuild the users of an observed round, exactly.
+
+        Parameters
+        ----------
+        observation
+            An observation of the environment, or a batch of them; each entry of shape (..., K).
+
+        Returns
+        -------
+        Users
+            The users on whom the round is played, bit for bit. Shape (..., K).
+
+        Raises
+        ------
+        ValueError
+            If a key is missing or unknown, a shape is wrong, or a value is out of range.
+        """
+        if set(observation) != set(OBSERVATION_KEYS):
+            unknown = sorted(str(key) for key in set(observation) - set(OBSERVATION_KEYS))
+            hint = nearest(unknown[0], OBSERVATION_KEYS) if unknown else ""
+            raise ValueError(
+                f"observation must have the keys {', '.join(OBSERVATION_KEYS)}; got "
+                f"{', '.join(str(key) for key in observation) or 'none'}.{hint}"
+            )
+        arrays = {key: np.asarray(observation[key], dtype=np.float32) for key in OBSERVATION_KEYS}
+        for key, array in arrays.items():
+            if array.ndim == 0 or array.shape[-1] != self.num_users:
+                raise ValueError(f"{key} must have a last axis of {self.num_users} users, got shape {array.shape}")
+        return Users(
+            acceptance_rate=arrays["acceptance_rate"],
+            drafting_speed=arrays["drafting_speed"],
+            channel_gain=self.scenario.db_to_gain(arrays["channel_gain_db"]),
+            transmit_power=self.scenario.reference_power,
+        )
