@@ -127,8 +127,8 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
     >>> observation, reward, terminated, truncated, info = env.step(action)
     >>> info["draft_lengths"]
     array([4, 4, 4, 4])
-    >>> reward == info["tokens"].sum() / info["latency"]
-    True
+    >>> round(float(reward - info["tokens"].sum() / info["latency"]), 9)
+    0.0
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012 (Gymnasium declares it so)

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import ArrayLike, NDArray
 
-from multispin_gym._validation import check_choice, nearest
+from multispin_gym._validation import IntArray, check_choice, nearest
 from multispin_gym.cell import Cell
 from multispin_gym.rounds import Decision
 from multispin_gym.scenario import Scenario
@@ -194,3 +194,34 @@ def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> 
         if name not in known:
             names = ", ".join(known) or "none"
             raise ValueError(f"unknown reset option {name!r}; known options: {names}.{nearest(str(name), known)}")
+
+
+def rows_of_mask(mask: Any, num_rows: int) -> IntArray:
+    """Return the rows that a reset mask selects.
+
+    Parameters
+    ----------
+    mask
+        The option ``reset_mask``.
+    num_rows
+        Number of rows N.
+
+    Returns
+    -------
+    numpy.ndarray
+        Indices of the rows.
+
+    Raises
+    ------
+    TypeError
+        If the mask is not a boolean array.
+    ValueError
+        If it has the wrong shape or selects no row.
+    """
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+        raise TypeError(f"options['reset_mask'] must be a boolean numpy array, got {mask!r}")
+    if mask.shape != (num_rows,):
+        raise ValueError(f"options['reset_mask'] must have shape ({num_rows},), got {mask.shape}")
+    if not mask.any():
+        raise ValueError("options['reset_mask'] must select at least one row, got none")
+    return np.flatnonzero(mask)

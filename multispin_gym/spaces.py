@@ -80,7 +80,23 @@ class ActionCodec:
         return self.decode_trusted(array)
 
     def decode_trusted(self, action: NDArray[Any]) -> Decision:
-        """Decode actions of a shape known to be right; see :meth:`decode` for the arguments."""
+        """Decode actions of a shape known to be right.
+
+        Parameters
+        ----------
+        action
+            Actions; see :meth:`decode`.
+
+        Returns
+        -------
+        Decision
+            The decisions. Shape (..., K).
+
+        Raises
+        ------
+        ValueError
+            If an entry is NaN.
+        """
         entries = np.maximum(action[..., : self._num_lengths], -1.0, dtype=np.float64)
         logits = np.maximum(action[..., self._num_lengths :], -1.0, dtype=np.float64)
         np.minimum(entries, 1.0, out=entries)

@@ -20,6 +20,7 @@ from multispin_gym.environment import (
     check_options,
     check_render_mode,
     draw_seed,
+    rows_of_mask,
     vector_info,
 )
 from multispin_gym.scenario import Scenario
@@ -70,8 +71,6 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
     >>> import multispin_gym
     >>> envs = gym.make_vec("multispin_gym/MultiSpin-v0", num_envs=4, num_users=3)
     >>> observations, infos = envs.reset(seed=0)
-    >>> observations["acceptance_rate"].shape
-    (4, 3)
     >>> observations, rewards, terminations, truncations, infos = envs.step(envs.action_space.sample())
     >>> rewards.shape, infos["tokens"].shape
     ((4,), (4, 3))
@@ -105,17 +104,12 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         self._limit = self._simulator.num_rounds
         if max_episode_steps is not None:
             self._limit = min(self._limit, check_integer("max_episode_steps", max_episode_steps, low=1))
-        self.metadata = {
-            "render_modes": list(RENDER_MODES),
-            "render_fps": 4,
-            "autoreset_mode": self.autoreset_mode,
-        }
+        self.metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = self._simulator.observations.space
         self.single_action_space = self._simulator.actions.space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._action_shape = self.action_space.shape
-        self._all_rows = np.arange(self.num_envs)
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
         self._any_ended = False
         self._played: PlayedRound | None = None
@@ -152,26 +146,16 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
             If a mask leaves out rows before the first reset of all.
         """
         check_options(options, ("reset_mask",))
-        rows = self._rows_to_reset((options or {}).get("reset_mask"))
+        mask = (options or {}).get("reset_mask")
+        rows = np.arange(self.num_envs) if mask is None else rows_of_mask(mask, self.num_envs)
+        if not self._simulator.ready and rows.size < self.num_envs:
+            raise ResetNeeded("the first reset() must be of all rows: leave options['reset_mask'] out")
         self._seed(seed, rows)
         self._simulator.begin(rows)
         self._ended[rows] = False
         self._any_ended = bool(self._ended.any())
         self._played = None
         return self._simulator.observe(), {}
-
-    def _rows_to_reset(self, mask: Any) -> IntArray:
-        if mask is None:
-            return self._all_rows
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
-            raise TypeError(f"options['reset_mask'] must be a boolean numpy array, got {mask!r}")
-        if mask.shape != (self.num_envs,):
-            raise ValueError(f"options['reset_mask'] must have shape ({self.num_envs},), got {mask.shape}")
-        if not mask.any():
-            raise ValueError("options['reset_mask'] must select at least one row, got none")
-        if not self._simulator.ready and not mask.all():
-            raise ResetNeeded("the first reset() must be of all rows: leave options['reset_mask'] out")
-        return np.flatnonzero(mask)
 
     def _seed(self, seed: int | Sequence[int | None] | None, rows: IntArray) -> None:
         """Seed the rows: those that a seed is given for, and those that never had one."""
@@ -243,8 +227,7 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
 
     def _step_some(self, actions: NDArray[Any]) -> Step:
         """Reset the rows whose episodes ended in the step before, play in the others."""
-        ended, playing = self._ended, ~self._ended
-        rewards = np.zeros(self.num_envs)
+        ended, playing, rewards = self._ended, ~self._ended, np.zeros(self.num_envs)
         info: dict[str, Any] = {}
         if playing.any():
             played = self._simulator.play(np.where(playing[:, None], actions, 0.0))
@@ -291,8 +274,26 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
 class MultiSpinHomogeneousVectorEnv(MultiSpinVectorEnv):
     """Many independent cells in which one draft length serves all users of a cell.
 
-    The vector form of :class:`multispin_gym.env.MultiSpinHomogeneousEnv`; parameters as for
-    :class:`MultiSpinVectorEnv`.
+    The vector form of :class:`multispin_gym.env.MultiSpinHomogeneousEnv`.
+
+    Parameters
+    ----------
+    num_envs
+        Number of cells N.
+    scenario
+        A scenario, or the name or path of one.
+    num_users
+        Number of users K; by default the scenario's.
+    num_rounds
+        Rounds of an episode; by default the scenario's.
+    sampled
+        Whether tokens are sampled rather than expected.
+    render_mode
+        ``"ansi"`` or None.
+    autoreset_mode
+        See :class:`MultiSpinVectorEnv`.
+    max_episode_steps
+        Ends episodes earlier than ``num_rounds``.
     """
 
     homogeneous = True
