@@ -99,6 +99,8 @@ def scalar_verification(verification, batch):
 @pytest.mark.parametrize("num_users", [1, 2, 5, 20])
 def test_round_equals_a_scalar_reimplementation(cell, num_users):
     users, decision = random_round((40, num_users), seed=num_users)
+    shares = np.where(np.random.default_rng(0).random((40, num_users)) < 0.02, 0.0, decision.bandwidth_shares)
+    decision = Decision(decision.draft_lengths, shares)
     outcome = play_round(users, cell, decision)
     for i in range(40):
         lengths, shares = decision.draft_lengths[i].tolist(), decision.bandwidth_shares[i].tolist()
