@@ -120,6 +120,26 @@ def test_rows_of_a_batch_equal_single_cells_to_the_last_bit(cell):
             np.testing.assert_array_equal(getattr(outcome, name)[row], getattr(single, name))
 
 
+@pytest.mark.parametrize("index", [1, (0, 2), (slice(None), 1), slice(1, None), np.array([2, 0])])
+def test_rounds_can_be_picked_out_of_a_batch(index):
+    users, decision = random_round((3, 3, 3), seed=5)
+    picked = play_round(users, make_cell(), decision)[index]
+    alone = play_round(
+        users[index], make_cell(), Decision(decision.draft_lengths[index], decision.bandwidth_shares[index])
+    )
+    for name in FIELDS:
+        np.testing.assert_array_equal(getattr(picked, name), getattr(alone, name))
+
+
+def test_an_index_never_reaches_into_the_user_axis():
+    users, decision = random_round((3, 3), seed=5)
+    batch = play_round(users, make_cell(), decision)
+    with pytest.raises(IndexError, match="too many indices"):
+        batch[:, 0]
+    with pytest.raises(IndexError, match="no batch axis to index"):
+        batch[0][0]
+
+
 @pytest.mark.parametrize(
     ("users_batch", "decision_batch"), [((), (6,)), ((6,), ()), ((4, 1), (6,)), ((6,), (4, 1)), ((4, 6), (1, 1))]
 )
