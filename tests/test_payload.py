@@ -41,7 +41,12 @@ def test_protocols_are_found_by_name() -> None:
         ("tokenid", {}, ValueError, "Did you mean 'token_id'"),
         ("top_k", {"vocabulary_size": 32_000}, ValueError, "k is missing"),
         ("token_id", {"vocabulary_sise": 32_000}, ValueError, "Did you mean 'vocabulary_size'"),
-        ("token_id", {"vocabulary_size": 1}, ValueError, r"vocabulary_size must be a whole number in \[2, "),
+        (
+            "token_id",
+            {"vocabulary_size": 1},
+            ValueError,
+            r"_size must be a whole number in \[2, inf\), got 1",
+        ),
         ("token_id", {"vocabulary_size": "many"}, TypeError, "vocabulary_size must be"),
         ("token_id", {"vocabulary_size": 32_000.5}, ValueError, "vocabulary_size must be a whole number"),
         ("top_k", {"vocabulary_size": 32_000, "k": 0}, ValueError, r"k must be a whole number in \[1, 32000\], got 0"),

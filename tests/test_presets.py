@@ -1,3 +1,4 @@
+import dataclasses
 import runpy
 import tomllib
 from pathlib import Path
@@ -6,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multispin_gym import list_scenarios, load_scenario
+from multispin_gym import list_scenarios, load_scenario, play_round
+from multispin_gym.baselines import make_controller
 from multispin_gym.measurements import load_measurement
 
 ROOT = Path(__file__).parents[1]
@@ -85,3 +87,58 @@ def test_the_generated_parts_of_the_page_follow_from_the_files() -> None:
 def test_files_and_loaded_names_agree() -> None:
     for path in (ROOT / "multispin_gym" / "presets").glob("*.toml"):
         assert tomllib.loads(path.read_text(encoding="utf-8"))["name"] == path.stem
+
+
+def goodputs(name: str, draws: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    scenario = load_scenario(name)
+    users = scenario.sample_users(np.random.default_rng(20), batch=(draws,))
+    decisions = {
+        policy: make_controller(policy)(users, scenario.cell)
+        for policy in ("server_only", "uniform_best", "homogeneous", "heterogeneous")
+    }
+    played = {policy: play_round(users, scenario.cell, decision).goodput for policy, decision in decisions.items()}
+    return played, decisions["heterogeneous"].draft_lengths
+
+
+def test_in_the_default_cell_the_decision_matters() -> None:
+    assert load_scenario("default").num_users == 8
+    played, lengths = goodputs("default", draws=400)
+    ratios = {policy: goodput / played["heterogeneous"] for policy, goodput in played.items()}
+    low, high = {}, {}
+    for policy, ratio in ratios.items():
+        error = 3.0 * ratio.std() / np.sqrt(ratio.size)
+        low[policy], high[policy] = ratio.mean() - error, ratio.mean() + error
+    assert high["server_only"] < 0.75
+    assert low["uniform_best"] > 0.7
+    assert high["uniform_best"] < 0.95
+    assert high["homogeneous"] < 0.97
+    share = np.bincount(lengths.ravel(), minlength=8) / lengths.size
+    assert (share[1:8] > 0.01).all()
+
+
+def test_opting_out_is_used_in_deep_fades() -> None:
+    played, lengths = goodputs("deep_fading", draws=100)
+    assert 0.01 < (lengths == 0).mean() < 0.3
+    scenario = load_scenario("deep_fading")
+    users = scenario.sample_users(np.random.default_rng(20), batch=(100,))
+    forced = dataclasses.replace(scenario.cell, min_draft_length=1)
+    without = play_round(users, forced, make_controller("heterogeneous")(users, forced)).goodput
+    assert played["heterogeneous"].mean() > 1.1 * without.mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("llama2_7b", 2.0, np.inf),
+        ("llama2_7b_eager", 2.0, np.inf),
+        ("qwen35_27b", 2.0, np.inf),
+        ("qwen35_27b_eager", 0.85, 1.15),
+        ("twenty_users", 1.0, 2.0),
+        ("default", 0.0, 0.9),
+        ("default_density", 0.0, 0.9),
+        ("deep_fading", 0.0, 0.9),
+    ],
+)
+def test_plain_decoding_stands_where_the_page_says(name: str, least: float, most: float) -> None:
+    played, _ = goodputs(name, draws=100)
+    assert least < played["server_only"].mean() / played["heterogeneous"].mean() < most
