@@ -108,6 +108,23 @@ def test_installed_wheel_carries_every_scenario(installed, tmp_path):
     assert set(run(installed[0], "-W", "error", "-c", script, cwd=tmp_path).split()) == presets
 
 
+PLAY = """
+import gymnasium as gym
+import multispin_gym
+from multispin_gym.baselines import make_controller
+
+env = gym.make("multispin_gym/MultiSpin-v0", num_users=4)
+env.reset(seed=3)
+decision = make_controller("homogeneous")(env.unwrapped.users, env.unwrapped.cell)
+print(env.step(env.unwrapped.encode_action(decision))[1])
+"""
+
+
+def test_installed_wheel_plays_the_round_that_the_checkout_plays(installed, tmp_path):
+    rewards = [float(run(python, "-W", "error", "-c", PLAY, cwd=tmp_path)) for python in (installed[0], sys.executable)]
+    assert rewards[0] == rewards[1] > 0.0
+
+
 HEAVY = ("torch", "matplotlib", "stable_baselines3", "tensorboard", "tyro", "rich", "pandas", "multispin_gym.agents")
 
 
