@@ -29,11 +29,6 @@ GAIN_LIMIT_DB = 350.0
 _INDEPENDENT_RAYLEIGH = Fading()
 
 
-def _checked_batch(batch: Any) -> tuple[int, ...]:
-    sizes = batch if isinstance(batch, (tuple, list)) else (batch,)
-    return tuple(check_integer("batch", size, low=0) for size in sizes)
-
-
 @dataclass(frozen=True)
 class Scenario:
     """A cell, and the laws from which its users and channels are drawn.
@@ -111,8 +106,8 @@ class Scenario:
         low, high = self.observation_bounds["channel_gain_db"]
         if not (low >= -GAIN_LIMIT_DB and high <= GAIN_LIMIT_DB):
             raise ValueError(
-                f"path_loss, distance, transmit_power_dbm and reference_power must keep the channel gain, fading "
-                f"included, in [-{GAIN_LIMIT_DB:g}, {GAIN_LIMIT_DB:g}] dB, got [{low:g}, {high:g}] dB"
+                f"path_loss, distance and transmit_power_dbm must keep the channel gain, fading included, in "
+                f"[-{GAIN_LIMIT_DB:g}, {GAIN_LIMIT_DB:g}] dB, got [{low:g}, {high:g}] dB"
             )
 
     @cached_property
@@ -171,12 +166,12 @@ class Scenario:
         Raises
         ------
         ValueError
-            If the number of users is less than 1, or an entry of the batch's shape negative.
+            If the number of users is less than 1.
         TypeError
-            If one of them is not a whole number.
+            If the number of users is not a whole number.
         """
         count = self.num_users if num_users is None else check_integer("num_users", num_users, low=1)
-        shape = (*_checked_batch(batch), count) if batch != () else (count,)
+        shape = (batch, count) if isinstance(batch, int) else (*batch, count)
         rates, speeds = self._mixtures
         task, rate, device, speed, where, power = rng.random((6, *shape))
         near, far = self.distance
@@ -211,9 +206,9 @@ class Scenario:
         Raises
         ------
         ValueError
-            If the number of users is less than 1, or an entry of the batch's shape negative.
+            If the number of users is less than 1.
         TypeError
-            If one of them is not a whole number.
+            If the number of users is not a whole number.
 
         Examples
         --------

@@ -1,0 +1,195 @@
+"""Aggregates over episodes, with bootstrap intervals that say how far to trust them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from multispin_gym._validation import FloatArray, check_array
+
+CONFIDENCE_LEVEL = 0.95
+NUM_RESAMPLES = 9999
+# Resamples are drawn in batches of at most this many numbers, whatever the number of episodes.
+_BATCH_NUMBERS = 2**20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic over episodes and its 95 % bootstrap interval.
+
+    Parameters
+    ----------
+    mean
+        The statistic's value on the episodes played.
+    ci95
+        Ends of the interval, or None where the data give none: a single episode has no spread to learn from.
+    """
+
+    mean: float
+    ci95: tuple[float, float] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the estimate as JSON-able data: ``{"mean": ..., "ci95": [low, high]}``, null where not finite.
+
+        Returns
+        -------
+        dict
+            The two fields.
+        """
+        mean = self.mean if np.isfinite(self.mean) else None
+        return {"mean": mean, "ci95": None if self.ci95 is None else list(self.ci95)}
+
+
+def interquartile_mean(values: ArrayLike, axis: int = -1) -> FloatArray:
+    """Mean of the middle half: a quarter of the values is dropped at each end (Agarwal et al. 2021).
+
+    Parameters
+    ----------
+    values
+        The values; with fewer than four along the axis nothing is dropped.
+    axis
+        Axis over which to aggregate.
+
+    Returns
+    -------
+    numpy.ndarray
+        The interquartile means.
+
+    Examples
+    --------
+    >>> float(interquartile_mean([0.0, 1.0, 2.0, 90.0]))
+    1.5
+    """
+    from scipy.stats import trim_mean  # scipy.stats takes half a second to import: only who aggregates pays
+
+    return np.asarray(trim_mean(np.asarray(values, dtype=np.float64), 0.25, axis=axis))
+
+
+def jain_index(rates: ArrayLike, axis: int = -1) -> FloatArray:
+    """Jain's fairness index ``(sum x)**2 / (K sum x**2)``: 1 for equal rates, 1/K where one user has everything.
+
+    Parameters
+    ----------
+    rates
+        What each user gets; at least 0. Any common scale cancels.
+    axis
+        The user axis.
+
+    Returns
+    -------
+    numpy.ndarray
+        Fairness in [1/K, 1]; 1 where nobody gets anything.
+
+    Raises
+    ------
+    ValueError
+        If a rate is negative, NaN or infinite.
+
+    Examples
+    --------
+    >>> jain_index([[3.0, 3.0, 3.0], [9.0, 0.0, 0.0]]).round(4)
+    array([1.    , 0.3333])
+    """
+    x = check_array("rates", rates, low=0.0)
+    largest = x.max(axis=axis, keepdims=True)
+    x = x / np.where(largest > 0.0, largest, 1.0)
+    squares = x.shape[axis] * (x * x).sum(axis=axis)
+    empty = squares == 0.0
+    # Equal rates may come out above one by rounding.
+    return np.where(empty, 1.0, np.minimum(x.sum(axis=axis) ** 2 / np.where(empty, 1.0, squares), 1.0))
+
+
+def mean_estimate(values: ArrayLike, seed: int) -> Estimate:
+    """Mean over episodes with its bootstrap interval.
+
+    Parameters
+    ----------
+    values
+        One value per episode. Shape (episodes,).
+    seed
+        Seed of the resampling.
+
+    Returns
+    -------
+    Estimate
+        The mean and its interval.
+    """
+    return _bootstrap((np.asarray(values, dtype=np.float64),), np.mean, seed)
+
+
+def iqm_estimate(values: ArrayLike, seed: int) -> Estimate:
+    """Interquartile mean over episodes with its bootstrap interval.
+
+    Parameters
+    ----------
+    values
+        One value per episode. Shape (episodes,).
+    seed
+        Seed of the resampling.
+
+    Returns
+    -------
+    Estimate
+        The interquartile mean and its interval.
+    """
+    return _bootstrap((np.asarray(values, dtype=np.float64),), interquartile_mean, seed)
+
+
+def gain_estimate(values: ArrayLike, baseline: ArrayLike, seed: int) -> Estimate:
+    """Relative gain ``mean(values) / mean(baseline) - 1`` with a paired bootstrap interval.
+
+    Episodes are resampled as pairs: both policies played the same users, so what is hard for both cancels.
+
+    Parameters
+    ----------
+    values, baseline
+        One value per episode, in the same order. Shape (episodes,).
+    seed
+        Seed of the resampling.
+
+    Returns
+    -------
+    Estimate
+        The gain (0.1 is 10 % more) and its interval; NaN and None where the baseline's mean is not positive.
+    """
+    pair = (np.asarray(values, dtype=np.float64), np.asarray(baseline, dtype=np.float64))
+    return _bootstrap(pair, _gain_of_means, seed)
+
+
+def _gain_of_means(values: FloatArray, baseline: FloatArray, axis: int = -1) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = values.mean(axis=axis) / baseline.mean(axis=axis) - 1.0
+    return np.where(np.isfinite(gain), gain, np.nan)
+
+
+def _bootstrap(samples: tuple[FloatArray, ...], statistic: Callable[..., Any], seed: int) -> Estimate:
+    """Percentile bootstrap: unlike BCa it is finite for any data, and covers as well on such samples."""
+    from scipy.stats import DegenerateDataWarning, bootstrap
+
+    value = float(statistic(*samples, axis=-1))
+    episodes = samples[0].size
+    if episodes < 2 or not np.isfinite(value):
+        return Estimate(value, None)
+    if all(np.ptp(sample) == 0.0 for sample in samples):
+        return Estimate(value, (value, value))
+    with warnings.catch_warnings():
+        # Resamples in which the baseline has nothing make the gain NaN: said by the missing interval.
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        ends = bootstrap(
+            samples,
+            statistic,
+            paired=len(samples) > 1,
+            method="percentile",
+            confidence_level=CONFIDENCE_LEVEL,
+            n_resamples=NUM_RESAMPLES,
+            batch=max(1, _BATCH_NUMBERS // episodes),
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+    if not np.isfinite(ends.low) or not np.isfinite(ends.high):
+        return Estimate(value, None)
+    return Estimate(value, (float(ends.low), float(ends.high)))
