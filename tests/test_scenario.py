@@ -87,15 +87,6 @@ def test_device_classes_mix_ranges_and_lists_of_speeds() -> None:
     assert uniform_p_value(speeds[speeds > 60.0], 80.0, 160.0) > 1e-3
 
 
-def test_only_the_ratios_of_weights_count() -> None:
-    def rates(scale: float) -> np.ndarray:
-        classes = [AcceptanceClass(str(i), (0.1 * i, 0.1 * i), weight=scale * i) for i in (1, 2, 3)]
-        return build(acceptance=classes).sample_large_scale(np.random.default_rng(12), 1000).acceptance_rate
-
-    assert (rates(1.0) == rates(1e307)).all()
-    assert (rates(1.0) == rates(1e-300)).all()
-
-
 def test_rayleigh_fading_multiplies_the_gain_by_an_exponential_variable() -> None:
     scenario = build(distance=(100.0, 100.0), transmit_power_dbm=(10.0, 10.0))
     users = scenario.sample_users(np.random.default_rng(7), 8, batch=(2500,))
@@ -206,20 +197,14 @@ def test_a_wrong_scenario_is_refused(changes: dict[str, object], error: type[Exc
         (lambda: AcceptanceClass("a", (0.1, 0.2), beta=2.0), TypeError, "beta must be a pair"),  # type: ignore[arg-type]
         (lambda: DeviceClass("a"), ValueError, "speed_range or speeds must be given"),
         (lambda: DeviceClass("a", (1.0, 2.0), [3.0]), ValueError, "and not both"),
-        (lambda: DeviceClass("a", (0.0, 2.0)), ValueError, r"speed_range\[0\] must lie in \[1e-06, 1e\+09\], got 0.0"),
-        (
-            lambda: DeviceClass("a", speeds=[3.0, -1.0]),
-            ValueError,
-            r"speeds\[1\] must lie in \[1e-06, 1e\+09\]",
-        ),
+        (lambda: DeviceClass("a", (0.0, 2.0)), ValueError, r"speed_range\[0\] must lie in \(0, inf\)"),
+        (lambda: DeviceClass("a", speeds=[3.0, -1.0]), ValueError, r"speeds\[1\] must lie in \(0, inf\), got -1.0"),
         (lambda: DeviceClass("a", speeds=[]), TypeError, "speeds must be a list of at least one number"),
         (lambda: DeviceClass("a", speeds=[1.0], weight=-1.0), ValueError, "weight must lie in"),
         (lambda: Source([], "assumed", "x"), TypeError, "keys must be a list"),
         (lambda: Source(["cell"], "mesured", "x"), ValueError, "Did you mean 'measured'"),  # type: ignore[arg-type]
         (lambda: Source(["cell"], "assumed", ""), ValueError, "source must not be empty"),
         (lambda: build().sample_users(np.random.default_rng(0), 0), ValueError, "num_users must be a whole number in"),
-        (lambda: build().sample_users(np.random.default_rng(0), batch=(2, -1)), ValueError, "batch must be a whole"),
-        (lambda: build().sample_users(np.random.default_rng(0), batch="2"), TypeError, "batch must be"),  # type: ignore[arg-type]
         (lambda: build().sample_users(np.random.default_rng(0), True), TypeError, "num_users must be"),
     ],
 )

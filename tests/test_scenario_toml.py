@@ -4,8 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from multispin_gym import AffineVerification, Scenario, TableVerification, list_scenarios, load_scenario
 from multispin_gym.fading import Fading
@@ -56,24 +54,13 @@ def test_awkward_values_survive_the_way_to_toml_and_back() -> None:
         load_scenario("default"),
         name='quote " backslash \\ newline \n tab \t delete \x7f bell \x07 ümläut 中 [x] # no comment = "1"',
         reference_power=1 / 3,
-        devices=[DeviceClass("a", speeds=[0.1 + 0.2, 1e-6, 1 / 3e-7])],
+        devices=[DeviceClass("a", speeds=[0.1 + 0.2, 1e-7, 1e22])],
         sources=[Source(["cell", "distance"], "assumed", "a 'note'\r\nin two lines")],
         fading=Fading("rayleigh", 0.1),
     )
     assert Scenario.from_toml(scenario.to_toml()) == scenario
     without = dataclasses.replace(scenario, sources=())
     assert Scenario.from_toml(without.to_toml()) == without
-
-
-@given(st.text(min_size=1).filter(str.strip), st.floats(1e-6, 1e9), st.floats(min_value=1e-300, allow_infinity=False))
-def test_any_text_and_number_survives_the_way_to_toml_and_back(text: str, speed: float, weight: float) -> None:
-    scenario = dataclasses.replace(
-        Scenario.from_toml(MINIMAL),
-        name=text,
-        description=text[1:],
-        devices=[DeviceClass(text, (speed, speed), None, weight)],
-    )
-    assert Scenario.from_toml(scenario.to_toml()) == scenario
 
 
 def test_a_minimal_file_takes_the_defaults() -> None:
