@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -140,6 +140,41 @@ def vector_info(played: PlayedRound, mask: NDArray[np.bool_]) -> dict[str, Any]:
         info[name] = value if whole else np.where(mask if value.ndim == 1 else mask[:, None], value, 0)
         info[f"_{name}"] = mask
     return info
+
+
+def seeds_of_rows(seed: int | Sequence[int | None] | None, num_rows: int) -> Sequence[int | None]:
+    """Return the seed of every row.
+
+    Parameters
+    ----------
+    seed
+        One seed, row i then has ``seed + i``, or one or None for each row, or None.
+    num_rows
+        Number of rows N.
+
+    Returns
+    -------
+    sequence of int or None
+        N seeds.
+
+    Raises
+    ------
+    TypeError
+        If a seed is not a whole number.
+    ValueError
+        If a seed is negative or the list has the wrong length.
+    """
+    if seed is None:
+        return [None] * num_rows
+    seeds = range(seed, seed + num_rows) if isinstance(seed, (int, np.integer)) else list(seed)
+    if len(seeds) != num_rows:
+        raise ValueError(f"seed must be one seed or {num_rows} of them, got {len(seeds)}")
+    for value in seeds:
+        if value is not None and (isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer))):
+            raise TypeError(f"seed must be a whole number, got {value!r}")
+        if value is not None and value < 0:
+            raise ValueError(f"seed must be a whole number in [0, inf), got {value!r}")
+    return seeds
 
 
 def draw_seed(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> int:

@@ -21,6 +21,7 @@ from multispin_gym.environment import (
     check_render_mode,
     draw_seed,
     rows_of_mask,
+    seeds_of_rows,
     vector_info,
 )
 from multispin_gym.scenario import Scenario
@@ -113,6 +114,7 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
         self._any_ended = False
         self._played: PlayedRound | None = None
+        self._begun = np.zeros(self.num_envs, dtype=np.bool_)
 
     @property
     def users(self) -> Users:
@@ -159,24 +161,16 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
 
     def _seed(self, seed: int | Sequence[int | None] | None, rows: IntArray) -> None:
         """Seed the rows: those that a seed is given for, and those that never had one."""
-        seeds: Sequence[int | None]
-        if seed is None:
-            seeds = [None] * self.num_envs
-        elif isinstance(seed, (int, np.integer)):
+        if isinstance(seed, (int, np.integer)):
             super().reset(seed=int(seed))
-            seeds = range(int(seed), int(seed) + self.num_envs)
-        else:
-            seeds = list(seed)
-            if len(seeds) != self.num_envs:
-                raise ValueError(f"seed must be one seed or {self.num_envs} of them, got {len(seeds)}")
-        fallback = None
+        seeds, fallback = seeds_of_rows(seed, self.num_envs), None
         for row in rows.tolist():
             value = seeds[row]
-            if value is not None:
-                self._simulator.seed(row, check_integer("seed", value, low=0))
-            elif not self._simulator.seeded[row]:
+            if value is None and not self._simulator.seeded[row]:
                 fallback = draw_seed(self) if fallback is None else fallback
-                self._simulator.seed(row, fallback + row)
+                value = fallback + row
+            if value is not None:
+                self._simulator.seed(row, value)
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Play one round in every row.
@@ -212,10 +206,8 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
             return self._step_some(actions)
         played = self._simulator.play(actions)
         self._simulator.advance()
-        truncated = self._simulator.elapsed >= self._limit
-        rewards = played.outcome.goodput.copy()
-        if self.render_mode is not None:
-            self._played = played
+        self._remember(played)
+        rewards, truncated = played.outcome.goodput.copy(), self._simulator.elapsed >= self._limit
         info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_))
         if truncated.any():
             if self.autoreset_mode == AutoresetMode.SAME_STEP:
@@ -233,10 +225,10 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
             played = self._simulator.play(np.where(playing[:, None], actions, 0.0))
             self._simulator.advance(np.flatnonzero(playing))
             rewards[playing] = played.outcome.goodput[playing]
-            if self.render_mode is not None:
-                self._played = played
+            self._remember(played)
             info = vector_info(played, playing)
         self._simulator.begin(np.flatnonzero(ended))
+        self._begun = ended
         truncated = playing & (self._simulator.elapsed >= self._limit)
         self._ended = truncated.copy()
         self._any_ended = bool(truncated.any())
@@ -255,6 +247,11 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         self._simulator.begin(rows)
         return info
 
+    def _remember(self, played: PlayedRound) -> None:
+        """Keep a round for :meth:`render`."""
+        if self.render_mode is not None:
+            self._played, self._begun = played, np.zeros(self.num_envs, dtype=np.bool_)
+
     def render(self) -> tuple[str, ...] | None:
         """Show the round just played in every row, or after a reset the users about to play, as text.
 
@@ -268,7 +265,8 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
                 "render() without a render mode shows nothing; give render_mode='ansi' to gymnasium.make_vec"
             )
             return None
-        return tuple(self._simulator.render(self._played, row) for row in range(self.num_envs))
+        begun = self._begun.tolist()
+        return tuple(self._simulator.render(None if new else self._played, row) for row, new in enumerate(begun))
 
 
 class MultiSpinHomogeneousVectorEnv(MultiSpinVectorEnv):

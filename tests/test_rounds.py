@@ -312,3 +312,15 @@ def test_more_bandwidth_power_or_speed_never_lowers_the_goodput(seed, cell, more
     else:
         decision = Decision(decision.draft_lengths, decision.bandwidth_shares / decision.bandwidth_shares.sum())
     assert play_round(users, cell, decision).goodput >= before.goodput * (1 - 1e-13)
+
+
+def test_outcomes_of_a_batch_are_selected_round_by_round_and_of_one_round_not_at_all():
+    cell = Cell(10e6, 3.98e-21, 16384.0, AffineVerification(0.06, 3e-4))
+    users = Users([[0.8, 0.6], [0.5, 0.7]], 100.0, 1e-10, 0.02)
+    decision = Decision([[4, 2], [1, 3]], 0.5)
+    outcome = play_round(users, cell, decision)
+    alone = play_round(users[1], cell, Decision([1, 3], 0.5))
+    for name, value in vars(outcome[1]).items():
+        np.testing.assert_array_equal(value, getattr(alone, name))
+    with pytest.raises(IndexError, match="no batch axis"):
+        outcome[1][0]
