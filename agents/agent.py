@@ -1,0 +1,186 @@
+"""Trained agents: loaded from a run directory, called like a controller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from multispin_gym.agents.distribution import ActionLayout
+from multispin_gym.agents.features import CellTerms
+from multispin_gym.agents.network import EquivariantActorCritic
+from multispin_gym.agents.run_directory import AgentSpec, RunDirectoryError, read_spec, read_weights
+from multispin_gym.cell import Cell
+from multispin_gym.rounds import Decision
+from multispin_gym.spaces import ActionCodec
+from multispin_gym.users import Users
+
+OBSERVATION_KEYS = ("acceptance_rate", "drafting_speed", "channel_gain_db")
+
+
+def build_network(spec: AgentSpec, cell: Cell | None = None) -> EquivariantActorCritic:
+    """Build the untrained network that a specification describes.
+
+    Parameters
+    ----------
+    spec
+        The agent's specification.
+    cell
+        The cell to act in; by default the one that the agent was trained in.
+
+    Returns
+    -------
+    EquivariantActorCritic
+        The network.
+
+    Raises
+    ------
+    ValueError
+        If the cell allows other draft lengths than the one that the agent was trained in.
+    """
+    trained = spec.scenario.cell
+    cell = trained if cell is None else cell
+    low, high = trained.min_draft_length, trained.max_draft_length
+    if (cell.min_draft_length, cell.max_draft_length) != (low, high):
+        raise ValueError(
+            f"the agent was trained for draft lengths in [{low}, {high}], "
+            f"the cell allows [{cell.min_draft_length}, {cell.max_draft_length}]"
+        )
+    layout = ActionLayout(low, high, common_length=spec.homogeneous)
+    return EquivariantActorCritic(CellTerms(cell, spec.scenario.reference_power), layout, spec.policy)
+
+
+class Agent:
+    """A trained agent: deterministic, for any number of users and any batch shape.
+
+    Parameters
+    ----------
+    name
+        Name for tables.
+    spec
+        What the agent was trained for.
+    network
+        Its network.
+    """
+
+    def __init__(self, name: str, spec: AgentSpec, network: EquivariantActorCritic) -> None:
+        self.name = name
+        self.spec = spec
+        self.network = network.eval()
+
+    def in_cell(self, cell: Cell) -> Agent:
+        """Return the same agent with its features computed for another cell.
+
+        Parameters
+        ----------
+        cell
+            The cell to act in; it must allow the same draft lengths.
+
+        Returns
+        -------
+        Agent
+            An agent with the same weights.
+        """
+        network = build_network(self.spec, cell)
+        network.load_state_dict(self.network.state_dict())
+        return Agent(self.name, self.spec, network)
+
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Choose actions: the likeliest draft lengths, and the mean share logits given them.
+
+        Parameters
+        ----------
+        observation
+            The environments' three arrays, unscaled. Shape (..., K) each.
+
+        Returns
+        -------
+        numpy.ndarray
+            Actions in the environments' box. Shape (..., 2 K), or (..., K + 1) for an agent of the homogeneous one.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing, or their shapes differ.
+        """
+        missing = [key for key in OBSERVATION_KEYS if key not in observation]
+        if missing:
+            raise ValueError(f"the observation lacks {', '.join(missing)}; it has {', '.join(observation)}")
+        arrays = {key: np.asarray(observation[key], dtype=np.float32) for key in OBSERVATION_KEYS}
+        shape = arrays["acceptance_rate"].shape
+        if not shape or any(array.shape != shape for array in arrays.values()):
+            shapes = ", ".join(f"{key} {array.shape}" for key, array in arrays.items())
+            raise ValueError(f"the observation's arrays must share one shape (..., K), got {shapes}")
+        with torch.no_grad():
+            tensors = {key: torch.tensor(array.reshape(-1, shape[-1])) for key, array in arrays.items()}
+            action = self.network.distribution(tensors).mode().clamp(-1.0, 1.0).numpy()
+        return np.ascontiguousarray(action.reshape(*shape[:-1], action.shape[-1]))
+
+    def __call__(self, users: Users, cell: Cell) -> Decision:
+        """Decide like a controller.
+
+        Parameters
+        ----------
+        users
+            The users. Shape (..., K).
+        cell
+            The shared system; it may differ from the one trained in, but must allow the same draft lengths.
+
+        Returns
+        -------
+        Decision
+            Draft lengths and shares. Shape (..., K).
+        """
+        agent = self if cell == self.network.terms.cell else self.in_cell(cell)
+        gain = users.received_power / self.spec.scenario.reference_power
+        observation = {
+            "acceptance_rate": users.acceptance_rate,
+            "drafting_speed": users.drafting_speed,
+            "channel_gain_db": 10.0 * np.log10(gain),
+        }
+        codec = ActionCodec(cell, users.num_users, homogeneous=self.spec.homogeneous)
+        return codec.decode(agent.act(observation))
+
+
+def load_agent(path: str | Path, *, cell: Cell | None = None) -> Agent:
+    """Load a trained agent.
+
+    Parameters
+    ----------
+    path
+        Its run directory.
+    cell
+        The cell to act in; by default the one that the agent was trained in.
+
+    Returns
+    -------
+    Agent
+        The agent, named after the directory.
+
+    Raises
+    ------
+    RunDirectoryError
+        If the directory is missing, truncated or foreign.
+    ValueError
+        If the cell allows other draft lengths than the one that the agent was trained in.
+
+    Examples
+    --------
+    >>> load_agent("no/such/run")
+    Traceback (most recent call last):
+        ...
+    multispin_gym.agents.run_directory.RunDirectoryError: no/such/run is not a run directory: there is no such directory
+    """
+    folder = Path(path)
+    spec = read_spec(folder)
+    weights = read_weights(folder)
+    network = build_network(spec, cell)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunDirectoryError(f"the weights in {folder} do not fit its configuration: {error}") from error
+    return Agent(folder.resolve().name, spec, network)

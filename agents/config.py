@@ -1,0 +1,223 @@
+"""Configuration of a training run: typed, frozen, checked, with a range for every number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from multispin_gym._validation import check_choice, check_integer, check_number
+
+ENV_IDS = ("multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0")
+Schedule = Literal["constant", "linear", "cosine"]
+SCHEDULES = ("constant", "linear", "cosine")
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """Shape of the equivariant policy.
+
+    Parameters
+    ----------
+    width
+        Width of the actor's layers.
+    depth
+        Number of deep-sets layers of actor and critic.
+    critic_width
+        Width of the critic's layers.
+    lengths
+        Distribution of the draft lengths: ``"categorical"`` (a logit per length) or ``"ordinal"`` (a discretised
+        normal: neighbouring lengths learn from each other).
+    share_reference
+        What the share logits are relative to: ``"equal"`` shares, the ``"demand"`` of the chosen lengths, or the
+        ``"equal_finish"`` shares of the chosen lengths.
+    share_std
+        Initial standard deviation of the share logits.
+    """
+
+    width: int = 64
+    depth: int = 2
+    critic_width: int = 64
+    lengths: Literal["categorical", "ordinal"] = "categorical"
+    share_reference: Literal["equal", "demand", "equal_finish"] = "equal_finish"
+    share_std: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("width", "critic_width"):
+            check_integer(f"policy.{name}", getattr(self, name), low=1, high=4096)
+        check_integer("policy.depth", self.depth, low=1, high=64)
+        check_choice("policy.lengths", self.lengths, ("categorical", "ordinal"))
+        check_choice("policy.share_reference", self.share_reference, ("equal", "demand", "equal_finish"))
+        check_number("policy.share_std", self.share_std, low=5e-3, high=0.5)
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Hyperparameters of PPO.
+
+    Parameters
+    ----------
+    num_envs
+        Rows of the vector environment.
+    rollout_steps
+        Rounds played in each row between two updates.
+    batch_size
+        Rounds in a minibatch.
+    num_epochs
+        Passes over the rounds of an update.
+    learning_rate
+        Adam's initial learning rate.
+    learning_rate_schedule
+        How it falls over the run: ``"constant"``, ``"linear"`` or ``"cosine"``, the last two to 0.
+    entropy_coefficient
+        Initial weight of the entropy bonus.
+    entropy_schedule
+        How the weight falls over the run.
+    clip_range
+        Range of the probability ratio beyond which the objective is flat.
+    value_coefficient
+        Weight of the critic's loss.
+    discount
+        Discount factor; 0 makes each round a decision of its own (a contextual bandit).
+    gae_lambda
+        Decay of the advantage estimator; without effect at discount 0.
+    max_gradient_norm
+        Gradients are scaled down to this norm.
+    """
+
+    num_envs: int = 1024
+    rollout_steps: int = 4
+    batch_size: int = 1024
+    num_epochs: int = 3
+    learning_rate: float = 2e-3
+    learning_rate_schedule: Schedule = "linear"
+    entropy_coefficient: float = 0.01
+    entropy_schedule: Schedule = "linear"
+    clip_range: float = 0.2
+    value_coefficient: float = 0.5
+    discount: float = 0.0
+    gae_lambda: float = 1.0
+    max_gradient_norm: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_integer("ppo.num_envs", self.num_envs, low=1, high=2**20)
+        check_integer("ppo.rollout_steps", self.rollout_steps, low=1, high=2**20)
+        check_integer("ppo.num_epochs", self.num_epochs, low=1, high=1000)
+        if self.rollout_size < 2:
+            raise ValueError("ppo.num_envs times ppo.rollout_steps must be at least 2, got 1")
+        size = check_integer("ppo.batch_size", self.batch_size, low=2, high=self.rollout_size)
+        if self.rollout_size % size:
+            raise ValueError(
+                f"ppo.batch_size must divide ppo.num_envs x ppo.rollout_steps = {self.rollout_size}, got {size}"
+            )
+        check_number("ppo.learning_rate", self.learning_rate, low=0.0, high=1.0, low_open=True)
+        check_number("ppo.entropy_coefficient", self.entropy_coefficient, low=0.0, high=10.0)
+        check_number("ppo.clip_range", self.clip_range, low=0.0, high=1.0, low_open=True)
+        check_number("ppo.value_coefficient", self.value_coefficient, low=0.0, high=100.0)
+        check_number("ppo.discount", self.discount, low=0.0, high=1.0)
+        check_number("ppo.gae_lambda", self.gae_lambda, low=0.0, high=1.0)
+        check_number("ppo.max_gradient_norm", self.max_gradient_norm, low=0.0, low_open=True)
+        check_choice("ppo.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
+        check_choice("ppo.entropy_schedule", self.entropy_schedule, SCHEDULES)
+
+    @property
+    def rollout_size(self) -> int:
+        """Rounds played between two updates."""
+        return self.num_envs * self.rollout_steps
+
+
+@dataclass(frozen=True)
+class CloningConfig:
+    """Behaviour cloning from a controller, before PPO.
+
+    Parameters
+    ----------
+    controller
+        Name of the controller to imitate.
+    num_steps
+        Gradient steps; 0 trains from scratch.
+    batch_size
+        Rounds drawn for each gradient step.
+    learning_rate
+        Adam's initial learning rate; falls to 0 as a cosine.
+    """
+
+    controller: str = "heterogeneous"
+    num_steps: int = 0
+    batch_size: int = 1024
+    learning_rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        check_integer("cloning.num_steps", self.num_steps, low=0)
+        check_integer("cloning.batch_size", self.batch_size, low=1, high=2**20)
+        check_number("cloning.learning_rate", self.learning_rate, low=0.0, high=1.0, low_open=True)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train a PPO agent for multi-user draft control.
+
+    Parameters
+    ----------
+    run_dir
+        Directory of the run: configuration, weights, training state, evaluations and TensorBoard files.
+    scenario
+        Name of a preset, or path of a scenario file.
+    env_id
+        Environment to train in.
+    num_users
+        Users in the cell; by default the scenario's own number.
+    total_timesteps
+        Rounds to train on; rounded up to whole updates.
+    seed
+        Seed of everything random: two runs on one machine with one seed and thread count are equal bit by bit.
+    resume
+        Continue the run in ``run_dir`` from its last checkpoint, to the weights that it would have had uninterrupted.
+    threads
+        Threads of the network's arithmetic.
+    eval_every
+        Updates between evaluations; 0 evaluates at the end only.
+    eval_cells
+        Held-out cells of an evaluation.
+    checkpoint_every
+        Updates between checkpoints.
+    target_ratio
+        Stop as soon as an evaluation's mean ratio to the reference reaches this.
+    progress
+        Show a progress bar.
+    policy
+        Shape of the policy.
+    ppo
+        Hyperparameters of PPO.
+    cloning
+        Behaviour cloning before PPO.
+    """
+
+    run_dir: str = "runs/default"
+    scenario: str = "default"
+    env_id: Literal["multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0"] = ENV_IDS[0]
+    num_users: int | None = None
+    total_timesteps: int = 500_000
+    seed: int = 0
+    resume: bool = False
+    threads: int = 1
+    eval_every: int = 10
+    eval_cells: int = 512
+    checkpoint_every: int = 25
+    target_ratio: float | None = None
+    progress: bool = True
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    cloning: CloningConfig = field(default_factory=CloningConfig)
+
+    def __post_init__(self) -> None:
+        check_choice("env_id", self.env_id, ENV_IDS)
+        if self.num_users is not None:
+            check_integer("num_users", self.num_users, low=1)
+        check_integer("total_timesteps", self.total_timesteps, low=1)
+        check_integer("seed", self.seed, low=0, high=2**32 - 1)
+        check_integer("threads", self.threads, low=1, high=1024)
+        check_integer("eval_every", self.eval_every, low=0)
+        check_integer("eval_cells", self.eval_cells, low=1)
+        check_integer("checkpoint_every", self.checkpoint_every, low=1)
+        if self.target_ratio is not None:
+            check_number("target_ratio", self.target_ratio, low=0.0, low_open=True)

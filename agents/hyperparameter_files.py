@@ -1,0 +1,106 @@
+"""Hyperparameter files: TOML with the tables of a training run's configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from multispin_gym._validation import nearest
+from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig
+
+ConfigT = TypeVar("ConfigT", PolicyConfig, PPOConfig, CloningConfig)
+
+SECTIONS: dict[str, type[PolicyConfig] | type[PPOConfig] | type[CloningConfig]] = {
+    "policy": PolicyConfig,
+    "ppo": PPOConfig,
+    "cloning": CloningConfig,
+}
+
+
+def build_section(kind: type[ConfigT], name: str, table: Mapping[str, Any]) -> ConfigT:
+    """Build one section of the configuration from a table, refusing unknown keys and values of the wrong type.
+
+    Parameters
+    ----------
+    kind
+        The section's class.
+    name
+        The section's name, for messages.
+    table
+        Keys and values; missing ones keep their defaults.
+
+    Returns
+    -------
+    PolicyConfig, PPOConfig or CloningConfig
+        The section.
+
+    Raises
+    ------
+    ValueError
+        If a key is unknown or a value out of range.
+    TypeError
+        If the table or a value is of the wrong type.
+    """
+    if not isinstance(table, Mapping):
+        raise TypeError(f"{name} must be a table, got {table!r}")
+    known = [entry.name for entry in dataclasses.fields(kind)]
+    for key in table:
+        if key not in known:
+            raise ValueError(f"unknown key {name}.{key}; known: {', '.join(known)}.{nearest(key, known)}")
+    return kind(**table)
+
+
+def read_hyperparameters(text: str, where: str) -> dict[str, Any]:
+    """Read hyperparameters from TOML.
+
+    Parameters
+    ----------
+    text
+        TOML with any of the tables ``policy``, ``ppo`` and ``cloning``, and ``total_timesteps``.
+    where
+        Where the text comes from, for messages.
+
+    Returns
+    -------
+    dict
+        Fields of :class:`TrainConfig`.
+
+    Raises
+    ------
+    ValueError
+        If the text is not TOML, or a key is unknown or a value out of range.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{where} is not valid TOML: {error}") from None
+    fields: dict[str, Any] = {}
+    known = (*SECTIONS, "total_timesteps")
+    for key, value in tables.items():
+        if key not in known:
+            raise ValueError(f"unknown key {key} in {where}; known: {', '.join(known)}.{nearest(key, known)}")
+        fields[key] = build_section(SECTIONS[key], key, value) if key in SECTIONS else value
+    return fields
+
+
+def default_hyperparameters(scenario: str) -> dict[str, Any]:
+    """Return the hyperparameters that ship for a scenario, or those for any where it has none of its own.
+
+    Parameters
+    ----------
+    scenario
+        Name of a preset, or path of a scenario file.
+
+    Returns
+    -------
+    dict
+        Fields of :class:`TrainConfig`.
+    """
+    folder = resources.files("multispin_gym.agents").joinpath("hyperparameters")
+    own = folder.joinpath(f"{Path(scenario).stem}.toml")
+    chosen = own if own.is_file() else folder.joinpath("any.toml")
+    return read_hyperparameters(chosen.read_text(encoding="utf-8"), chosen.name)

@@ -1,0 +1,292 @@
+"""The run directory: what a training run leaves behind, written atomically, and what an agent is rebuilt from.
+
+``config.json`` and ``policy.safetensors`` are what people exchange: no pickled code. ``training_state.pt`` is what
+``--resume`` needs, plain tensors and numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multispin_gym._validation import check_choice, check_integer
+from multispin_gym.agents.config import ENV_IDS, PolicyConfig
+from multispin_gym.agents.hyperparameter_files import build_section
+from multispin_gym.scenario import Scenario
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = "multispin_gym agent"
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "policy.safetensors"
+STATE_FILE = "training_state.pt"
+
+
+class RunDirectoryError(ValueError):
+    """A run directory is missing, truncated or not one of ours."""
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """Everything but the weights that an agent is rebuilt from.
+
+    Parameters
+    ----------
+    scenario
+        The scenario that it was trained on.
+    env_id
+        The environment that it was trained in.
+    num_users
+        The number of users that it was trained with.
+    policy
+        Shape of the policy.
+    training
+        How it was trained, for the record and for resuming.
+    versions
+        Versions of the packages that trained it.
+    """
+
+    scenario: Scenario
+    env_id: str
+    num_users: int
+    policy: PolicyConfig
+    training: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+    @property
+    def homogeneous(self) -> bool:
+        """Whether one draft length serves all users."""
+        return self.env_id == ENV_IDS[1]
+
+    def to_json(self) -> str:
+        """Write the specification as JSON.
+
+        Returns
+        -------
+        str
+            The text of ``config.json``.
+        """
+        fields = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "env_id": self.env_id,
+            "num_users": self.num_users,
+            "policy": asdict(self.policy),
+            "training": dict(self.training),
+            "versions": dict(self.versions),
+            "scenario": self.scenario.to_toml(),
+        }
+        return json.dumps(fields, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> AgentSpec:
+        """Read a specification.
+
+        Parameters
+        ----------
+        text
+            The text of ``config.json``.
+
+        Returns
+        -------
+        AgentSpec
+            The specification.
+
+        Raises
+        ------
+        ValueError
+            If the text is not JSON, not of this format, or lacks an entry.
+        """
+        fields = json.loads(text)
+        if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+            raise ValueError(f"it is not of the format {FORMAT!r}")
+        if fields.get("format_version") != FORMAT_VERSION:
+            raise ValueError(
+                f"format_version must be {FORMAT_VERSION} for this release, got {fields.get('format_version')!r}"
+            )
+        missing = [key for key in ("env_id", "num_users", "policy", "training", "scenario") if key not in fields]
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        return cls(
+            scenario=Scenario.from_toml(fields["scenario"]),
+            env_id=check_choice("env_id", fields["env_id"], ENV_IDS),
+            num_users=check_integer("num_users", fields["num_users"], low=1),
+            policy=build_section(PolicyConfig, "policy", fields["policy"]),
+            training=dict(fields["training"]),
+            versions=dict(fields.get("versions", {})),
+        )
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is either the old one or the new one, whole.
+
+    Parameters
+    ----------
+    path
+        The file; its directory exists.
+    content
+        What it shall hold.
+    """
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def start_run_directory(path: Path, spec: AgentSpec) -> None:
+    """Create the directory of a new run.
+
+    Parameters
+    ----------
+    path
+        The directory; it must not exist, or be empty.
+    spec
+        What is about to be trained.
+
+    Raises
+    ------
+    RunDirectoryError
+        If the directory holds anything.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        kind = "a run already (--resume continues it)" if (path / CONFIG_FILE).is_file() else "other files"
+        raise RunDirectoryError(f"run_dir must be a new or an empty directory; {path} holds {kind}")
+    path.mkdir(parents=True, exist_ok=True)
+    write_atomically(path / CONFIG_FILE, spec.to_json().encode())
+
+
+def read_spec(path: Path) -> AgentSpec:
+    """Read the specification in a run directory.
+
+    Parameters
+    ----------
+    path
+        The directory.
+
+    Returns
+    -------
+    AgentSpec
+        The specification.
+
+    Raises
+    ------
+    RunDirectoryError
+        If there is none, or it is damaged or foreign.
+    """
+    if not path.is_dir():
+        raise RunDirectoryError(f"{path} is not a run directory: there is no such directory")
+    if not (path / CONFIG_FILE).is_file():
+        raise RunDirectoryError(f"{path} is not a run directory: it holds no {CONFIG_FILE}")
+    try:
+        return AgentSpec.from_json((path / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RunDirectoryError(f"{path / CONFIG_FILE} cannot be read as an agent's configuration: {error}") from error
+
+
+def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
+    """Write an agent's weights.
+
+    Parameters
+    ----------
+    path
+        The run directory.
+    weights
+        The network's state.
+    """
+    from safetensors.torch import save
+
+    write_atomically(path / WEIGHTS_FILE, save({name: tensor.contiguous() for name, tensor in weights.items()}))
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read an agent's weights.
+
+    Parameters
+    ----------
+    path
+        The run directory.
+
+    Returns
+    -------
+    dict of torch.Tensor
+        The network's state.
+
+    Raises
+    ------
+    RunDirectoryError
+        If the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    file = path / WEIGHTS_FILE
+    if not file.is_file():
+        raise RunDirectoryError(f"{path} holds no {WEIGHTS_FILE}: its training wrote no checkpoint, or it is truncated")
+    try:
+        return load(file.read_bytes())
+    except SafetensorError as error:
+        raise RunDirectoryError(f"{file} is damaged: {error}") from error
+
+
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write the state that resuming needs.
+
+    Parameters
+    ----------
+    path
+        The run directory.
+    state
+        Tensors, numbers, strings, and lists and dicts of them.
+    """
+    import io
+
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    write_atomically(path / STATE_FILE, buffer.getvalue())
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read the state that resuming needs; no pickled code is run.
+
+    Parameters
+    ----------
+    path
+        The run directory.
+
+    Returns
+    -------
+    dict
+        The state.
+
+    Raises
+    ------
+    RunDirectoryError
+        If the file is missing or damaged.
+    """
+    import torch
+
+    file = path / STATE_FILE
+    if not file.is_file():
+        raise RunDirectoryError(f"{path} cannot be resumed: it holds no {STATE_FILE}")
+    try:
+        state: dict[str, Any] = torch.load(file, weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunDirectoryError(f"{file} is damaged: {reason}") from error
+    return state

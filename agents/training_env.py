@@ -1,0 +1,133 @@
+"""The environment that a run trains in, and the held-out cells that it is evaluated on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.agents.config import ENV_IDS
+from multispin_gym.agents.vec_adapter import SB3VecEnv
+from multispin_gym.baselines import make_controller, relax
+from multispin_gym.rounds import compute_round
+from multispin_gym.scenario import Scenario
+
+# No training run reaches these rows: its own seeds are spread over [0, 2**31).
+HELD_OUT_SEED = 2**31 + 7
+
+
+def make_native_env(
+    scenario: Scenario | str, *, num_users: int | None, num_envs: int, env_id: str = ENV_IDS[0]
+) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """Make the native vector environment with same-step autoreset.
+
+    Parameters
+    ----------
+    scenario
+        The scenario, a preset's name or a file's path.
+    num_users
+        Users in the cell; by default the scenario's own number.
+    num_envs
+        Rows.
+    env_id
+        The environment's id.
+
+    Returns
+    -------
+    gymnasium.vector.VectorEnv
+        The environment.
+    """
+    return gym.make_vec(
+        env_id,
+        num_envs=num_envs,
+        vectorization_mode="vector_entry_point",
+        scenario=scenario,
+        num_users=num_users,
+        autoreset_mode=AutoresetMode.SAME_STEP,
+    )
+
+
+def make_training_env(
+    scenario: Scenario | str,
+    *,
+    num_users: int | None = None,
+    num_envs: int = 1024,
+    env_id: str = ENV_IDS[0],
+    discount: float = 0.0,
+) -> SB3VecEnv:
+    """Make the environment that PPO trains in: rewards in units of the goodput without drafts.
+
+    Parameters
+    ----------
+    scenario
+        The scenario, a preset's name or a file's path.
+    num_users
+        Users in the cell; by default the scenario's own number.
+    num_envs
+        Rows.
+    env_id
+        The environment's id.
+    discount
+        The learner's discount factor; at 0 no terminal observations are passed on.
+
+    Returns
+    -------
+    SB3VecEnv
+        The environment for Stable-Baselines3.
+    """
+    native = make_native_env(scenario, num_users=num_users, num_envs=num_envs, env_id=env_id)
+    played: Scenario = native.unwrapped.scenario  # type: ignore[attr-defined]
+    count = native.single_observation_space["acceptance_rate"].shape[0]  # type: ignore[index]
+    unit = count / float(played.cell.verification.round_time(np.zeros(count)))
+    return SB3VecEnv(native, reward_unit=unit, terminal_observations=discount > 0.0)
+
+
+class HeldOutCells:
+    """Cells that no training run sees, with the reference that policies are measured against.
+
+    The reference is the relaxation's upper bound; where drafts are homogeneous, the goodput of the exact controller.
+
+    Parameters
+    ----------
+    scenario
+        The scenario.
+    num_users
+        Users in a cell.
+    num_cells
+        Number of cells.
+    env_id
+        The environment's id.
+    seed
+        Seed of the first cell's row.
+    """
+
+    def __init__(
+        self, scenario: Scenario, num_users: int, num_cells: int, env_id: str = ENV_IDS[0], seed: int = HELD_OUT_SEED
+    ) -> None:
+        env = make_native_env(scenario, num_users=num_users, num_envs=num_cells, env_id=env_id)
+        self.observation, _ = env.reset(seed=seed)
+        self._native: Any = env.unwrapped
+        self.users, self.cell = self._native.users, self._native.cell
+        if env_id == ENV_IDS[1]:
+            decision = make_controller("homogeneous")(self.users, self.cell)
+            self.reference: FloatArray = compute_round(self.users, self.cell, decision).goodput
+        else:
+            self.reference = relax(self.users, self.cell).upper_bound
+
+    def goodput(self, action: np.ndarray[Any, Any]) -> FloatArray:
+        """Expected goodput of actions.
+
+        Parameters
+        ----------
+        action
+            One action per cell.
+
+        Returns
+        -------
+        numpy.ndarray
+            Goodputs, token/s. Shape (num_cells,).
+        """
+        return compute_round(self.users, self.cell, self._native.decode_action(action)).goodput
