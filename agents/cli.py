@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from multispin_gym.agents.config import TrainConfig
-from multispin_gym.agents.hyperparameter_files import SECTIONS, build_section, default_hyperparameters, read_hyperparameters
+from multispin_gym.agents.hyperparameter_files import SECTIONS, build_section, hyperparameters
 
 # What may change when a run is continued; anything else would make it another run.
-RESUMABLE = ("total_timesteps", "eval_every", "checkpoint_every", "target_ratio", "progress", "resume", "run_dir")
+RESUMABLE = (
+    "total_timesteps",
+    "eval_every",
+    "checkpoint_every",
+    "target_ratio",
+    "progress",
+    "resume",
+    "run_dir",
+    "hyperparameters",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,29 +88,36 @@ def parse(argv: list[str]) -> TrainConfig:
     ValueError
         If a value is out of range, or a resumed run would change.
     """
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in ("--scenario", "--run-dir", "--hyperparameters"):
+        early.add_argument(flag, flag.replace("-", "_").replace("__", "--"), nargs="?")
+    early.add_argument("--resume", action="store_true")
+    known, _ = early.parse_known_args(argv)
+    if known.resume and not {"-h", "--help"} & set(argv):
+        stored = _stored(known.run_dir)
+        config = _parse_flags(argv, stored)
+        _check_resumed(stored, config)
+        return config
+    scenario = known.scenario or "default"
+    run_dir = known.run_dir or f"runs/{Path(scenario).stem}"
+    fields = hyperparameters(scenario, known.hyperparameters)
+    return _parse_flags(argv, TrainConfig(scenario=scenario, run_dir=run_dir, **fields))
+
+
+def _parse_flags(argv: list[str], default: TrainConfig) -> TrainConfig:
+    """Let flags override a configuration; whatever the parser draws around an error becomes one line."""
     import tyro
 
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    early.add_argument("--scenario", default="default")
-    early.add_argument("--run-dir", "--run_dir")
-    early.add_argument("--hyperparameters")
-    early.add_argument("--resume", action="store_true")
-    known, _ = early.parse_known_args([argument.replace("_", "-", 1) if False else argument for argument in argv])
-    stored = None
-    asks_help = "-h" in argv or "--help" in argv
-    if known.resume and not asks_help:
-        stored = default = _stored(known.run_dir)
-    else:
-        fields = default_hyperparameters(known.scenario)
-        if known.hyperparameters is not None and not asks_help:
-            text = Path(known.hyperparameters).read_text(encoding="utf-8")
-            fields.update(read_hyperparameters(text, known.hyperparameters))
-        run_dir = known.run_dir or f"runs/{Path(known.scenario).stem}"
-        default = TrainConfig(scenario=known.scenario, run_dir=run_dir, **fields)
-    config = tyro.cli(TrainConfig, default=default, args=argv, prog="train.py")
-    if stored is not None:
-        _check_resumed(stored, config)
-    return config
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(TrainConfig, default=default, args=argv, prog="train.py")
+    except SystemExit as leaving:
+        if leaving.code in (None, 0):
+            raise
+        lines = [line.strip("│╭╮╰╯─ ") for line in complaint.getvalue().splitlines()]
+        text = [line for line in lines if line and "full helptext" not in line]
+        raise ValueError(" ".join(text[1:]).partition(" Argument helptext:")[0]) from None
 
 
 def _stored(run_dir: str | None) -> TrainConfig:

@@ -166,6 +166,8 @@ class TrainConfig:
         Environment to train in.
     num_users
         Users in the cell; by default the scenario's own number.
+    hyperparameters
+        TOML file with the tables policy, ppo and cloning; by default the one that ships for the scenario.
     total_timesteps
         Rounds to train on; rounded up to whole updates.
     seed
@@ -196,6 +198,7 @@ class TrainConfig:
     scenario: str = "default"
     env_id: Literal["multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0"] = ENV_IDS[0]
     num_users: int | None = None
+    hyperparameters: str | None = None
     total_timesteps: int = 500_000
     seed: int = 0
     resume: bool = False

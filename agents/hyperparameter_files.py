@@ -87,19 +87,30 @@ def read_hyperparameters(text: str, where: str) -> dict[str, Any]:
     return fields
 
 
-def default_hyperparameters(scenario: str) -> dict[str, Any]:
-    """Return the hyperparameters that ship for a scenario, or those for any where it has none of its own.
+def hyperparameters(scenario: str, path: str | None = None) -> dict[str, Any]:
+    """Return the hyperparameters of a file; by default of the one that ships for a scenario, or for any.
 
     Parameters
     ----------
     scenario
         Name of a preset, or path of a scenario file.
+    path
+        A file of one's own.
 
     Returns
     -------
     dict
         Fields of :class:`TrainConfig`.
+
+    Raises
+    ------
+    ValueError
+        If the file is not TOML, or a key is unknown or a value out of range.
+    OSError
+        If the file cannot be read.
     """
+    if path is not None:
+        return {**read_hyperparameters(Path(path).read_text(encoding="utf-8"), path), "hyperparameters": path}
     folder = resources.files("multispin_gym.agents").joinpath("hyperparameters")
     own = folder.joinpath(f"{Path(scenario).stem}.toml")
     chosen = own if own.is_file() else folder.joinpath("any.toml")

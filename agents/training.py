@@ -37,7 +37,7 @@ from multispin_gym.scenario_library import load_scenario
 EVALUATIONS_FILE = "evaluations.csv"
 _PACKAGES = ("multispin-gym", "gymnasium", "numpy", "stable-baselines3", "torch")
 # Not part of what is trained: a resumed run may differ in these.
-UNRECORDED = ("policy", "run_dir", "resume", "progress")
+UNRECORDED = ("policy", "run_dir", "resume", "progress", "hyperparameters")
 
 
 @dataclasses.dataclass(frozen=True)

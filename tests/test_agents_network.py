@@ -1,0 +1,167 @@
+"""Features, share references and the equivariant network."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from multispin_gym import AffineVerification, Cell, Users
+from multispin_gym.agents.agent import Agent, build_network
+from multispin_gym.agents.config import ENV_IDS, PolicyConfig
+from multispin_gym.agents.features import CellTerms
+from multispin_gym.agents.references import share_reference
+from multispin_gym.agents.run_directory import AgentSpec
+from multispin_gym.rounds import Decision, compute_round
+from multispin_gym.scenario_library import load_scenario
+
+POWER = 0.01
+CELL = Cell(10e6, 3.98e-21, 16384.0, AffineVerification(0.06, 3e-4), min_draft_length=0)
+
+
+def observe(rng, batch, num_users):
+    return {
+        "acceptance_rate": rng.uniform(0.3, 0.95, (batch, num_users)).astype(np.float32),
+        "drafting_speed": rng.uniform(20.0, 300.0, (batch, num_users)).astype(np.float32),
+        "channel_gain_db": rng.uniform(-130.0, -90.0, (batch, num_users)).astype(np.float32),
+    }
+
+
+def tensors(observation):
+    return {key: torch.from_numpy(value) for key, value in observation.items()}
+
+
+def users_of(observation):
+    gain = 10.0 ** (observation["channel_gain_db"].astype(np.float64) / 10.0)
+    return Users(observation["acceptance_rate"], observation["drafting_speed"], gain, POWER)
+
+
+def agent(seed=0, env_id=ENV_IDS[0], **policy):
+    torch.manual_seed(seed)
+    spec = AgentSpec(load_scenario("default"), env_id, 4, PolicyConfig(width=16, critic_width=16, **policy), {}, {})
+    network = build_network(spec)
+    for parameter in network.parameters():
+        parameter.data.normal_(std=0.3)
+    return Agent("trial", spec, network)
+
+
+@pytest.mark.parametrize("power", ["total", "density"])
+def test_terms_are_the_times_that_a_round_takes(power):
+    cell = dataclasses.replace(CELL, power=power)
+    observation = observe(np.random.default_rng(0), 5, 3)
+    terms = CellTerms(cell, POWER)(tensors(observation))
+    ones = np.ones((5, 3))
+    outcome = compute_round(users_of(observation), cell, Decision(ones, ones / 3.0))
+    assert np.allclose(terms.equal_time, outcome.upload_time, rtol=1e-4)
+    assert np.allclose(terms.drafting_time, outcome.drafting_time, rtol=1e-6)
+    assert terms.unit == pytest.approx(float(outcome.verification_time[0]))
+    assert terms.slope * terms.unit == pytest.approx(3 * 3e-4)
+
+
+@pytest.mark.parametrize("power", ["total", "density"])
+def test_equal_finish_reference_lets_all_who_upload_finish_together(power):
+    cell = dataclasses.replace(CELL, power=power)
+    rng = np.random.default_rng(1)
+    observation = observe(rng, 300, 5)
+    lengths = rng.integers(0, 13, (300, 5))
+    terms = CellTerms(cell, POWER)(tensors(observation))
+    logits = share_reference("equal_finish")(terms, cell, torch.from_numpy(lengths).float()).double().numpy()
+    weights = np.where(lengths > 0, np.exp(logits), 0.0)
+    busy = lengths.any(axis=-1)
+    shares = weights[busy] / weights[busy].sum(axis=-1, keepdims=True)
+    outcome = compute_round(users_of({k: v[busy] for k, v in observation.items()}), cell, Decision(lengths[busy], shares))
+    finish = outcome.drafting_time + outcome.upload_time
+    latest = finish.max(axis=-1, keepdims=True)
+    assert (np.abs(finish / latest - 1.0)[lengths[busy] > 0] < 1e-3).all()
+
+
+def test_demand_reference_gives_shares_by_what_there_is_to_send():
+    observation = tensors(observe(np.random.default_rng(2), 4, 3))
+    terms = CellTerms(CELL, POWER)(observation)
+    lengths = torch.tensor([[1.0, 4.0, 12.0]]).expand(4, 3)
+    shares = torch.softmax(share_reference("demand")(terms, CELL, lengths), dim=-1)
+    demand = lengths * terms.equal_time
+    assert torch.allclose(shares, demand / demand.sum(dim=-1, keepdim=True), rtol=1e-5)
+    assert (share_reference("equal")(terms, CELL, lengths) == 0.0).all()
+    with pytest.raises(ValueError, match="share_reference must be one of .* Did you mean 'demand'"):
+        share_reference("demnd")
+
+
+@pytest.mark.parametrize("reference", ["equal", "demand", "equal_finish"])
+@pytest.mark.parametrize("lengths", ["categorical", "ordinal"])
+def test_permuting_the_users_permutes_the_decision(reference, lengths):
+    trained = agent(share_reference=reference, lengths=lengths)
+    observation = observe(np.random.default_rng(3), 50, 6)
+    order = np.random.default_rng(4).permutation(6)
+    action = trained.act(observation).reshape(50, 2, 6)
+    permuted = trained.act({key: value[:, order] for key, value in observation.items()}).reshape(50, 2, 6)
+    assert np.allclose(permuted, action[:, :, order], atol=1e-4)
+
+
+def test_permuting_the_users_leaves_value_and_common_length():
+    trained = agent(env_id=ENV_IDS[1])
+    observation = observe(np.random.default_rng(5), 50, 6)
+    order = np.random.default_rng(6).permutation(6)
+    permuted = {key: value[:, order] for key, value in observation.items()}
+    with torch.no_grad():
+        values = [trained.network.value(tensors(seen)) for seen in (observation, permuted)]
+    assert torch.allclose(values[0], values[1], atol=1e-5)
+    assert np.array_equal(trained.act(observation)[:, 0], trained.act(permuted)[:, 0])
+
+
+@pytest.mark.parametrize("num_users", [1, 2, 7, 40])
+def test_one_set_of_weights_acts_for_any_number_of_users_and_any_batch(num_users):
+    trained = agent()
+    flat = observe(np.random.default_rng(7), 6, num_users)
+    action = trained.act(flat)
+    assert action.shape == (6, 2 * num_users)
+    assert action.dtype == np.float32
+    assert (np.abs(action) <= 1.0).all()
+    nested = trained.act({key: value.reshape(2, 3, num_users) for key, value in flat.items()})
+    assert np.array_equal(nested.reshape(6, -1), action)
+    single = trained.act({key: value[0] for key, value in flat.items()})
+    assert np.allclose(single, action[0], atol=1e-5)
+
+
+def test_twins_get_equal_decisions():
+    observation = {key: np.repeat(value, 5, axis=-1) for key, value in observe(np.random.default_rng(8), 3, 1).items()}
+    action = agent().act(observation).reshape(3, 2, 5)
+    assert np.allclose(action, action[..., :1], atol=1e-5)
+
+
+def test_acts_like_a_controller_in_its_own_cell_and_in_another():
+    trained = agent()
+    scenario = trained.spec.scenario
+    users = scenario.sample_users(np.random.default_rng(9), 4, batch=(3,))
+    observation = {
+        "acceptance_rate": users.acceptance_rate,
+        "drafting_speed": users.drafting_speed,
+        "channel_gain_db": scenario.gain_to_db(users.channel_gain),
+    }
+    decision = trained(users, scenario.cell)
+    layout = trained.network.layout
+    index, _ = layout.split(torch.from_numpy(trained.act(observation)))
+    assert np.array_equal(decision.draft_lengths, layout.lengths(index, 4).numpy())
+    wider = dataclasses.replace(scenario.cell, bandwidth=100.0 * scenario.cell.bandwidth)
+    assert not np.array_equal(trained(users, wider).bandwidth_shares, decision.bandwidth_shares)
+    with pytest.raises(ValueError, match=r"trained for draft lengths in .* the cell allows \[1, 3\]"):
+        trained(users, dataclasses.replace(scenario.cell, max_draft_length=3))
+
+
+def test_extreme_users_give_finite_decisions():
+    observation = {
+        "acceptance_rate": np.array([[0.0, 1.0, 0.5]], dtype=np.float32),
+        "drafting_speed": np.array([[1e-3, 1e6, 50.0]], dtype=np.float32),
+        "channel_gain_db": np.array([[-200.0, 0.0, -350.0]], dtype=np.float32),
+    }
+    for reference in ("equal", "demand", "equal_finish"):
+        assert np.isfinite(agent(share_reference=reference).act(observation)).all()
+
+
+def test_a_bad_observation_is_refused():
+    trained = agent()
+    observation = observe(np.random.default_rng(10), 2, 3)
+    with pytest.raises(ValueError, match="the observation lacks drafting_speed"):
+        trained.act({key: value for key, value in observation.items() if key != "drafting_speed"})
+    with pytest.raises(ValueError, match="must share one shape"):
+        trained.act({**observation, "drafting_speed": observation["drafting_speed"][:, :2]})
