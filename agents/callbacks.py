@@ -11,7 +11,7 @@ from types import FrameType
 
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.training_env import HeldOutCells
@@ -102,7 +102,7 @@ class BetweenUpdates(BaseCallback):
         self.stop = stop
         self._start = time.perf_counter() - seconds
         self._entropy = schedule(config.ppo.entropy_schedule, config.ppo.entropy_coefficient)
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm | None = None
 
     @property
     def seconds(self) -> float:
@@ -115,9 +115,12 @@ class BetweenUpdates(BaseCallback):
 
     def _on_training_start(self) -> None:
         self._first_update = self._update
-        total = self.model._total_timesteps
         self._bar = tqdm(
-            total=total, initial=self.model.num_timesteps, unit="round", unit_scale=True, disable=not self.config.progress
+            total=self.model._total_timesteps,
+            initial=self.model.num_timesteps,
+            unit="round",
+            unit_scale=True,
+            disable=not self.config.progress,
         )
 
     def _on_step(self) -> bool:
@@ -190,6 +193,8 @@ class BetweenUpdates(BaseCallback):
         remaining = 1.0 - self.model.num_timesteps / self.model._total_timesteps
         self.model.ent_coef = self._entropy(remaining)  # type: ignore[attr-defined]
         self.logger.record("train/entropy_coefficient", self._entropy(remaining))
+        share_std = self.model.policy.network.log_std.detach().exp()  # type: ignore[operator, union-attr]
+        self.logger.record("train/share_std", float(share_std))
         if self._bar is not None:
             self._bar.update(self.model.num_timesteps - self._bar.n)
 

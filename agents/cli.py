@@ -130,7 +130,7 @@ def _stored(run_dir: str | None) -> TrainConfig:
     fields = dict(spec.training)
     try:
         for name in set(SECTIONS) & set(fields):
-            fields[name] = build_section(SECTIONS[name], name, fields[name])
+            fields[name] = build_section(name, fields[name])
         return TrainConfig(**fields, policy=spec.policy, run_dir=run_dir, resume=True)
     except (TypeError, ValueError) as error:
         raise RunDirectoryError(f"{run_dir} cannot be resumed: {error}") from error

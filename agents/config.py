@@ -7,7 +7,8 @@ from typing import Literal
 
 from multispin_gym._validation import check_choice, check_integer, check_number
 
-ENV_IDS = ("multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0")
+EnvId = Literal["multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0"]
+ENV_IDS: tuple[EnvId, EnvId] = ("multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0")
 Schedule = Literal["constant", "linear", "cosine"]
 SCHEDULES = ("constant", "linear", "cosine")
 
@@ -196,7 +197,7 @@ class TrainConfig:
 
     run_dir: str = "runs/default"
     scenario: str = "default"
-    env_id: Literal["multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0"] = ENV_IDS[0]
+    env_id: EnvId = ENV_IDS[0]
     num_users: int | None = None
     hyperparameters: str | None = None
     total_timesteps: int = 500_000

@@ -1,8 +1,8 @@
 """The distribution of decisions: categorical draft lengths, then logistic-normal shares given the lengths.
 
-An action holds the centre of each chosen length's bin and, for the shares, logits divided by ``SHARE_SHARPNESS``. A softmax
-forgets a common shift of its logits, and users without a draft have no share; so what is executed is the vector of
-logits of the users who upload, centred on their mean. Its density is that of a Gaussian with one common standard
+An action holds the centre of each chosen length's bin and, for the shares, logits divided by ``SHARE_SHARPNESS``. A
+softmax forgets a common shift of its logits, and users without a draft have no share; so what is executed is the vector
+of logits of the users who upload, centred on their mean. Its density is that of a Gaussian with one common standard
 deviation, seen in orthonormal coordinates of the centred vectors: dimension M - 1 for M uploading users. Shift and idle
 users carry no probability, and log-probabilities are those of the executed decision.
 """

@@ -7,29 +7,27 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from multispin_gym._validation import nearest
 from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig
 
-ConfigT = TypeVar("ConfigT", PolicyConfig, PPOConfig, CloningConfig)
+Section = PolicyConfig | PPOConfig | CloningConfig
 
-SECTIONS: dict[str, type[PolicyConfig] | type[PPOConfig] | type[CloningConfig]] = {
+SECTIONS: dict[str, type[Section]] = {
     "policy": PolicyConfig,
     "ppo": PPOConfig,
     "cloning": CloningConfig,
 }
 
 
-def build_section(kind: type[ConfigT], name: str, table: Mapping[str, Any]) -> ConfigT:
+def build_section(name: str, table: Mapping[str, Any]) -> Section:
     """Build one section of the configuration from a table, refusing unknown keys and values of the wrong type.
 
     Parameters
     ----------
-    kind
-        The section's class.
     name
-        The section's name, for messages.
+        The section's name: ``"policy"``, ``"ppo"`` or ``"cloning"``.
     table
         Keys and values; missing ones keep their defaults.
 
@@ -47,6 +45,7 @@ def build_section(kind: type[ConfigT], name: str, table: Mapping[str, Any]) -> C
     """
     if not isinstance(table, Mapping):
         raise TypeError(f"{name} must be a table, got {table!r}")
+    kind = SECTIONS[name]
     known = [entry.name for entry in dataclasses.fields(kind)]
     for key in table:
         if key not in known:
@@ -83,7 +82,7 @@ def read_hyperparameters(text: str, where: str) -> dict[str, Any]:
     for key, value in tables.items():
         if key not in known:
             raise ValueError(f"unknown key {key} in {where}; known: {', '.join(known)}.{nearest(key, known)}")
-        fields[key] = build_section(SECTIONS[key], key, value) if key in SECTIONS else value
+        fields[key] = build_section(key, value) if key in SECTIONS else value
     return fields
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -65,7 +66,7 @@ class SetEncoder(nn.Module):
     def __init__(self, num_inputs: int, width: int, depth: int) -> None:
         super().__init__()
         sizes = [num_inputs, *[width] * depth]
-        self.layers = nn.ModuleList(SetLayer(i, o) for i, o in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(SetLayer(i, o) for i, o in itertools.pairwise(sizes))
 
     def forward(self, users: torch.Tensor) -> torch.Tensor:
         """Encode each user in the light of all others.

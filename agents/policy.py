@@ -83,17 +83,13 @@ class EquivariantPolicy(ActorCriticPolicy):
         layout = ActionLayout(cell.min_draft_length, cell.max_draft_length, common_length=common)
         terms = CellTerms(cell, self.scenario.reference_power)
         self.network = EquivariantActorCritic(terms, layout, self.policy_config)
-        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1.0), **self.optimizer_kwargs)
+        options: dict[str, Any] = {"lr": lr_schedule(1.0), **self.optimizer_kwargs}
+        self.optimizer = self.optimizer_class(self.parameters(), **options)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         parameters = super()._get_constructor_parameters()
         parameters.update(scenario=self.scenario, policy=self.policy_config)
         return parameters
-
-    @property
-    def log_std(self) -> torch.Tensor:
-        """Logarithm of the share logits' standard deviation, which SB3 logs."""
-        return self.network.log_std
 
     def get_distribution(self, obs: Tensors) -> DecisionDistribution:  # type: ignore[override]
         """Return the distribution of the decisions.

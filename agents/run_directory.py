@@ -118,7 +118,7 @@ class AgentSpec:
             scenario=Scenario.from_toml(fields["scenario"]),
             env_id=check_choice("env_id", fields["env_id"], ENV_IDS),
             num_users=check_integer("num_users", fields["num_users"], low=1),
-            policy=build_section(PolicyConfig, "policy", fields["policy"]),
+            policy=PolicyConfig(**asdict(build_section("policy", fields["policy"]))),
             training=dict(fields["training"]),
             versions=dict(fields.get("versions", {})),
         )

@@ -63,7 +63,7 @@ class _ContinuedTensorBoard(TensorBoardOutputFormat):
     """TensorBoard output that drops what an earlier process logged after the checkpoint."""
 
     def __init__(self, folder: str, first_step: int) -> None:
-        self.writer = SummaryWriter(folder, purge_step=first_step)  # type: ignore[no-untyped-call]
+        self.writer = SummaryWriter(folder, purge_step=first_step)
         self._is_closed = False
 
 

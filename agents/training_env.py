@@ -12,8 +12,11 @@ from multispin_gym._validation import FloatArray
 from multispin_gym.agents.config import ENV_IDS
 from multispin_gym.agents.vec_adapter import SB3VecEnv
 from multispin_gym.baselines import make_controller, relax
+from multispin_gym.cell import Cell
 from multispin_gym.rounds import compute_round
 from multispin_gym.scenario import Scenario
+from multispin_gym.spaces import ActionCodec, Observation
+from multispin_gym.users import Users
 
 # No training run reaches these rows: its own seeds are spread over [0, 2**31).
 HELD_OUT_SEED = 2**31 + 7
@@ -107,10 +110,11 @@ class HeldOutCells:
     def __init__(
         self, scenario: Scenario, num_users: int, num_cells: int, env_id: str = ENV_IDS[0], seed: int = HELD_OUT_SEED
     ) -> None:
-        env = make_native_env(scenario, num_users=num_users, num_envs=num_cells, env_id=env_id)
-        self.observation, _ = env.reset(seed=seed)
-        self._native: Any = env.unwrapped
-        self.users, self.cell = self._native.users, self._native.cell
+        env: Any = make_native_env(scenario, num_users=num_users, num_envs=num_cells, env_id=env_id).unwrapped
+        self.observation: Observation = env.reset(seed=seed)[0]
+        self.users: Users = env.users
+        self.cell: Cell = env.cell
+        self.actions = ActionCodec(self.cell, num_users, homogeneous=env_id == ENV_IDS[1])
         if env_id == ENV_IDS[1]:
             decision = make_controller("homogeneous")(self.users, self.cell)
             self.reference: FloatArray = compute_round(self.users, self.cell, decision).goodput
@@ -130,4 +134,4 @@ class HeldOutCells:
         numpy.ndarray
             Goodputs, token/s. Shape (num_cells,).
         """
-        return compute_round(self.users, self.cell, self._native.decode_action(action)).goodput
+        return compute_round(self.users, self.cell, self.actions.decode(action)).goodput

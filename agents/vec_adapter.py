@@ -79,7 +79,7 @@ class SB3VecEnv(VecEnv):
         """
         seeds = None if all(seed is None for seed in self._seeds) else list(self._seeds)
         options = self._options[0] or None
-        observation, _ = self.env.reset(seed=seeds, options=options)
+        observation, _ = self.env.reset(seed=seeds, options=options)  # type: ignore[arg-type]
         self._reset_seeds()
         self._reset_options()
         self.returns[:] = 0.0
@@ -167,10 +167,14 @@ class SB3VecEnv(VecEnv):
             If only some rows are asked for.
         """
         if self._count(indices) != self.num_envs:
-            raise ValueError(f"indices must cover all {self.num_envs} rows: they share one environment, got {indices!r}")
+            raise ValueError(
+                f"indices must cover all {self.num_envs} rows, which share one environment; got {indices!r}"
+            )
         setattr(self.env.unwrapped, attr_name, value)
 
-    def env_method(self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **kwargs: Any
+    ) -> list[Any]:
         """Call a method of the vector environment once.
 
         Parameters
@@ -191,7 +195,9 @@ class SB3VecEnv(VecEnv):
         """
         return [getattr(self.env.unwrapped, method_name)(*method_args, **kwargs)] * self._count(indices)
 
-    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None) -> list[bool]:
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
         """Tell whether rows are wrapped; they count as monitored, because infos report episodes as a monitor does.
 
         Parameters

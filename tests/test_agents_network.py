@@ -69,7 +69,9 @@ def test_equal_finish_reference_lets_all_who_upload_finish_together(power):
     weights = np.where(lengths > 0, np.exp(logits), 0.0)
     busy = lengths.any(axis=-1)
     shares = weights[busy] / weights[busy].sum(axis=-1, keepdims=True)
-    outcome = compute_round(users_of({k: v[busy] for k, v in observation.items()}), cell, Decision(lengths[busy], shares))
+    outcome = compute_round(
+        users_of({k: v[busy] for k, v in observation.items()}), cell, Decision(lengths[busy], shares)
+    )
     finish = outcome.drafting_time + outcome.upload_time
     latest = finish.max(axis=-1, keepdims=True)
     assert (np.abs(finish / latest - 1.0)[lengths[busy] > 0] < 1e-3).all()
@@ -83,7 +85,7 @@ def test_demand_reference_gives_shares_by_what_there_is_to_send():
     demand = lengths * terms.equal_time
     assert torch.allclose(shares, demand / demand.sum(dim=-1, keepdim=True), rtol=1e-5)
     assert (share_reference("equal")(terms, CELL, lengths) == 0.0).all()
-    with pytest.raises(ValueError, match="share_reference must be one of .* Did you mean 'demand'"):
+    with pytest.raises(ValueError, match=r"share_reference must be one of .* Did you mean 'demand'"):
         share_reference("demnd")
 
 

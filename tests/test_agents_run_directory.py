@@ -83,12 +83,12 @@ def test_a_truncated_training_state_cannot_be_resumed(run, keep, capsys):
 
 def test_a_directory_without_its_files_is_refused(run, tmp_path):
     (run / "policy.safetensors").unlink()
-    with pytest.raises(RunDirectoryError, match="holds no policy.safetensors"):
+    with pytest.raises(RunDirectoryError, match=r"holds no policy.safetensors"):
         load_agent(run)
     with pytest.raises(RunDirectoryError, match="there is no such directory"):
         load_agent(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RunDirectoryError, match="holds no config.json"):
+    with pytest.raises(RunDirectoryError, match=r"holds no config.json"):
         load_agent(tmp_path / "empty")
 
 

@@ -66,7 +66,9 @@ def test_one_seed_gives_one_set_of_weights_and_another_seed_another(tmp_path, sc
     assert weights(tmp_path / "a") == weights(tmp_path / "b")
     assert weights(tmp_path / "a") != weights(tmp_path / "c")
     rows = [list(csv.DictReader((tmp_path / name / "evaluations.csv").read_text().splitlines())) for name in "ab"]
-    assert [(row["timesteps"], row["ratio"]) for row in rows[0]] == [(row["timesteps"], row["ratio"]) for row in rows[1]]
+    assert [(row["timesteps"], row["ratio"]) for row in rows[0]] == [
+        (row["timesteps"], row["ratio"]) for row in rows[1]
+    ]
     assert [row["timesteps"] for row in rows[0]] == ["0", "128", "256", "384"]
 
 
@@ -161,7 +163,7 @@ def test_held_out_cells_are_those_of_their_seed_with_a_bound_that_nobody_passes(
     decision = make_controller("heterogeneous")(cells.users, cells.cell)
     goodput = compute_round(cells.users, cells.cell, decision).goodput
     assert (goodput <= cells.reference * (1.0 + 1e-9)).all()
-    encoded = cells._native.encode_action(decision)
+    encoded = cells.actions.encode(decision)
     assert np.allclose(cells.goodput(encoded), goodput, rtol=1e-4)
 
 
@@ -200,7 +202,7 @@ def test_schedules_fall_from_their_initial_value():
 
 def test_a_directory_in_use_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(RunDirectoryError, match="new or an empty directory; .* holds other files"):
+    with pytest.raises(RunDirectoryError, match=r"new or an empty directory; .* holds other files"):
         train(dataclasses.replace(SMALL, run_dir=str(tmp_path)))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     train(dataclasses.replace(SMALL, run_dir=str(tmp_path / "run")))

@@ -16,9 +16,7 @@ ROWS, USERS, ROUNDS = 3, 2, 4
 
 def native(mode=AutoresetMode.SAME_STEP, env_id=ENV_ID, **options):
     options = {"num_users": USERS, "num_rounds": ROUNDS, **options}
-    return gym.make_vec(
-        env_id, num_envs=ROWS, vectorization_mode="vector_entry_point", autoreset_mode=mode, **options
-    )
+    return gym.make_vec(env_id, num_envs=ROWS, vectorization_mode="vector_entry_point", autoreset_mode=mode, **options)
 
 
 def single_rows(**options):
