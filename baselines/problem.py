@@ -9,7 +9,7 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.acceptance import mean_tokens
-from multispin_gym.baselines.latency import ShareCurves
+from multispin_gym.baselines.share_curves import ShareCurves
 from multispin_gym.cell import Cell
 from multispin_gym.users import Users
 from multispin_gym.verification import AffineVerification, TableVerification
@@ -185,6 +185,21 @@ class Problem:
             least=pieces.least[index],
             most=pieces.most[index],
         )
+
+    def in_box(self, low: FloatArray, high: FloatArray) -> Problem:
+        """The same rows with another range of draft lengths.
+
+        Parameters
+        ----------
+        low, high
+            Range of the draft lengths. Shape (M, K).
+
+        Returns
+        -------
+        Problem
+            Problem with that range.
+        """
+        return replace(self, low=low, high=high)
 
     def tokens(self, lengths: FloatArray) -> FloatArray:
         """Weighted expected tokens of each user.

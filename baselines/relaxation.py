@@ -1,9 +1,4 @@
-"""The relaxation to real draft lengths: solved by Newton's method, with a bound on the integer optimum.
-
-Expected tokens are concave in the lengths and the round latency is convex, so the goodput is quasi-concave and every
-stationary point is its global optimum (model, section 5). At it ``N'(L_k) = eta (slope + c_k)``: all users' last
-tokens are worth their price at the goodput eta.
-"""
+"""The relaxation to real draft lengths, and the bound that it puts on whole ones."""
 
 from __future__ import annotations
 
@@ -12,242 +7,74 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.latency import least_deadline
-from multispin_gym.baselines.problem import Problem
-
-# A length of zero would make the seconds per token infinite; no goodput sees a draft this short.
-SHORTEST = 1e-9
-_STEPS = 60
+from multispin_gym.baselines.latency import finish_together
+from multispin_gym.baselines.search import Search
+from multispin_gym.cell import Cell
+from multispin_gym.users import Users
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
-    """A point of the relaxation and what Newton's method needs of it.
+class Relaxation:
+    """The optimum over real draft lengths, and a bound on the optimum over whole ones.
 
     Parameters
     ----------
-    lengths
-        Real draft lengths. Shape (M, K).
-    deadline
-        Least deadline T(L), s. Shape (M,).
+    draft_lengths
+        Real draft lengths. Shape (..., K).
+    bandwidth_shares
+        The split that lets all finish together. Shape (..., K).
     goodput
-        ``tokens / (T + V)`` by the row's piece, token/s. Shape (M,).
-    seconds
-        The round's latency, s. Shape (M,).
+        Goodput of these lengths: the relaxed optimum, token/s. Shape (...,).
+    upper_bound
+        Goodput that no decision with whole lengths passes, rounding errors included, token/s; at most slightly above
+        ``goodput`` and usually below it. Shape (...,).
     """
 
-    lengths: FloatArray
-    deadline: FloatArray
+    draft_lengths: FloatArray
+    bandwidth_shares: FloatArray
     goodput: FloatArray
-    seconds: FloatArray
-
-    @classmethod
-    def at(cls, problem: Problem, lengths: FloatArray, start: FloatArray | None = None) -> Point:
-        """Evaluate the relaxed objective.
-
-        Parameters
-        ----------
-        problem
-            The rows.
-        lengths
-            Real draft lengths. Shape (M, K).
-        start
-            A guess of the deadline, s. Shape (M,).
-
-        Returns
-        -------
-        Point
-            The evaluated point.
-        """
-        deadline = least_deadline(problem.curves, lengths, start)
-        seconds = deadline + problem.verification_time(lengths)
-        return cls(lengths, deadline, problem.tokens(lengths).sum(axis=-1) / seconds, seconds)
-
-    def __getitem__(self, rows: np.ndarray) -> Point:
-        """Select rows."""
-        return Point(self.lengths[rows], self.deadline[rows], self.goodput[rows], self.seconds[rows])
-
-    def put(self, rows: np.ndarray, other: Point) -> None:
-        """Overwrite rows in place with those of another point.
-
-        Parameters
-        ----------
-        rows
-            Indices of the rows.
-        other
-            A point with one row for each index.
-        """
-        for name, value in other.__dict__.items():
-            getattr(self, name)[rows] = value
+    upper_bound: FloatArray
 
 
-def solve_relaxation(problem: Problem, tolerance: float = 1e-11) -> tuple[Point, FloatArray]:
-    """Maximise the goodput over real draft lengths, for a batch of rows.
+def relax(users: Users, cell: Cell) -> Relaxation:
+    """Maximise the sum goodput over real draft lengths and the split of the band.
 
-    Projected Newton on ``tokens - eta * latency`` with eta the goodput of the current point, which makes it
-    quadratic in the ratio too. The Hessian is diagonal plus rank two, so a step costs O(K). A step that does not
-    raise the goodput is halved, then replaced by the ascent direction to the best lengths at the current prices.
+    Source: model, section 5. The verification time is interpolated between whole batch sizes; a padded batch is
+    charged for its longest draft, so each longest draft is solved as a problem of its own.
 
     Parameters
     ----------
-    problem
-        The rows.
-    tolerance
-        Relative gap between the goodput and its bound at the point's own prices at which a row stops.
+    users
+        The users. Shape (..., K).
+    cell
+        The shared system.
 
     Returns
     -------
-    point : Point
-        The optimum of each row.
-    prices : numpy.ndarray
-        Token prices there, s per token, valid for the row's cell. Shape (M, K).
+    Relaxation
+        The relaxed optimum and a bound on the optimum over whole lengths.
+
+    Examples
+    --------
+    >>> from multispin_gym import AffineVerification
+    >>> cell = Cell(10e6, 3.98e-21, 16384.0, AffineVerification(0.06, 3e-4, "ragged"))
+    >>> users = Users([0.8, 0.6], [100.0, 200.0], [1e-10, 1e-11], 0.02)
+    >>> relaxed = relax(users, cell)
+    >>> bool(relaxed.upper_bound <= relaxed.goodput * (1 + 1e-9))
+    True
     """
-    point = Point.at(problem, _starting_lengths(problem))
-    prices = np.empty_like(problem.alpha)
-    active = np.arange(len(point.deadline))
-    for _ in range(_STEPS):
-        part, here = problem[active], point[active]
-        newton, ascent, prices[active], gap = _newton_step(part, here)
-        running = np.flatnonzero(gap > tolerance)
-        if running.size == 0:
-            break
-        active = active[running]
-        moved, improved = _search(part[running], here[running], newton[running], ascent[running])
-        point.put(active, moved)
-        active = active[improved]
-    return point, prices
-
-
-def _starting_lengths(problem: Problem) -> FloatArray:
-    """Best lengths at the prices of equal shares, at the goodput that those prices allow."""
-    num_users = problem.num_users
-    alone = problem.curves.seconds_per_token(np.full(1, 1.0 / num_users))
-    price = alone / num_users + problem.slope[:, None]
-    fixed = problem.base + problem.slope * num_users
-    lengths = problem.low
-    for _ in range(4):
-        level = problem.tokens(lengths).sum(axis=-1) / ((price * lengths).sum(axis=-1) + fixed)
-        lengths = problem.best_real_lengths(level[:, None] * price)
-    return into_range(problem, np.maximum(lengths, SHORTEST))
-
-
-def into_range(problem: Problem, lengths: FloatArray) -> FloatArray:
-    """Clip lengths to their box and shift them together until the batch's tokens lie in the piece's range.
-
-    Parameters
-    ----------
-    problem
-        The rows.
-    lengths
-        Real draft lengths. Shape (M, K).
-
-    Returns
-    -------
-    numpy.ndarray
-        Lengths within the row's limits. Shape (M, K).
-    """
-    low = np.maximum(problem.low, SHORTEST)
-    clipped = np.clip(lengths, low, problem.high)
-    count = clipped.sum(axis=-1) + problem.num_users
-    target = np.clip(count, problem.least, problem.most) - problem.num_users
-    off = np.flatnonzero(np.abs(target + problem.num_users - count) > 1e-12 * count)
-    if off.size:
-        floor, roof, wanted = low[off], problem.high[off], target[off]
-        short = (floor - lengths[off]).min(axis=-1)
-        long = (roof - lengths[off]).max(axis=-1)
-        for _ in range(80):
-            middle = 0.5 * (short + long)
-            over = np.clip(lengths[off] + middle[:, None], floor, roof).sum(axis=-1) > wanted
-            short, long = np.where(over, short, middle), np.where(over, middle, long)
-        clipped[off] = np.clip(lengths[off] + short[:, None], floor, roof)
-    return clipped
-
-
-def _newton_step(problem: Problem, point: Point) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Newton direction, ascent direction, token prices and the relative gap at those prices."""
-    lengths, level = point.lengths, point.goodput[:, None]
-    theta = point.deadline[:, None] / lengths
-    share, slope, curvature = problem.curves.derivatives(theta, order=2)
-    rate, cost = 1.0 / theta, -slope * theta * theta
-    bend = theta**3 * (curvature * theta + 2.0 * slope)
-    worth = (cost * rate).sum(axis=-1)
-    prices = cost / (worth + 1.0 - share.sum(axis=-1))[:, None]
-    price = level * (prices + problem.slope[:, None])
-    marginal = problem.marginal_tokens(lengths)
-    hessian = _Curvature(problem.decay * marginal, bend, bend * rate, prices, level[:, 0] / (point.deadline * worth))
-    newton, multiplier = _feasible_newton(problem, lengths, marginal - price, hessian, (bend * rate * rate).sum(-1))
-
-    price = price + multiplier[:, None]
-    wanted = problem.best_real_lengths(price)
-    tokens = problem.tokens(lengths)
-    count = lengths.sum(axis=-1) + problem.num_users
-    with np.errstate(invalid="ignore"):
-        slack = np.where(multiplier > 0.0, problem.most - count, problem.least - count) * multiplier
-    surplus = (problem.tokens(wanted) - tokens - price * (wanted - lengths)).sum(axis=-1)
-    gap = (surplus + np.where(multiplier == 0.0, 0.0, slack)) / tokens.sum(axis=-1)
-    return newton, wanted - lengths, prices, gap
-
-
-@dataclass(frozen=True, eq=False)
-class _Curvature:
-    """Minus the Hessian of ``tokens - eta T``: ``diag + scale (I - c x^T) D (I - x c^T)``, x the token rates."""
-
-    diagonal: FloatArray
-    bend: FloatArray
-    bent: FloatArray
-    prices: FloatArray
-    scale: FloatArray
-
-    def solve(self, right: FloatArray, free: np.ndarray, middle: FloatArray) -> FloatArray:
-        """Solve for the free users by the Woodbury identity with a 2 by 2 system."""
-        scale = self.scale[:, None]
-        inverse = np.where(free, 1.0 / (self.diagonal + scale * self.bend), 0.0)
-        first, second = self.bent * inverse, self.prices * inverse
-        a = (self.bent * first).sum(-1) - middle / self.scale
-        b = (self.bent * second).sum(-1) - 1.0 / self.scale
-        d = (self.prices * second).sum(-1)
-        p, q = (first * right).sum(-1), (second * right).sum(-1)
-        determinant = a * d - b * b
-        left = ((d * p - b * q) / determinant)[:, None]
-        other = ((a * q - b * p) / determinant)[:, None]
-        return np.asarray(inverse * right - first * left - second * other)
-
-
-def _feasible_newton(
-    problem: Problem, lengths: FloatArray, gradient: FloatArray, hessian: _Curvature, middle: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Newton direction over the users not held at a bound, and the multiplier of the batch's range."""
-    multiplier = np.zeros(len(lengths))
-    at_low, at_high = lengths <= np.maximum(problem.low, SHORTEST), lengths >= problem.high
-    ranged = bool(np.isfinite(problem.least).any() or np.isfinite(problem.most).any())
-    for _ in range(4 if ranged else 1):
-        pull = gradient - multiplier[:, None]
-        free = ~((at_low & (pull < 0.0)) | (at_high & (pull > 0.0)))
-        step = hessian.solve(np.where(free, gradient, 0.0), free, middle)
-        if not ranged:
-            return step, multiplier
-        shift = hessian.solve(np.where(free, 1.0, 0.0), free, middle)
-        count = (lengths + step).sum(axis=-1) + problem.num_users
-        excess = np.maximum(count - problem.most, 0.0) + np.minimum(count - problem.least, 0.0)
-        give = shift.sum(axis=-1)
-        multiplier = np.where(give > 0.0, excess / np.where(give > 0.0, give, 1.0), 0.0)
-    return step - multiplier[:, None] * shift, multiplier
-
-
-def _search(problem: Problem, point: Point, newton: FloatArray, ascent: FloatArray) -> tuple[Point, np.ndarray]:
-    """Best of ever shorter steps along both directions, and which rows improved."""
-    best = Point(*(value.copy() for value in point.__dict__.values()))
-    waiting = np.arange(len(point.deadline))
-    for direction in (newton, ascent):
-        for halvings in range(12):
-            part, here = problem[waiting], point[waiting]
-            lengths = into_range(part, here.lengths + 0.5**halvings * direction[waiting])
-            trial = Point.at(part, lengths, here.deadline)
-            better = trial.goodput > here.goodput
-            best.put(waiting[better], trial[better])
-            waiting = waiting[~better]
-            if waiting.size == 0:
-                return best, np.ones(len(point.deadline), dtype=bool)
-    improved = np.ones(len(point.deadline), dtype=bool)
-    improved[waiting] = False
-    return best, improved
+    search = Search.of(users, cell)
+    idle = search.idle()
+    lengths, goodput = idle.lengths, idle.goodput
+    rows = np.arange(len(goodput))
+    for piece in range(len(search.pieces)):
+        point = search.open(rows, np.full(len(rows), piece))
+        wins = point.goodput > goodput
+        lengths = np.where(wins[:, None], point.lengths, lengths)
+        goodput = np.where(wins, point.goodput, goodput)
+    shape = (*users.batch_shape, users.num_users)
+    _, shares = finish_together(search.problem.curves, lengths)
+    bound = np.maximum(search.bounds.max(axis=-1), idle.goodput)
+    return Relaxation(
+        lengths.reshape(shape), shares.reshape(shape), goodput.reshape(shape[:-1]), bound.reshape(shape[:-1])
+    )

@@ -77,7 +77,7 @@ def play_whole(problem: Problem, server: Verification, lengths: FloatArray, star
     Whole
         The evaluated lengths.
     """
-    deadline = least_deadline(problem.curves, lengths, start, tolerance=1e-13)
+    deadline = least_deadline(problem.curves, lengths, start)
     seconds = deadline + server.round_time(lengths)
     return Whole(lengths, deadline, problem.tokens(lengths).sum(axis=-1) / seconds)
 

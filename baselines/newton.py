@@ -1,0 +1,222 @@
+"""Newton's method for the relaxation, from any start to the optimum.
+
+Expected tokens are concave in the lengths and the round latency is convex, so the goodput is quasi-concave and every
+stationary point is its global optimum (model, section 5). At it ``N'(L_k) = eta (slope + c_k)``: all users' last
+tokens are worth their price at the goodput eta.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.latency import least_deadline
+from multispin_gym.baselines.problem import Problem
+from multispin_gym.baselines.stationarity import SHORTEST, into_range, limits, settle, starting_lengths
+
+_STEPS = 40
+# How often a row that is not done is settled anew before the slower, surer steps.
+_RESTARTS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A point of the relaxation and what Newton's method needs of it.
+
+    Parameters
+    ----------
+    lengths
+        Real draft lengths. Shape (M, K).
+    deadline
+        Least deadline T(L), s. Shape (M,).
+    goodput
+        ``tokens / (T + V)`` by the row's piece, token/s. Shape (M,).
+    seconds
+        The round's latency, s. Shape (M,).
+    """
+
+    lengths: FloatArray
+    deadline: FloatArray
+    goodput: FloatArray
+    seconds: FloatArray
+
+    @classmethod
+    def at(cls, problem: Problem, lengths: FloatArray, start: FloatArray | None = None) -> Point:
+        """Evaluate the relaxed objective.
+
+        Parameters
+        ----------
+        problem
+            The rows.
+        lengths
+            Real draft lengths. Shape (M, K).
+        start
+            A guess of the deadline, s. Shape (M,).
+
+        Returns
+        -------
+        Point
+            The evaluated point.
+        """
+        deadline = least_deadline(problem.curves, lengths, start)
+        seconds = deadline + problem.verification_time(lengths)
+        return cls(lengths, deadline, problem.tokens(lengths).sum(axis=-1) / seconds, seconds)
+
+    def __getitem__(self, rows: np.ndarray) -> Point:
+        """Select rows."""
+        return Point(self.lengths[rows], self.deadline[rows], self.goodput[rows], self.seconds[rows])
+
+    def put(self, rows: np.ndarray, other: Point) -> None:
+        """Overwrite rows in place with those of another point.
+
+        Parameters
+        ----------
+        rows
+            Indices of the rows.
+        other
+            A point with one row for each index.
+        """
+        for name, value in other.__dict__.items():
+            getattr(self, name)[rows] = value
+
+
+def solve_relaxation(
+    problem: Problem, start: FloatArray | None = None, tolerance: float = 1e-9
+) -> tuple[Point, FloatArray]:
+    """Maximise the goodput over real draft lengths, for a batch of rows.
+
+    The stationarity conditions give the start, and for most rows the optimum. From there projected Newton on
+    ``tokens - eta * latency``, with eta the goodput of the current point, which makes it quadratic in the ratio too.
+    The Hessian is diagonal plus rank two, so a step costs O(K). A step that does not raise the goodput is halved, then
+    replaced by the ascent direction to the best lengths at the current prices.
+
+    Parameters
+    ----------
+    problem
+        The rows.
+    start
+        Real lengths near the optimum. Shape (M, K).
+    tolerance
+        Relative gap between the goodput and its bound at the point's own prices at which a row stops.
+
+    Returns
+    -------
+    point : Point
+        The optimum of each row.
+    prices : numpy.ndarray
+        Token prices there, s per token, valid for the row's cell. Shape (M, K).
+    """
+    lengths = starting_lengths(problem) if start is None else into_range(problem, start)
+    point = Point.at(problem, lengths)
+    prices = np.empty_like(problem.alpha)
+    active = np.arange(len(point.deadline))
+    for step in range(_STEPS):
+        part, here = problem[active], point[active]
+        newton, ascent, prices[active], gap = _newton_step(part, here)
+        running = np.flatnonzero(gap > tolerance)
+        if running.size == 0:
+            break
+        active = active[running]
+        if step < _RESTARTS:
+            part, here = part[running], here[running]
+            again = Point.at(part, settle(part, here.lengths), here.deadline)
+            better = again.goodput > here.goodput
+            point.put(active[better], again[better])
+            continue
+        moved, improved = _search(part[running], here[running], newton[running], ascent[running])
+        point.put(active, moved)
+        active = active[improved]
+    return point, prices
+
+
+def _newton_step(problem: Problem, point: Point) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Newton direction, ascent direction, token prices and the relative gap at those prices."""
+    lengths, level = point.lengths, point.goodput[:, None]
+    theta = point.deadline[:, None] / lengths
+    share, slope, curvature = problem.curves.derivatives(theta, order=2)
+    rate, cost = 1.0 / theta, -slope * theta * theta
+    bend = theta**3 * (curvature * theta + 2.0 * slope)
+    worth = (cost * rate).sum(axis=-1)
+    prices = cost / (worth + 1.0 - share.sum(axis=-1))[:, None]
+    price = level * (prices + problem.slope[:, None])
+    marginal = problem.marginal_tokens(lengths)
+    hessian = _Curvature(problem.decay * marginal, bend, bend * rate, prices, level[:, 0] / (point.deadline * worth))
+    newton, multiplier = _feasible_newton(problem, lengths, marginal - price, hessian, (bend * rate * rate).sum(-1))
+
+    price = price + multiplier[:, None]
+    wanted = np.maximum(problem.best_real_lengths(price), SHORTEST)
+    tokens = problem.tokens(lengths)
+    count = lengths.sum(axis=-1) + problem.num_users
+    with np.errstate(invalid="ignore"):
+        slack = np.where(multiplier > 0.0, problem.most - count, problem.least - count) * multiplier
+    surplus = (problem.tokens(wanted) - tokens - price * (wanted - lengths)).sum(axis=-1)
+    gap = (surplus + np.where(multiplier == 0.0, 0.0, slack)) / tokens.sum(axis=-1)
+    return newton, wanted - lengths, prices, gap
+
+
+@dataclass(frozen=True, eq=False)
+class _Curvature:
+    """Minus the Hessian of ``tokens - eta T``: ``diag + scale (I - c x^T) D (I - x c^T)``, x the token rates."""
+
+    diagonal: FloatArray
+    bend: FloatArray
+    bent: FloatArray
+    prices: FloatArray
+    scale: FloatArray
+
+    def solve(self, right: FloatArray, free: np.ndarray, middle: FloatArray) -> FloatArray:
+        """Solve for the free users by the Woodbury identity with a 2 by 2 system."""
+        scale = self.scale[:, None]
+        inverse = np.where(free, 1.0 / (self.diagonal + scale * self.bend), 0.0)
+        first, second = self.bent * inverse, self.prices * inverse
+        a = (self.bent * first).sum(-1) - middle / self.scale
+        b = (self.bent * second).sum(-1) - 1.0 / self.scale
+        d = (self.prices * second).sum(-1)
+        p, q = (first * right).sum(-1), (second * right).sum(-1)
+        determinant = a * d - b * b
+        left = ((d * p - b * q) / determinant)[:, None]
+        other = ((a * q - b * p) / determinant)[:, None]
+        return np.asarray(inverse * right - first * left - second * other)
+
+
+def _feasible_newton(
+    problem: Problem, lengths: FloatArray, gradient: FloatArray, hessian: _Curvature, middle: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Newton direction over the users not held at a bound, and the multiplier of the batch's range."""
+    multiplier = np.zeros(len(lengths))
+    low, high = limits(problem)
+    at_low, at_high = lengths <= low, lengths >= high
+    ranged = bool(np.isfinite(problem.least).any() or np.isfinite(problem.most).any())
+    for _ in range(4 if ranged else 1):
+        pull = gradient - multiplier[:, None]
+        free = ~((at_low & (pull < 0.0)) | (at_high & (pull > 0.0)))
+        step = hessian.solve(np.where(free, gradient, 0.0), free, middle)
+        if not ranged:
+            return step, multiplier
+        shift = hessian.solve(np.where(free, 1.0, 0.0), free, middle)
+        count = (lengths + step).sum(axis=-1) + problem.num_users
+        excess = np.maximum(count - problem.most, 0.0) + np.minimum(count - problem.least, 0.0)
+        give = shift.sum(axis=-1)
+        multiplier = np.where(give > 0.0, excess / np.where(give > 0.0, give, 1.0), 0.0)
+    return step - multiplier[:, None] * shift, multiplier
+
+
+def _search(problem: Problem, point: Point, newton: FloatArray, ascent: FloatArray) -> tuple[Point, np.ndarray]:
+    """Best of ever shorter steps along both directions, and which rows improved."""
+    best = Point(*(value.copy() for value in point.__dict__.values()))
+    waiting = np.arange(len(point.deadline))
+    for direction in (newton, ascent):
+        for halvings in range(12):
+            part, here = problem[waiting], point[waiting]
+            lengths = into_range(part, here.lengths + 0.5**halvings * direction[waiting])
+            trial = Point.at(part, lengths, here.deadline)
+            better = trial.goodput > here.goodput
+            best.put(waiting[better], trial[better])
+            waiting = waiting[~better]
+            if waiting.size == 0:
+                return best, np.ones(len(point.deadline), dtype=bool)
+    improved = np.ones(len(point.deadline), dtype=bool)
+    improved[waiting] = False
+    return best, improved

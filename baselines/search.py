@@ -1,0 +1,143 @@
+"""A search over the verification pieces of a batch of cells, guided by bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.bounds import lagrangian_bound, table_bound
+from multispin_gym.baselines.latency import finish_together, token_prices
+from multispin_gym.baselines.newton import Point, solve_relaxation
+from multispin_gym.baselines.problem import Pieces, Problem, pieces_of
+from multispin_gym.baselines.rounding import Whole, play_whole
+from multispin_gym.cell import Cell
+from multispin_gym.users import Users
+from multispin_gym.verification import TableVerification
+
+# Pieces whose bound is no more than this above the best goodput, relative, are not opened.
+_PRUNE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """The state of a search over the pieces of a batch of cells.
+
+    Parameters
+    ----------
+    problem
+        One row for each cell.
+    cell
+        The shared system.
+    pieces
+        The cell's verification pieces.
+    bounds
+        Best bound known for each cell and piece, token/s. Shape (M, P).
+    opened
+        Which pieces have been solved. Shape (M, P).
+    """
+
+    problem: Problem
+    cell: Cell
+    pieces: Pieces
+    bounds: FloatArray
+    opened: np.ndarray
+
+    @classmethod
+    def of(cls, users: Users, cell: Cell, weight: FloatArray | None = None) -> Search:
+        """Start a search with the bounds that the prices of a common length give.
+
+        Parameters
+        ----------
+        users
+            The users. Shape (..., K).
+        cell
+            The shared system.
+        weight
+            Weights of the users' tokens. Shape (M, K).
+
+        Returns
+        -------
+        Search
+            A search in which no piece has been opened.
+        """
+        problem = Problem.of(users, cell, weight)
+        pieces = pieces_of(cell, users.num_users)
+        shape = (len(problem.alpha), len(pieces))
+        search = cls(problem, cell, pieces, np.full(shape, np.inf), np.zeros(shape, dtype=bool))
+        ones = np.ones_like(problem.alpha)
+        deadline, _ = finish_together(problem.curves, ones)
+        search.tighten(np.arange(shape[0]), token_prices(problem.curves, ones, deadline))
+        return search
+
+    def tighten(self, rows: np.ndarray, prices: FloatArray) -> None:
+        """Lower the bounds of all pieces of some cells with token prices found in one of them.
+
+        Parameters
+        ----------
+        rows
+            The cells.
+        prices
+            Their token prices, s per token. Shape (len(rows), K).
+        """
+        server = self.cell.verification
+        for index in range(len(self.pieces)):
+            part = self.problem[rows].in_piece(self.pieces, np.full(len(rows), index))
+            start = part.tokens(part.low).sum(axis=-1) / part.verification_time(part.low)
+            if isinstance(server, TableVerification) and server.batching == "ragged":
+                bound = table_bound(part, server, prices, start)
+            else:
+                bound = lagrangian_bound(part, prices, start)
+            self.bounds[rows, index] = np.minimum(self.bounds[rows, index], bound)
+
+    def next_pieces(self, reached: FloatArray) -> tuple[np.ndarray, np.ndarray]:
+        """The most promising unopened piece of each cell that may still pass what it has reached.
+
+        Parameters
+        ----------
+        reached
+            Best goodput of each cell so far, token/s. Shape (M,).
+
+        Returns
+        -------
+        rows, index : numpy.ndarray
+            The cells that go on and their next piece.
+        """
+        bounds = np.where(self.opened, -np.inf, self.bounds)
+        index = bounds.argmax(axis=-1)
+        rows = np.flatnonzero(bounds.max(axis=-1) > reached * (1.0 + _PRUNE))
+        return rows, index[rows]
+
+    def open(self, rows: np.ndarray, index: np.ndarray) -> Point:
+        """Solve the relaxation of one piece for some cells and tighten their bounds with its prices.
+
+        Parameters
+        ----------
+        rows
+            The cells.
+        index
+            The piece of each.
+
+        Returns
+        -------
+        Point
+            The relaxed optimum in that piece.
+        """
+        point, prices = solve_relaxation(self.problem[rows].in_piece(self.pieces, index))
+        self.opened[rows, index] = True
+        self.tighten(rows, prices)
+        return point
+
+    def idle(self) -> Whole:
+        """All users without a draft where that is allowed; otherwise a goodput of zero.
+
+        Returns
+        -------
+        Whole
+            One row for each cell.
+        """
+        none = np.zeros_like(self.problem.alpha)
+        idle = play_whole(self.problem, self.cell.verification, none)
+        allowed = self.cell.min_draft_length == 0
+        return idle if allowed else Whole(none, idle.deadline, np.zeros_like(idle.goodput))
