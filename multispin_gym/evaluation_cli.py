@@ -78,7 +78,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
         return _run(tyro.cli(Evaluation, args=args, prog="evaluate.py"), args)
     except ModuleNotFoundError as error:
-        print(f"error: {error.name} is not installed: pip install 'multispin-gym[report]'", file=sys.stderr)
+        package = str(error.name).partition(".")[0]
+        print(f"error: {package} is not installed: pip install 'multispin-gym[report]'", file=sys.stderr)
         return 1
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
