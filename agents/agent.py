@@ -22,7 +22,9 @@ from multispin_gym.users import Users
 OBSERVATION_KEYS = ("acceptance_rate", "drafting_speed", "channel_gain_db")
 
 
-def build_network(spec: AgentSpec, cell: Cell | None = None) -> EquivariantActorCritic:
+def build_network(
+    spec: AgentSpec, cell: Cell | None = None, reference_power: float | None = None
+) -> EquivariantActorCritic:
     """Build the untrained network that a specification describes.
 
     Parameters
@@ -31,6 +33,8 @@ def build_network(spec: AgentSpec, cell: Cell | None = None) -> EquivariantActor
         The agent's specification.
     cell
         The cell to act in; by default the one that the agent was trained in.
+    reference_power
+        The transmit power that observed gains are relative to, W; by default that of the scenario trained on.
 
     Returns
     -------
@@ -51,7 +55,8 @@ def build_network(spec: AgentSpec, cell: Cell | None = None) -> EquivariantActor
             f"the cell allows [{cell.min_draft_length}, {cell.max_draft_length}]"
         )
     layout = ActionLayout(low, high, common_length=spec.homogeneous)
-    return EquivariantActorCritic(CellTerms(cell, spec.scenario.reference_power), layout, spec.policy)
+    power = spec.scenario.reference_power if reference_power is None else reference_power
+    return EquivariantActorCritic(CellTerms(cell, power), layout, spec.policy)
 
 
 class Agent:
@@ -72,20 +77,22 @@ class Agent:
         self.spec = spec
         self.network = network.eval()
 
-    def in_cell(self, cell: Cell) -> Agent:
+    def in_cell(self, cell: Cell, reference_power: float | None = None) -> Agent:
         """Return the same agent with its features computed for another cell.
 
         Parameters
         ----------
         cell
             The cell to act in; it must allow the same draft lengths.
+        reference_power
+            The transmit power that observed gains are relative to, W; by default that of the scenario trained on.
 
         Returns
         -------
         Agent
             An agent with the same weights.
         """
-        network = build_network(self.spec, cell)
+        network = build_network(self.spec, cell, reference_power)
         network.load_state_dict(self.network.state_dict())
         return Agent(self.name, self.spec, network)
 
@@ -135,8 +142,9 @@ class Agent:
         Decision
             Draft lengths and shares. Shape (..., K).
         """
-        agent = self if cell == self.network.terms.cell else self.in_cell(cell)
-        gain = users.received_power / self.spec.scenario.reference_power
+        power = self.network.terms.reference_power
+        agent = self if cell == self.network.terms.cell else self.in_cell(cell, power)
+        gain = users.received_power / power
         observation = {
             "acceptance_rate": users.acceptance_rate,
             "drafting_speed": users.drafting_speed,

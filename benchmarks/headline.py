@@ -231,7 +231,7 @@ def draw(gains: Sequence[Gain]) -> bytes:
     from matplotlib.figure import Figure
 
     scenarios = list(dict.fromkeys(gain.scenario for gain in gains))
-    figure = Figure(figsize=(12.0, 1.2 + 2.2 * len(scenarios)), dpi=110, layout="constrained")
+    figure = Figure(figsize=(12.0, 1.4 + 2.2 * len(scenarios)), dpi=110, layout="constrained")
     panels = figure.subplots(len(scenarios), len(DIMENSIONS), sharex=True, sharey="row", squeeze=False)
     for row, scenario in zip(panels, scenarios, strict=True):
         for axes, dimension in zip(row, DIMENSIONS, strict=True):
@@ -242,7 +242,7 @@ def draw(gains: Sequence[Gain]) -> bytes:
     for axes in panels[-1]:
         axes.set_xlabel("spread factor")
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=8)
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -76,14 +75,19 @@ def make_policies(
 
 def _make_policy(name: str, policy: Any, scenario: Scenario, seed: int) -> Policy:
     if isinstance(policy, str):
-        return _load(policy, scenario, seed)
+        policy = _load(policy, seed)
     if not hasattr(policy, "act") and not callable(policy):
         raise TypeError(f"policy {name!r} must be a name, a callable of users and cell, or an agent; got {policy!r}")
+    if hasattr(policy, "in_cell"):
+        try:
+            policy = policy.in_cell(scenario.cell, scenario.reference_power)
+        except ValueError as error:
+            raise ValueError(f"policy {name!r}: {error}") from error
     made: Policy = policy
     return made
 
 
-def _load(name: str, scenario: Scenario, seed: int) -> Policy:
+def _load(name: str, seed: int) -> Policy:
     from multispin_gym.baselines import list_controllers, make_controller
 
     known = list_controllers()
@@ -95,7 +99,9 @@ def _load(name: str, scenario: Scenario, seed: int) -> Policy:
             f"got {name!r}.{nearest(name, known)}"
         )
     try:
-        agent: Agent = importlib.import_module("multispin_gym.agents").load_agent(name, cell=scenario.cell)
+        from multispin_gym.agents import load_agent
+
+        agent: Agent = load_agent(name)
     except ModuleNotFoundError as error:
         raise ImportError(
             f"policy {name!r} is a trained agent and needs {error.name}: pip install 'multispin-gym[train]'"

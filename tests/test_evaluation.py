@@ -8,6 +8,7 @@ import pytest
 
 import multispin_gym.evaluation
 from multispin_gym import AffineVerification, Cell, Decision, Users, load_scenario, play_round
+from multispin_gym.agents import load_agent
 from multispin_gym.baselines import list_controllers, make_controller, relax
 from multispin_gym.evaluation import ReferenceExceededError, evaluate
 from multispin_gym.tally import Tally
@@ -316,6 +317,38 @@ def test_an_agent_of_either_environment_can_be_played_in_the_other():
     there = evaluate(agents, small(), episodes=3, env_id=HOMOGENEOUS_ID)
     for name in agents:
         assert (here.policies[name].goodput == there.policies[name].goodput).all()
+
+
+def test_a_trained_agent_has_what_it_is_rewarded_with_in_the_environment(run_directory):
+    scenario, name = small(), str(run_directory)
+    result = evaluate([name], scenario, episodes=4, seed=2)
+    envs = gym.make_vec(HETEROGENEOUS_ID, num_envs=4, scenario=scenario)
+    agent = load_agent(run_directory).in_cell(scenario.cell, scenario.reference_power)
+    observation, _ = envs.reset(seed=2)
+    total = np.zeros(4)
+    for _ in range(scenario.num_rounds):
+        observation, reward, *_ = envs.step(agent.act(observation))
+        total += reward
+    assert (result.policies[name].goodput == total / scenario.num_rounds).all()
+
+
+def test_an_agent_is_told_the_cell_and_the_reference_power_that_it_plays_in(run_directory):
+    scenario = small()
+    cell = dataclasses.replace(scenario.cell, bandwidth=0.3 * scenario.cell.bandwidth, payload=9000.0)
+    elsewhere = dataclasses.replace(scenario, cell=cell, reference_power=50.0 * scenario.reference_power)
+    agent = load_agent(run_directory)
+    told = evaluate({"agent": agent}, elsewhere, episodes=4).policies["agent"].goodput
+    # Called as a controller, the agent sees received powers in W and the cell itself.
+    seen = evaluate({"agent": lambda users, cell: agent(users, cell)}, elsewhere, episodes=4)
+    assert told == pytest.approx(seen.policies["agent"].goodput, rel=1e-3)
+    assert told != pytest.approx(evaluate({"agent": agent}, scenario, episodes=4).policies["agent"].goodput, rel=1e-3)
+
+
+def test_an_agent_of_other_draft_lengths_is_refused(run_directory):
+    scenario = small()
+    shorter = dataclasses.replace(scenario, cell=dataclasses.replace(scenario.cell, max_draft_length=5))
+    with pytest.raises(ValueError, match=r"policy '.*': the agent was trained for draft lengths in \[1, 12\]"):
+        evaluate([str(run_directory)], shorter, episodes=2)
 
 
 def test_uploads_that_never_end_count_as_nothing():

@@ -1,6 +1,7 @@
 """``python evaluate.py``: what it prints and writes, and one line for whatever is wrong."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,11 +51,16 @@ def test_command_writes_results_and_prints_the_table_and_the_verdict(tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()} == before
 
 
-def test_without_torch_the_controllers_are_evaluated(tmp_path):
+def test_without_torch_the_controllers_are_evaluated_and_an_agent_is_refused(tmp_path, run_directory):
     blocked = ("torch", "stable_baselines3", "tensorboard")
     done = run("--policies", "tk_slt", "random", *QUICK, "--output", tmp_path / "r", without=blocked)
     assert (done.returncode, done.stderr) == (0, "")
     assert "torch" not in json.loads((tmp_path / "r" / "results.json").read_text())["versions"]
+    done = run("--policies", run_directory, *QUICK, "--output", tmp_path / "s", without=blocked)
+    assert done.returncode == 1
+    assert "is a trained agent and needs" in done.stderr
+    assert "pip install 'multispin-gym[train]'" in done.stderr
+    assert not (tmp_path / "s").exists()
 
 
 def test_without_matplotlib_one_line_says_that_the_plot_is_skipped(tmp_path):
@@ -90,6 +96,7 @@ def test_unknown_option_is_refused():
     [
         (["--policies", "heterogenous"], "got 'heterogenous'. Did you mean 'heterogeneous'?"),
         (["--policies"], "policies must name at least one policy"),
+        (["--policies", "runs/none"], "runs/none"),
         (["--scenario", "defualt"], "got 'defualt'. Did you mean 'default'?"),
         (["--scenario", "none.toml"], "scenario file 'none.toml' does not exist"),
         (["--num-users", "0"], "num_users must be a whole number in [1, inf), got 0.0"),
@@ -111,6 +118,33 @@ def test_a_directory_of_someone_elses_results_is_refused_before_anything_is_play
     assert main(["--output", str(tmp_path), "--episodes", "1000000"]) == 1
     assert "holds a results.json that no evaluation wrote" in capsys.readouterr().err
     assert (tmp_path / "results.json").read_text() == "[]"
+
+
+def test_an_agent_is_evaluated_beside_controllers_under_the_name_that_was_given(run_directory, tmp_path):
+    assert main(["--policies", "random", str(run_directory), *QUICK, "--output", str(tmp_path)]) == 0
+    data = json.loads((tmp_path / "results.json").read_text())
+    assert list(data["policies"]) == ["random", str(run_directory)]
+    assert 0.0 < data["policies"][str(run_directory)]["ratio_to_optimum"]["mean"] < 1.0
+    assert "torch" in data["versions"]
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated weights", "truncated configuration", "foreign"])
+def test_a_damaged_run_directory_is_refused_with_one_line(damage, run_directory, tmp_path, capsys):
+    broken = shutil.copytree(run_directory, tmp_path / "broken")
+    if damage == "empty":
+        for path in broken.iterdir():
+            path.unlink()
+    elif damage == "foreign":
+        (broken / "config.json").write_text('{"model": "GPT-2"}')
+    else:
+        name = "policy.safetensors" if "weights" in damage else "config.json"
+        content = (broken / name).read_bytes()
+        (broken / name).write_bytes(content[: len(content) // 2])
+    assert main(["--policies", str(broken), "--output", str(tmp_path / "r")]) == 1
+    error = capsys.readouterr().err
+    assert str(broken) in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "r").exists()
 
 
 def test_an_alarm_is_written_printed_and_fails_the_command(tmp_path, capsys, monkeypatch):

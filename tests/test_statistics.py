@@ -31,11 +31,11 @@ def test_mean_interval_of_many_normal_values_is_the_textbook_interval():
 def test_interval_covers_the_true_value_in_about_95_of_100_experiments(estimator, truth):
     rng = np.random.default_rng(7)
     hits = 0
-    for seed in range(300):
+    for seed in range(200):
         low, high = estimator(rng.beta(3.0, 3.0, 50), seed).ci95
         hits += low <= truth <= high
-    # Three standard deviations of 300 experiments are 3.8 %; at n = 50 the percentile bootstrap itself misses 1 %.
-    assert 0.90 <= hits / 300 <= 0.985
+    # Three standard deviations of 200 experiments are 4.6 %; at n = 50 the percentile bootstrap itself misses 1 %.
+    assert 0.895 <= hits / 200 <= 0.99
 
 
 def test_paired_gain_interval_covers_and_is_far_narrower_than_an_unpaired_one():
