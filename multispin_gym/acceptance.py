@@ -60,13 +60,14 @@ def mean_tokens(alpha: FloatArray, length: FloatArray, log_alpha: FloatArray | N
     numpy.ndarray
         Expected tokens.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        exponent = (length + 1.0) * (np.log(alpha) if log_alpha is None else log_alpha)
-        tokens = np.expm1(exponent) / (alpha - 1.0)
+    if log_alpha is None:
+        with np.errstate(divide="ignore"):
+            log_alpha = np.log(alpha)
+    tokens = np.expm1((length + 1.0) * log_alpha)
     certain = alpha == 1.0
     if certain.any():
-        tokens = np.where(certain, length + 1.0, tokens)
-    return np.asarray(tokens)
+        return np.where(certain, length + 1.0, tokens / np.where(certain, 1.0, alpha - 1.0))
+    return np.asarray(tokens / (alpha - 1.0))
 
 
 def sampled_tokens(

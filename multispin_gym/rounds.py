@@ -11,29 +11,13 @@ from numpy.typing import ArrayLike
 from multispin_gym._validation import FloatArray, IntArray, check_array
 from multispin_gym.acceptance import mean_tokens, sampled_tokens
 from multispin_gym.cell import Cell
+from multispin_gym.reductions import max_users, sum_users
 from multispin_gym.users import Users
 
 # Shares may exceed one by their own rounding, no more: a larger excess would be bandwidth from nowhere.
 SHARE_TOLERANCE = 1e-9
 # Whole numbers stay exact in float64 up to here.
 LONGEST = 2.0**53
-
-
-def sum_users(values: FloatArray) -> FloatArray:
-    """Sum over the users, in the same order for every batch shape.
-
-    Parameters
-    ----------
-    values
-        Values per user, C-contiguous. Shape (..., K).
-
-    Returns
-    -------
-    numpy.ndarray
-        Sums. Shape (...,).
-    """
-    # On short rows several times faster than values.sum(axis=-1).
-    return np.asarray(np.einsum("...k->...", values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,13 +237,13 @@ def compute_round(users: Users, cell: Cell, decision: Decision, uniforms: FloatA
     else:
         tokens = sampled_tokens(alpha, lengths, uniforms, log_alpha)
     drafting = lengths * users.drafting_time
-    rate = cell.uplink.rate(decision.bandwidth_shares * cell.bandwidth, cell.signal(users))
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        rate = cell.uplink.quiet_rate(decision.bandwidth_shares * cell.bandwidth, cell.signal(users))
         upload = lengths * cell.payload / rate
-    if not lengths.all():
+    if np.minimum.reduce(lengths, axis=None) == 0.0:
         upload = np.where(lengths > 0.0, upload, 0.0)
     verification = cell.verification.round_time(lengths)
-    latency = (drafting + upload).max(axis=-1) + verification
+    latency = max_users(drafting + upload) + verification
     if verification.shape != latency.shape:
         verification = np.array(np.broadcast_to(verification, latency.shape))
     goodput = sum_users(tokens) / latency

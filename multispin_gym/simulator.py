@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from multispin_gym._validation import IntArray, check_integer
+from multispin_gym._validation import FloatArray, IntArray, check_integer
 from multispin_gym.rounds import Decision, RoundOutcome, compute_round
 from multispin_gym.scenario import Scenario
 from multispin_gym.scenario_library import load_scenario
@@ -19,6 +19,8 @@ from multispin_gym.streams import CellStreams
 from multispin_gym.users import Users
 
 DEFAULT_SCENARIO = "default"
+# Values of one array that are worked on at a time.
+_PIECE_VALUES = 16_384
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,8 @@ class Simulator:
         self.actions = ActionCodec(self.cell, self.num_users, homogeneous=homogeneous)
         self._streams = CellStreams(self.scenario, self.num_users, self.num_rows, self.num_rounds, bool(sampled))
         self._users: Users | None = None
+        size = max(1, _PIECE_VALUES // self.num_users)
+        self._pieces = [slice(start, start + size) for start in range(0, self.num_rows, size)]
 
     @property
     def ready(self) -> bool:
@@ -165,10 +169,34 @@ class Simulator:
         PlayedRound
             The users, the decision and what came of it.
         """
-        users = self.users
-        decision = self.actions.decode_trusted(actions)
-        outcome = compute_round(users, self.cell, decision, self._streams.uniforms)
+        users, uniforms = self.users, self._streams.uniforms
+        if len(self._pieces) == 1:
+            decision, outcome = self._play_rows(users, actions, uniforms)
+        else:
+            decision, outcome = self._play_pieces(users, actions, uniforms)
         return PlayedRound(users, decision, outcome, self._streams.position + 1)
+
+    def _play_rows(
+        self, users: Users, actions: NDArray[Any], uniforms: FloatArray | None
+    ) -> tuple[Decision, RoundOutcome]:
+        decision = self.actions.decode_trusted(actions)
+        return decision, compute_round(users, self.cell, decision, uniforms)
+
+    def _play_pieces(
+        self, users: Users, actions: NDArray[Any], uniforms: FloatArray | None
+    ) -> tuple[Decision, RoundOutcome]:
+        """Play in pieces whose intermediate results stay in a core's cache; rows do not depend on each other."""
+        decision: dict[str, NDArray[Any]] = {}
+        outcome: dict[str, NDArray[Any]] = {}
+        for rows in self._pieces:
+            some = Users.trusted(**{name: array[rows] for name, array in vars(users).items()})
+            parts = self._play_rows(some, actions[rows], None if uniforms is None else uniforms[rows])
+            for whole, part in zip((decision, outcome), parts, strict=True):
+                for name, values in vars(part).items():
+                    if name not in whole:
+                        whole[name] = np.empty((self.num_rows, *values.shape[1:]), values.dtype)
+                    whole[name][rows] = values
+        return Decision.trusted(**decision), RoundOutcome(**outcome)
 
     def render(self, played: PlayedRound | None, row: int) -> str:
         """Picture a row's last round, or the users about to play.

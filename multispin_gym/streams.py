@@ -14,13 +14,29 @@ from multispin_gym.users import Users
 if TYPE_CHECKING:
     from multispin_gym.scenario import Scenario
 
-# Sets of users drawn at a time, and the most rounds drawn at a time. A row's draws depend on them, so they are
-# fixed: whatever the batch, a seed gives one trajectory.
-EPISODES_PER_BLOCK = 32
-MAX_ROUNDS_PER_BLOCK = 64
-_VALUES_PER_BLOCK = 512
+# A row's draws depend on the sizes of its blocks, so these depend on the scenario's rounds and the number of users
+# only: whatever the batch, a seed gives one trajectory. More values in a block cost memory, fewer cost time.
+_VALUES_PER_BLOCK = 2048
+_EPISODES = (8, 32)
+_ROUNDS = (8, 64)
 # Values filled at a time, which a core's cache holds.
 _CHUNK_VALUES = 32_768
+
+
+def episodes_per_block(num_users: int) -> int:
+    """Episodes whose users a row draws at a time.
+
+    Parameters
+    ----------
+    num_users
+        Number of users K.
+
+    Returns
+    -------
+    int
+        Number of episodes.
+    """
+    return min(max(_VALUES_PER_BLOCK // (2 * num_users), _EPISODES[0]), _EPISODES[1])
 
 
 def rounds_per_block(num_rounds: int, num_users: int) -> int:
@@ -38,7 +54,7 @@ def rounds_per_block(num_rounds: int, num_users: int) -> int:
     int
         Length of equal blocks that cover an episode and the observation after it.
     """
-    longest = min(max(_VALUES_PER_BLOCK // num_users, 8), MAX_ROUNDS_PER_BLOCK)
+    longest = min(max(_VALUES_PER_BLOCK // num_users, _ROUNDS[0]), _ROUNDS[1])
     total = num_rounds + 1
     blocks = -(-total // longest)
     return -(-total // blocks)
@@ -48,7 +64,7 @@ class CellStreams:
     """The users of N cells, round by round, each row drawn from three generators of its own.
 
     A row's seed spawns one stream for users, one for fading and one for acceptance. Each is drawn a block at a time
-    (users: 32 episodes; fading and acceptance: a block of rounds, begun anew with each episode), so a row depends on
+    (users: a block of episodes; fading and acceptance: a block of rounds, begun anew with each episode), so a row depends on
     its seed and on when its episodes begin, not on the rows beside it.
 
     Parameters
@@ -70,15 +86,16 @@ class CellStreams:
         self.num_users = num_users
         self.num_rows = num_rows
         self.block = rounds_per_block(num_rounds, num_users)
+        self.episodes = episodes_per_block(num_users)
         self.seeded = np.zeros(num_rows, dtype=np.bool_)
         self.position = np.zeros(num_rows, dtype=np.int64)
         self._generators: list[list[np.random.Generator]] = [[] for _ in range(num_rows)]
-        self._episode = np.full(num_rows, EPISODES_PER_BLOCK - 1, dtype=np.int64)
+        self._episode = np.full(num_rows, self.episodes - 1, dtype=np.int64)
         self._rows = np.arange(num_rows)
         # Set while all rows stand at the same round, as they mostly do: a slice then replaces a gather.
         self._common: int | None = None
         shape = (num_rows, num_users)
-        pool = (EPISODES_PER_BLOCK, *shape)
+        pool = (self.episodes, *shape)
         self._pool = {name: np.empty(pool) for name in ("acceptance_rate", "drafting_speed", "channel_gain")}
         self._large_scale: FloatArray = np.ones(shape)
         self._power = np.full(shape, scenario.reference_power)
@@ -101,7 +118,7 @@ class CellStreams:
         """
         children = np.random.SeedSequence(seed).spawn(3)
         self._generators[row] = [np.random.Generator(np.random.PCG64(child)) for child in children]
-        self._episode[row] = EPISODES_PER_BLOCK - 1
+        self._episode[row] = self.episodes - 1
         self.seeded[row] = True
 
     def begin(self, rows: IntArray) -> None:
@@ -113,9 +130,9 @@ class CellStreams:
             Indices of the rows.
         """
         self._episode[rows] += 1
-        for row in rows[self._episode[rows] == EPISODES_PER_BLOCK].tolist():
+        for row in rows[self._episode[rows] == self.episodes].tolist():
             users = self.scenario.sample_large_scale(
-                self._generators[row][0], self.num_users, batch=(EPISODES_PER_BLOCK,)
+                self._generators[row][0], self.num_users, batch=(self.episodes,)
             )
             for name, pool in self._pool.items():
                 pool[:, row] = getattr(users, name)

@@ -100,13 +100,30 @@ class TotalPowerUplink:
         """
         band, strength = np.asarray(bandwidth, dtype=np.float64), np.asarray(signal, dtype=np.float64)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            w = np.log1p(strength / band)
-            rate = band * w / LN2
+            return self.quiet_rate(band, strength)
+
+    def quiet_rate(self, band: FloatArray, strength: FloatArray) -> FloatArray:
+        """Compute :meth:`rate` of arrays, floating-point warnings being off.
+
+        Parameters
+        ----------
+        band
+            Bandwidth, Hz.
+        strength
+            ``P g / N0``, Hz.
+
+        Returns
+        -------
+        numpy.ndarray
+            Rates, bit/s.
+        """
+        w = np.log1p(strength / band)
+        rate = band * w / LN2
+        if not (np.minimum.reduce(w, axis=None) > _TINY and np.maximum.reduce(w, axis=None) < np.inf):
             ordinary = (w > _TINY) & (w < np.inf)
-            if not ordinary.all():
-                # The SNR overflows long before its logarithm does, and underflows where the rate is at its limit.
-                high = np.where(band == 0.0, 0.0, band * (np.log(strength) - np.log(band)) / LN2)
-                rate = np.where(ordinary, rate, np.where(w > _TINY, high, strength / LN2))
+            # The SNR overflows long before its logarithm does, and underflows where the rate is at its limit.
+            high = np.where(band == 0.0, 0.0, band * (np.log(strength) - np.log(band)) / LN2)
+            rate = np.where(ordinary, rate, np.where(w > _TINY, high, strength / LN2))
         return np.asarray(rate)
 
     def bandwidth(self, rate: ArrayLike, signal: ArrayLike) -> FloatArray:
@@ -176,7 +193,24 @@ class DensityUplink:
         numpy.ndarray
             Rates, bit/s.
         """
-        return np.asarray(bandwidth, dtype=np.float64) * self.efficiency(signal)
+        return self.quiet_rate(np.asarray(bandwidth, dtype=np.float64), np.asarray(signal, dtype=np.float64))
+
+    def quiet_rate(self, band: FloatArray, strength: FloatArray) -> FloatArray:
+        """Compute :meth:`rate` of arrays.
+
+        Parameters
+        ----------
+        band
+            Bandwidth, Hz.
+        strength
+            ``P g / N0``, Hz.
+
+        Returns
+        -------
+        numpy.ndarray
+            Rates, bit/s.
+        """
+        return band * self.efficiency(strength)
 
     def bandwidth(self, rate: ArrayLike, signal: ArrayLike) -> FloatArray:
         """Least bandwidth that carries a given rate: the inverse of :meth:`rate`.

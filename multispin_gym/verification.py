@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from multispin_gym._validation import FloatArray, check_array, check_choice, check_number
+from multispin_gym.reductions import max_users, sum_users
 
 Batching = Literal["padded", "ragged"]
 BATCHINGS = ("padded", "ragged")
@@ -34,8 +35,8 @@ def batch_tokens(draft_lengths: ArrayLike, batching: str) -> FloatArray:
     lengths = np.asarray(draft_lengths)
     num_users = lengths.shape[-1]
     if batching == "padded":
-        return np.asarray(num_users * (lengths.max(axis=-1) + 1.0))
-    return np.asarray(lengths.sum(axis=-1) + float(num_users))
+        return np.asarray(num_users * (max_users(lengths) + 1.0))
+    return np.asarray(sum_users(lengths) + float(num_users))
 
 
 @dataclass(frozen=True)
