@@ -77,7 +77,7 @@ def _opting_out(problem: Problem, point: Point, prices: FloatArray) -> Iterator[
     """
     cost = prices * point.lengths
     rank = np.argsort(np.argsort(-cost, axis=-1), axis=-1)
-    for dropped in np.unique(np.geomspace(1, max(problem.num_users - 1, 1), 8).astype(int)):
+    for dropped in sorted({int(count) for count in np.geomspace(1, problem.num_users, 8)} - {problem.num_users}):
         kept = rank >= dropped
         lengths = np.where(kept, np.maximum(point.lengths, 1.0), 0.0)
         for _ in range(_SETTLING):
@@ -86,7 +86,7 @@ def _opting_out(problem: Problem, point: Point, prices: FloatArray) -> Iterator[
             level = problem.tokens(lengths).sum(axis=-1) / (deadline + problem.verification_time(lengths))
             wanted = problem.best_real_lengths(level[:, None] * price)
             lengths = np.where(kept, 0.5 * (lengths + np.maximum(wanted, 0.5)), 0.0)
-        yield np.where(kept, np.rint(lengths), 0.0)
+        yield np.where(kept, np.maximum(np.rint(lengths), 1.0), 0.0)
 
 
 def heterogeneous(users: Users, cell: Cell) -> Decision:

@@ -16,6 +16,8 @@ from multispin_gym.baselines.problem import Problem
 from multispin_gym.verification import Verification
 
 _TRIES = 6
+# Moves tried before a row is given up: the linear estimate can put the only good one behind many.
+_LAST_TRIES = 24
 _PASSES = 40
 
 
@@ -101,12 +103,14 @@ def improve(problem: Problem, server: Verification, whole: Whole) -> Whole:
     """
     best = Whole(whole.lengths.copy(), whole.deadline.copy(), whole.goodput.copy())
     active = np.flatnonzero(whole.lengths.any(axis=-1))
+    thorough = np.zeros(len(best.goodput), dtype=bool)
     for _ in range(_PASSES):
         if active.size == 0:
             break
         part = problem[active]
         here = Whole(best.lengths[active], best.deadline[active], best.goodput[active])
         moves, promising = _ranked_moves(part, server, here)
+        promising[~thorough[active], _TRIES:] = False
         row, column = np.nonzero(promising)
         if row.size == 0:
             break
@@ -120,13 +124,15 @@ def improve(problem: Problem, server: Verification, whole: Whole) -> Whole:
         best.lengths[active[improved]] = moves[improved, winner[improved]]
         best.deadline[active[improved]] = deadlines[improved, winner[improved]]
         best.goodput[active[improved]] = reached[improved, winner[improved]]
-        active = active[improved]
+        failed = np.delete(active, improved)
+        active = np.concatenate([active[improved], failed[~thorough[failed]]])
+        thorough[failed], thorough[active[: len(improved)]] = True, False
         active = active[best.lengths[active].any(axis=-1)]
     return best
 
 
 def _ranked_moves(problem: Problem, server: Verification, here: Whole) -> tuple[FloatArray, np.ndarray]:
-    """The most promising moves of each row, shape (M, tries, K), and which of them can gain at all."""
+    """The moves of each row, shape (M, moves, K), the most promising first, and which of them can gain at all."""
     lengths, level = here.lengths, here.goodput[:, None]
     rows, num_users = lengths.shape
     cost = level * token_prices(problem.curves, lengths, here.deadline)
@@ -156,8 +162,8 @@ def _ranked_moves(problem: Problem, server: Verification, here: Whole) -> tuple[
     every, value = np.concatenate(moves, axis=1), np.concatenate(worth, axis=1)
     wait = server.round_time(every) - server.round_time(lengths)[:, None]
     value = value - level * wait
-    top = np.argsort(-value, axis=-1)[:, :_TRIES]
-    return np.take_along_axis(every, top[..., None], 1), np.take_along_axis(value, top, 1) > 0.0
+    order = np.argsort(-value, axis=-1)[:, :_LAST_TRIES]
+    return np.take_along_axis(every, order[..., None], 1), np.take_along_axis(value, order, 1) > 0.0
 
 
 def _moved(lengths: FloatArray, users: np.ndarray, target: FloatArray) -> FloatArray:
