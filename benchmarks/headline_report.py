@@ -96,7 +96,7 @@ def _introduction(gains: Sequence[Gain], draws: int, seed: int) -> list[str]:
         gain.scenario
         for gain in gains
         if (gain.controller, gain.baseline, gain.dimension, gain.factor) == ("heterogeneous", "server_only", "all", 1.0)
-        and gain.gain < 0.0
+        and gain.high < 0.0
     ]
     return [
         "`homogeneous` and `heterogeneous` use the users' differences;",

@@ -87,7 +87,7 @@ def evaluate(
     baseline
         One of the policies, with which the others are compared episode by episode.
     progress
-        Called with the number of episodes done and in all, after each batch.
+        Called now and then with the number of rounds played, over all policies, and with the number there will be.
 
     Returns
     -------
@@ -116,14 +116,15 @@ def evaluate(
         check_choice("baseline", baseline, players)
     tallies = {name: Tally(name, player, episodes, scenario.num_users) for name, player in players.items()}
     plain = Tally("server_only", make_controller("server_only"), episodes, scenario.num_users)
-    bounds = np.zeros(episodes)
+    bounds, done = np.zeros(episodes), 0
     for block in play_blocks(scenario, env_id, episodes, seed, sampled=sampled):
         bound = _reference_goodput(reference, block)
         bounds[block.episodes] += bound.sum(axis=0)
-        for tally in (*tallies.values(), plain):
+        for tally in (plain, *tallies.values()):
             tally.play(block, bound, common_length=reference == "homogeneous")
-        if progress is not None and block.last:
-            progress(block.episodes.stop, episodes)
+            done += bound.size
+            if progress is not None:
+                progress(done, episodes * scenario.num_rounds * (len(tallies) + 1))
     bounds /= scenario.num_rounds
     result = EvaluationResult(
         scenario=scenario.name,

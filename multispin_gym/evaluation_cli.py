@@ -99,7 +99,7 @@ def _run(options: Evaluation, args: Sequence[str]) -> int:
     check_output(options.output)
     alarm = None
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("episodes", total=options.episodes)
+        task = progress.add_task("playing", total=None)
         try:
             result = evaluate(
                 options.policies,

@@ -22,7 +22,7 @@ HETEROGENEOUS_ID = "multispin_gym/MultiSpin-v0"
 HOMOGENEOUS_ID = "multispin_gym/MultiSpinHomogeneous-v0"
 ENV_IDS = (HETEROGENEOUS_ID, HOMOGENEOUS_ID)
 # Users x rounds x episodes held at once; a controller that tries all draft lengths needs some hundred bytes for each.
-BLOCK_USERS = 2**18
+BLOCK_USERS = 2**14
 # The streams hold up to 65 rounds of each episode besides.
 MAX_EPISODES = 256
 
@@ -47,8 +47,6 @@ class Block:
         Which episodes these are.
     start
         Number of the first of these rounds in its episode.
-    last
-        Whether the episodes end with this block.
     """
 
     cell: Cell
@@ -58,7 +56,6 @@ class Block:
     decode_action: Callable[[NDArray[Any]], Decision]
     episodes: slice
     start: int
-    last: bool
 
 
 def play_blocks(
@@ -109,7 +106,6 @@ def play_blocks(
                 decode_action=partial(_decode, codecs),
                 episodes=slice(first, first + count),
                 start=start,
-                last=start + len(views) == num_rounds,
             )
 
 
