@@ -64,8 +64,8 @@ class CellStreams:
     """The users of N cells, round by round, each row drawn from three generators of its own.
 
     A row's seed spawns one stream for users, one for fading and one for acceptance. Each is drawn a block at a time
-    (users: a block of episodes; fading and acceptance: a block of rounds, begun anew with each episode), so a row depends on
-    its seed and on when its episodes begin, not on the rows beside it.
+    (users: a block of episodes; fading and acceptance: a block of rounds, begun anew with each episode), so a row
+    depends on its seed and on when its episodes begin, not on the rows beside it.
 
     Parameters
     ----------
@@ -131,9 +131,7 @@ class CellStreams:
         """
         self._episode[rows] += 1
         for row in rows[self._episode[rows] == self.episodes].tolist():
-            users = self.scenario.sample_large_scale(
-                self._generators[row][0], self.num_users, batch=(self.episodes,)
-            )
+            users = self.scenario.sample_large_scale(self._generators[row][0], self.num_users, batch=(self.episodes,))
             for name, pool in self._pool.items():
                 pool[:, row] = getattr(users, name)
             self._episode[row] = 0

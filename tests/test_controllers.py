@@ -278,7 +278,7 @@ def test_permuting_users_permutes_the_decision(name, seed, form, shortest):
     np.testing.assert_allclose(permuted.bandwidth_shares, decision.bandwidth_shares[order], rtol=1e-9)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), form=st.sampled_from(FORMS), which=st.sampled_from(["bandwidth", *FIELDS]))
 def test_better_users_or_more_bandwidth_never_lower_the_bound_or_the_best_common_length(seed, form, which):
     rng = np.random.default_rng(seed)
