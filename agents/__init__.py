@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from multispin_gym.agents.agent import Agent, load_agent
     from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig, TrainConfig
     from multispin_gym.agents.policy import EquivariantPolicy
+    from multispin_gym.agents.pretrained_agents import list_pretrained, pretrained_card
     from multispin_gym.agents.run_directory import RunDirectoryError
     from multispin_gym.agents.training import train
     from multispin_gym.agents.training_env import make_training_env
@@ -26,8 +27,10 @@ __all__ = [
     "RunDirectoryError",
     "SB3VecEnv",
     "TrainConfig",
+    "list_pretrained",
     "load_agent",
     "make_training_env",
+    "pretrained_card",
     "train",
 ]
 
@@ -40,8 +43,10 @@ _MODULES = {
     "RunDirectoryError": "run_directory",
     "SB3VecEnv": "vec_adapter",
     "TrainConfig": "config",
+    "list_pretrained": "pretrained_agents",
     "load_agent": "agent",
     "make_training_env": "training_env",
+    "pretrained_card": "pretrained_agents",
     "train": "training",
 }
 

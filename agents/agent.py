@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from multispin_gym.agents.distribution import ActionLayout
 from multispin_gym.agents.features import CellTerms
 from multispin_gym.agents.network import EquivariantActorCritic
+from multispin_gym.agents.pretrained_agents import PREFIX, pretrained_folder
 from multispin_gym.agents.run_directory import AgentSpec, RunDirectoryError, read_spec, read_weights
 from multispin_gym.cell import Cell
 from multispin_gym.rounds import Decision
@@ -160,21 +162,22 @@ def load_agent(path: str | Path, *, cell: Cell | None = None) -> Agent:
     Parameters
     ----------
     path
-        Its run directory.
+        Its run directory, or ``"pretrained:NAME"`` for one of :func:`list_pretrained`.
     cell
         The cell to act in; by default the one that the agent was trained in.
 
     Returns
     -------
     Agent
-        The agent, named after the directory.
+        The agent, named after the directory, or as it was asked for where it is a pretrained one.
 
     Raises
     ------
     RunDirectoryError
         If the directory is missing, truncated or foreign.
     ValueError
-        If the cell allows other draft lengths than the one that the agent was trained in.
+        If there is no pretrained agent of the name, or the cell allows other draft lengths than the one that the agent
+        was trained in.
 
     Examples
     --------
@@ -183,7 +186,13 @@ def load_agent(path: str | Path, *, cell: Cell | None = None) -> Agent:
         ...
     multispin_gym.agents.run_directory.RunDirectoryError: no/such/run is not a run directory: there is no such directory
     """
-    folder = Path(path)
+    if str(path).startswith(PREFIX):
+        with resources.as_file(pretrained_folder(str(path).removeprefix(PREFIX))) as folder:
+            return _load(folder, str(path), cell)
+    return _load(Path(path), Path(path).resolve().name, cell)
+
+
+def _load(folder: Path, name: str, cell: Cell | None) -> Agent:
     spec = read_spec(folder)
     weights = read_weights(folder)
     network = build_network(spec, cell)
@@ -191,4 +200,4 @@ def load_agent(path: str | Path, *, cell: Cell | None = None) -> Agent:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise RunDirectoryError(f"the weights in {folder} do not fit its configuration: {error}") from error
-    return Agent(folder.resolve().name, spec, network)
+    return Agent(name, spec, network)

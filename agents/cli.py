@@ -24,6 +24,8 @@ RESUMABLE = (
     "resume",
     "run_dir",
     "hyperparameters",
+    "seeds",
+    "jobs",
 )
 
 
@@ -43,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
         config = parse(argv)
+        if config.seeds:
+            return _train_seeds(config)
         from multispin_gym.agents.training import train
 
         result = train(config)
@@ -53,6 +57,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("train.py: interrupted; --resume continues from the last checkpoint", file=sys.stderr)
         return 130
     return _report(result)
+
+
+def _train_seeds(config: TrainConfig) -> int:
+    from multispin_gym.agents.seeds import train_seeds
+
+    summary = train_seeds(config)
+    for seed, last in summary["seeds"].items():
+        note = f" ({last['stopped']})" if last["stopped"] else ""
+        print(f"seed {seed}: {last['timesteps']:.0f} rounds, ratio to the reference {last['ratio']:.4f}{note}")
+    ratio = summary["ratio"]
+    if ratio is not None and ratio["ci95"] is not None:
+        print(f"mean {ratio['mean']:.4f}, 95 % interval [{ratio['ci95'][0]:.4f}, {ratio['ci95'][1]:.4f}]")
+    if summary["interrupted"]:
+        seeds = " ".join(str(seed) for seed in config.seeds)
+        print(f"--run-dir {config.run_dir} --seeds {seeds} --resume continues", file=sys.stderr)
+    return 130 if summary["interrupted"] else 0
 
 
 def _report(result: Any) -> int:
@@ -126,8 +146,9 @@ def _stored(run_dir: str | None) -> TrainConfig:
 
     if run_dir is None:
         raise ValueError("--resume needs --run-dir: the run to continue")
-    spec = read_spec(Path(run_dir))
-    fields = dict(spec.training)
+    folder, seeds = Path(run_dir), sorted(int(path.name[5:]) for path in Path(run_dir).glob("seed-[0-9]*"))
+    spec = read_spec(folder / f"seed-{seeds[0]}" if seeds else folder)
+    fields = {**spec.training, "seeds": tuple(seeds)}
     try:
         for name in set(SECTIONS) & set(fields):
             fields[name] = build_section(name, fields[name])

@@ -81,6 +81,9 @@ class PPOConfig:
         Discount factor; 0 makes each round a decision of its own (a contextual bandit).
     gae_lambda
         Decay of the advantage estimator; without effect at discount 0.
+    reward
+        What rewards are counted in: ``"server_only"`` (the goodput without drafts, one number for all rounds) or
+        ``"homogeneous"`` (the best common draft length of the same round, which the critic then need not predict).
     max_gradient_norm
         Gradients are scaled down to this norm.
     """
@@ -97,6 +100,7 @@ class PPOConfig:
     value_coefficient: float = 0.5
     discount: float = 0.0
     gae_lambda: float = 1.0
+    reward: Literal["server_only", "homogeneous"] = "server_only"
     max_gradient_norm: float = 0.5
 
     def __post_init__(self) -> None:
@@ -118,6 +122,7 @@ class PPOConfig:
         check_number("ppo.gae_lambda", self.gae_lambda, low=0.0, high=1.0)
         check_number("ppo.max_gradient_norm", self.max_gradient_norm, low=0.0, low_open=True)
         check_choice("ppo.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
+        check_choice("ppo.reward", self.reward, ("server_only", "homogeneous"))
         check_choice("ppo.entropy_schedule", self.entropy_schedule, SCHEDULES)
 
     @property
@@ -132,23 +137,28 @@ class CloningConfig:
 
     Parameters
     ----------
-    controller
-        Name of the controller to imitate.
-    num_steps
-        Gradient steps; 0 trains from scratch.
+    num_cells
+        Cells in which the controller decides; 0 trains from scratch.
+    num_epochs
+        Passes over them.
     batch_size
-        Rounds drawn for each gradient step.
+        Cells in a minibatch.
     learning_rate
         Adam's initial learning rate; falls to 0 as a cosine.
+    controller
+        Name of the controller to imitate; by default ``heterogeneous``, or ``homogeneous`` in the homogeneous
+        environment.
     """
 
-    controller: str = "heterogeneous"
-    num_steps: int = 0
-    batch_size: int = 1024
+    num_cells: int = 0
+    num_epochs: int = 20
+    batch_size: int = 256
     learning_rate: float = 3e-3
+    controller: str | None = None
 
     def __post_init__(self) -> None:
-        check_integer("cloning.num_steps", self.num_steps, low=0)
+        check_integer("cloning.num_cells", self.num_cells, low=0, high=2**24)
+        check_integer("cloning.num_epochs", self.num_epochs, low=1)
         check_integer("cloning.batch_size", self.batch_size, low=1, high=2**20)
         check_number("cloning.learning_rate", self.learning_rate, low=0.0, high=1.0, low_open=True)
 
@@ -173,6 +183,10 @@ class TrainConfig:
         Rounds to train on; rounded up to whole updates.
     seed
         Seed of everything random: two runs on one machine with one seed and thread count are equal bit by bit.
+    seeds
+        Seeds to train one agent each for, in ``run_dir/seed-N``, instead of one agent in ``run_dir``.
+    jobs
+        How many of them train at a time; 0 means one per core.
     resume
         Continue the run in ``run_dir`` from its last checkpoint, to the weights that it would have had uninterrupted.
     threads
@@ -202,6 +216,8 @@ class TrainConfig:
     hyperparameters: str | None = None
     total_timesteps: int = 500_000
     seed: int = 0
+    seeds: tuple[int, ...] = ()
+    jobs: int = 0
     resume: bool = False
     threads: int = 1
     eval_every: int = 10
@@ -219,6 +235,11 @@ class TrainConfig:
             check_integer("num_users", self.num_users, low=1)
         check_integer("total_timesteps", self.total_timesteps, low=1)
         check_integer("seed", self.seed, low=0, high=2**32 - 1)
+        for seed in self.seeds:
+            check_integer("seeds", seed, low=0, high=2**32 - 1)
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must differ from each other, got {list(self.seeds)}")
+        check_integer("jobs", self.jobs, low=0, high=1024)
         check_integer("threads", self.threads, low=1, high=1024)
         check_integer("eval_every", self.eval_every, low=0)
         check_integer("eval_cells", self.eval_cells, low=1)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -121,7 +122,7 @@ class DecisionDistribution:
     log_std: torch.Tensor
     num_users: int
 
-    @property
+    @cached_property
     def log_probs(self) -> torch.Tensor:
         """Log-probabilities of the lengths, of the shape of ``length_logits``."""
         return torch.log_softmax(self.length_logits, dim=-1)

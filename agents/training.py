@@ -17,8 +17,10 @@ from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from multispin_gym.agents.callbacks import BetweenUpdates, StopTraining, schedule, stop_flag
+from multispin_gym.agents.cloning import clone, demonstrate
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.model_state import collect_state, restore_state
+from multispin_gym.agents.network import EquivariantActorCritic
 from multispin_gym.agents.policy import EquivariantPolicy
 from multispin_gym.agents.run_directory import (
     AgentSpec,
@@ -37,7 +39,7 @@ from multispin_gym.scenario_library import load_scenario
 EVALUATIONS_FILE = "evaluations.csv"
 _PACKAGES = ("multispin-gym", "gymnasium", "numpy", "stable-baselines3", "torch")
 # Not part of what is trained: a resumed run may differ in these.
-UNRECORDED = ("policy", "run_dir", "resume", "progress", "hyperparameters")
+UNRECORDED = ("policy", "run_dir", "resume", "progress", "hyperparameters", "seeds", "jobs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +134,12 @@ def build_model(config: TrainConfig, spec: AgentSpec) -> tuple[PPO, SB3VecEnv]:
     learner_seed, env_seed = training_seeds(config.seed)
     ppo = config.ppo
     env = make_training_env(
-        spec.scenario, num_users=spec.num_users, num_envs=ppo.num_envs, env_id=spec.env_id, discount=ppo.discount
+        spec.scenario,
+        num_users=spec.num_users,
+        num_envs=ppo.num_envs,
+        env_id=spec.env_id,
+        discount=ppo.discount,
+        reward=ppo.reward,
     )
     model = PPO(
         EquivariantPolicy,
@@ -191,7 +198,7 @@ def train(config: TrainConfig) -> TrainingResult:
     model.set_logger(Logger(str(path), [tensorboard]))
     try:
         with stop_flag() as stop:
-            return _learn(config, path, model, env, held_out, state, stop)
+            return _learn(config, spec, model, env, held_out, state, stop)
     finally:
         env.close()
         model.logger.close()
@@ -199,7 +206,7 @@ def train(config: TrainConfig) -> TrainingResult:
 
 def _learn(
     config: TrainConfig,
-    path: Path,
+    spec: AgentSpec,
     model: PPO,
     env: SB3VecEnv,
     held_out: HeldOutCells,
@@ -208,6 +215,7 @@ def _learn(
 ) -> TrainingResult:
     evaluations: list[dict[str, float]] = list(state.get("evaluations", []))
     stopped = ""
+    path = Path(config.run_dir)
 
     def save() -> None:
         _save(path, model, env, evaluations, callback.seconds)
@@ -215,6 +223,8 @@ def _learn(
     callback = BetweenUpdates(config, held_out, save, evaluations, state.get("seconds", 0.0), stop)
     if state:
         restore_state(model, env, state)
+    elif config.cloning.num_cells:
+        _clone(config, spec, model, env)
     remaining = config.total_timesteps - model.num_timesteps
     if remaining > 0:
         try:
@@ -225,6 +235,13 @@ def _learn(
         finally:
             callback.close()
     return TrainingResult(path, evaluations, stopped)
+
+
+def _clone(config: TrainConfig, spec: AgentSpec, model: PPO, env: SB3VecEnv) -> None:
+    rng = np.random.default_rng([config.seed, 1])
+    shown = demonstrate(spec, config.cloning, env.units, rng)
+    network: EquivariantActorCritic = model.policy.network  # type: ignore[assignment]
+    clone(network, shown, config.cloning, progress=config.progress)
 
 
 def _save(path: Path, model: PPO, env: SB3VecEnv, evaluations: list[dict[str, float]], seconds: float) -> None:

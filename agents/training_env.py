@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.agents.config import ENV_IDS
-from multispin_gym.agents.vec_adapter import SB3VecEnv
+from multispin_gym.agents.vec_adapter import RewardUnit, SB3VecEnv
 from multispin_gym.baselines import make_controller, relax
 from multispin_gym.cell import Cell
 from multispin_gym.rounds import compute_round
@@ -60,8 +60,9 @@ def make_training_env(
     num_envs: int = 1024,
     env_id: str = ENV_IDS[0],
     discount: float = 0.0,
+    reward: str = "server_only",
 ) -> SB3VecEnv:
-    """Make the environment that PPO trains in: rewards in units of the goodput without drafts.
+    """Make the environment that PPO trains in.
 
     Parameters
     ----------
@@ -75,6 +76,8 @@ def make_training_env(
         The environment's id.
     discount
         The learner's discount factor; at 0 no terminal observations are passed on.
+    reward
+        What rewards are counted in: ``"server_only"`` or ``"homogeneous"``; see :class:`PPOConfig`.
 
     Returns
     -------
@@ -82,9 +85,15 @@ def make_training_env(
         The environment for Stable-Baselines3.
     """
     native = make_native_env(scenario, num_users=num_users, num_envs=num_envs, env_id=env_id)
-    played: Scenario = native.unwrapped.scenario  # type: ignore[attr-defined]
+    cell: Cell = native.unwrapped.scenario.cell  # type: ignore[attr-defined]
     count = native.single_observation_space["acceptance_rate"].shape[0]  # type: ignore[index]
-    unit = count / float(played.cell.verification.round_time(np.zeros(count)))
+    controller = make_controller("homogeneous")
+
+    def homogeneous_goodput(users: Users) -> FloatArray:
+        return compute_round(users, cell, controller(users, cell)).goodput
+
+    alone = count / float(cell.verification.round_time(np.zeros(count)))
+    unit: RewardUnit = homogeneous_goodput if reward == "homogeneous" else alone
     return SB3VecEnv(native, reward_unit=unit, terminal_observations=discount > 0.0)
 
 

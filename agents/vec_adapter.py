@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -13,8 +13,10 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from multispin_gym._validation import check_number
+from multispin_gym._validation import FloatArray, check_number
+from multispin_gym.users import Users
 
+RewardUnit = float | Callable[[Users], FloatArray]
 VecEnvIndices = int | Iterable[int] | None
 Observation = dict[str, np.ndarray[Any, Any]]
 
@@ -33,7 +35,8 @@ class SB3VecEnv(VecEnv):
     env
         A vector environment whose ``metadata["autoreset_mode"]`` is ``SAME_STEP``.
     reward_unit
-        Rewards are divided by this before the learner sees them; positive.
+        Rewards are divided by this before the learner sees them; positive. A callable is asked for the units of the
+        rounds about to be played, one per row, given their users.
     terminal_observations
         Whether infos hold ``terminal_observation``. A learner with discount 0 does not need it, and SB3 evaluates its
         value row by row.
@@ -55,13 +58,19 @@ class SB3VecEnv(VecEnv):
     """
 
     def __init__(
-        self, env: gym.vector.VectorEnv[Any, Any, Any], *, reward_unit: float = 1.0, terminal_observations: bool = True
+        self,
+        env: gym.vector.VectorEnv[Any, Any, Any],
+        *,
+        reward_unit: RewardUnit = 1.0,
+        terminal_observations: bool = True,
     ) -> None:
         mode = env.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.SAME_STEP:
             raise ValueError(f"env must reset in the same step (AutoresetMode.SAME_STEP), got {mode!r}")
         self.env = env
-        self.reward_unit = check_number("reward_unit", reward_unit, low=0.0, low_open=True)
+        if not callable(reward_unit):
+            check_number("reward_unit", reward_unit, low=0.0, low_open=True)
+        self.reward_unit = reward_unit
         self.terminal_observations = terminal_observations
         self.returns = np.zeros(env.num_envs)
         self.episode_lengths = np.zeros(env.num_envs, dtype=np.int64)
@@ -86,6 +95,21 @@ class SB3VecEnv(VecEnv):
         self.episode_lengths[:] = 0
         return dict(observation)
 
+    def units(self, users: Users) -> float | FloatArray:
+        """Units in which the rewards of rounds are counted.
+
+        Parameters
+        ----------
+        users
+            The users of the rounds. Shape (N, K).
+
+        Returns
+        -------
+        float or numpy.ndarray
+            One unit for all, or one per round.
+        """
+        return self.reward_unit(users) if callable(self.reward_unit) else self.reward_unit
+
     def step_async(self, actions: np.ndarray[Any, Any]) -> None:
         """Keep the actions for :meth:`step_wait`.
 
@@ -104,6 +128,7 @@ class SB3VecEnv(VecEnv):
         tuple
             Observations, rewards (float32), whether each episode ended, and the infos.
         """
+        unit = self.units(self.env.unwrapped.users)  # type: ignore[attr-defined]
         observation, reward, terminated, truncated, info = self.env.step(self._actions)
         self.returns += reward
         self.episode_lengths += 1
@@ -111,7 +136,7 @@ class SB3VecEnv(VecEnv):
         infos = [_NOTHING] * self.num_envs
         if dones.any():
             self._end_episodes(infos, np.flatnonzero(dones), truncated & ~terminated, info)
-        return dict(observation), (reward / self.reward_unit).astype(np.float32), dones, infos
+        return dict(observation), (reward / unit).astype(np.float32), dones, infos
 
     def _end_episodes(
         self, infos: list[dict[str, Any]], rows: np.ndarray[Any, Any], cut: np.ndarray[Any, Any], info: dict[str, Any]

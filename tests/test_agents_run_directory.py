@@ -188,7 +188,7 @@ def test_flags_override_files_which_override_defaults(tmp_path):
         ("[ppo]\nclip = 0.2\n", "unknown key ppo.clip; .* Did you mean 'clip_range'"),
         ("ppo = 3\n", "ppo must be a table"),
         ("[policy]\nwidth = 'wide'\n", "policy.width must be"),
-        ("[cloning]\nnum_steps = -1\n", "cloning.num_steps must be a whole number"),
+        ("[cloning]\nnum_cells = -1\n", "cloning.num_cells must be a whole number"),
     ],
 )
 def test_bad_hyperparameter_files_are_refused(text, message):
