@@ -114,7 +114,7 @@ def clone(network: EquivariantActorCritic, shown: Demonstrations, config: Clonin
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(1.0 - step / total))
     with tqdm(total=total, unit="batch", desc="cloning", disable=not progress) as bar:
         for _ in range(config.num_epochs):
-            for rows in torch.randperm(count).split(config.batch_size):
+            for rows in torch.randperm(count).split(config.batch_size):  # type: ignore[no-untyped-call]
                 observation = {key: value[rows] for key, value in shown.observation.items()}
                 log_prob = network.distribution(observation).log_prob(shown.action[rows])
                 value_error = network.value(observation).squeeze(-1) - shown.reward[rows]

@@ -13,8 +13,7 @@ from multispin_gym.cell import Cell
 
 Reference = Callable[[RoundTerms, Cell, torch.Tensor], torch.Tensor]
 
-_DEADLINE_STEPS = 8
-_LOG_SNR_STEPS = 3
+_DEADLINE_STEPS = 6
 
 
 def equal_reference(terms: RoundTerms, cell: Cell, lengths: torch.Tensor) -> torch.Tensor:
@@ -78,36 +77,35 @@ def equal_finish_reference(terms: RoundTerms, cell: Cell, lengths: torch.Tensor)
     """
     with torch.no_grad():
         uploads = lengths > 0.0
+        bits = lengths * (cell.payload * math.log(2.0) / cell.bandwidth)
+        alone = bits / torch.log1p(terms.signal / cell.bandwidth)
         drafting = lengths * terms.drafting_time
-        alone = lengths * (cell.payload * math.log(2.0) / cell.bandwidth) / torch.log1p(terms.signal / cell.bandwidth)
-        least = (drafting + alone).amax(dim=-1, keepdim=True)
-        deadline = least
-        share = slope = torch.zeros_like(lengths)
-        for _ in range(_DEADLINE_STEPS):
-            share, slope = _needed_share(terms, cell, lengths, deadline, alone)
-            share, slope = torch.where(uploads, share, 0.0), torch.where(uploads, slope, 0.0)
-            total, fall = share.sum(dim=-1, keepdim=True), slope.sum(dim=-1, keepdim=True)
-            # Newton on 1 / total, which is almost a straight line in the deadline.
-            deadline = torch.maximum(deadline + (total - 1.0) * total / fall.clamp_min(1e-30), least)
-        share, _ = _needed_share(terms, cell, lengths, deadline, alone)
+        deadline = least = (drafting + alone).amax(dim=-1, keepdim=True)
+        log_snr: torch.Tensor | None = None
+        for step in range(_DEADLINE_STEPS):
+            left = torch.where(uploads, deadline - drafting, 1.0)
+            if cell.power == "density":
+                share, fall = alone / left, alone / left.square()
+            else:
+                log_snr, grad = _log_snr(left / (lengths * terms.limit_time).clamp_min(1e-30), log_snr)
+                share = terms.signal / cell.bandwidth / torch.expm1(log_snr)
+                fall = share / (-torch.expm1(-log_snr) * left * grad)
+            if step + 1 < _DEADLINE_STEPS:
+                total = torch.where(uploads, share, 0.0).sum(dim=-1, keepdim=True)
+                slope = torch.where(uploads, fall, 0.0).sum(dim=-1, keepdim=True)
+                # Newton on 1 / total, which is almost a straight line in the deadline.
+                deadline = torch.maximum(deadline + (total - 1.0) * total / slope.clamp_min(1e-30), least)
         return torch.where(uploads, torch.log(share.clamp_min(1e-30)), 0.0)
 
 
-def _needed_share(
-    terms: RoundTerms, cell: Cell, lengths: torch.Tensor, deadline: torch.Tensor, alone: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Share that lets each user finish by the deadline, and how fast it falls with the deadline."""
-    left = (deadline - lengths * terms.drafting_time).clamp_min(1e-9)
-    if cell.power == "density":
-        share = alone / left
-        return share, share / left
-    target = torch.log(left / (lengths * terms.limit_time).clamp_min(1e-30)).clamp(1e-6, 60.0)
-    w = target + torch.log1p(target)
-    for _ in range(_LOG_SNR_STEPS):
+def _log_snr(ratio: torch.Tensor, start: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Solve ``expm1(w) / w = ratio``; one step is enough from the last solution. Also the slope of its log."""
+    target = torch.log(ratio).clamp(1e-6, 60.0)
+    w = target + torch.log1p(target) if start is None else start
+    for _ in range(2 if start is None else 1):
         value, grad = _log_ratio(w)
         w = (w - (value - target) / grad).clamp_min(1e-6)
-    share = terms.signal / cell.bandwidth / torch.expm1(w)
-    return share, share / (-torch.expm1(-w) * left * _log_ratio(w)[1])
+    return w, grad
 
 
 def _log_ratio(w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

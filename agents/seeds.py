@@ -54,8 +54,8 @@ def mean_interval(values: list[float]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> mean_interval([1.0, 2.0, 3.0])["ci95"]
-    [-0.48413771175033027, 4.484137711750331]
+    >>> [round(end, 4) for end in mean_interval([1.0, 2.0, 3.0])["ci95"]]
+    [-0.4841, 4.4841]
     """
     mean = float(np.mean(values))
     if len(values) < 2:

@@ -13,7 +13,15 @@ import torch
 from stable_baselines3 import PPO
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from multispin_gym.agents import PolicyConfig, PPOConfig, TrainConfig, load_agent, make_training_env, train
+from multispin_gym.agents import (
+    CloningConfig,
+    PolicyConfig,
+    PPOConfig,
+    TrainConfig,
+    load_agent,
+    make_training_env,
+    train,
+)
 from multispin_gym.agents.callbacks import schedule
 from multispin_gym.agents.config import ENV_IDS
 from multispin_gym.agents.run_directory import STATE_FILE, WEIGHTS_FILE, RunDirectoryError, read_spec
@@ -211,3 +219,30 @@ def test_a_directory_in_use_is_left_alone(tmp_path):
         train(dataclasses.replace(SMALL, run_dir=str(tmp_path / "run")))
     assert weights(tmp_path / "run") == kept
     assert read_spec(tmp_path / "run").training["seed"] == 0
+
+
+@pytest.mark.parametrize("env_id", ENV_IDS)
+def test_cloning_starts_from_what_the_controller_decides(tmp_path, env_id):
+    config = dataclasses.replace(
+        SMALL,
+        run_dir=str(tmp_path / "run"),
+        env_id=env_id,
+        total_timesteps=1,
+        cloning=CloningConfig(num_cells=2048, num_epochs=12, batch_size=64),
+        policy=PolicyConfig(width=32, critic_width=32),
+    )
+    result = train(config)
+    assert result.evaluations[0]["timesteps"] == 0
+    assert result.evaluations[0]["ratio"] > 0.95
+    network = load_agent(tmp_path / "run").network
+    assert float(network.log_std.detach().exp()) == pytest.approx(config.policy.share_std, rel=0.02)
+
+
+def test_rewards_can_be_counted_in_the_homogeneous_optimum_of_the_same_round():
+    env = make_training_env("default", num_users=3, num_envs=16, reward="homogeneous")
+    env.seed(0)
+    env.reset()
+    native = env.env.unwrapped
+    decision = make_controller("homogeneous")(native.users, native.cell)
+    _, rewards, _, _ = env.step(native.encode_action(decision))
+    assert np.allclose(rewards, 1.0, rtol=1e-4)

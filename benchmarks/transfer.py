@@ -1,0 +1,143 @@
+"""What an agent is worth in a cell that it was not trained in, beside the closed forms.
+
+Every change is applied to the scenario that the agent was trained on; ratios are to the relaxation's upper bound in the
+changed cell. ``python benchmarks/transfer.py --help``. Writes transfer.json and prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from multispin_gym import AffineVerification, Scenario, Users, play_round
+from multispin_gym._files import write_atomically
+from multispin_gym.baselines import make_controller, relax
+from multispin_gym.report import versions
+
+CONTROLLERS = ("uniform_best", "homogeneous", "heterogeneous")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Play agents in cells that differ from the one they were trained in.
+
+    Writes transfer.json.
+    """
+
+    agents: tuple[str, ...]
+    """Run directories, or pretrained:NAME."""
+    cells: int = 512
+    """Cells drawn for each change."""
+    seed: int = 4711
+    """Seed of the draws."""
+    output: Path = Path("results/transfer")
+    """Directory for the results."""
+
+
+def _cell(**changes: Any) -> Callable[[Scenario], Scenario]:
+    return lambda scenario: dataclasses.replace(scenario, cell=dataclasses.replace(scenario.cell, **changes))
+
+
+def _scaled(field: str, factor: float) -> Callable[[Scenario], Scenario]:
+    return lambda scenario: _cell(**{field: factor * getattr(scenario.cell, field)})(scenario)
+
+
+def _server(factor: float) -> Callable[[Scenario], Scenario]:
+    def change(scenario: Scenario) -> Scenario:
+        server = scenario.cell.verification
+        if not isinstance(server, AffineVerification):
+            raise ValueError(f"the server's time must be affine to be scaled, got {server!r}")
+        slower = dataclasses.replace(server, fixed=factor * server.fixed, per_token=factor * server.per_token)
+        return _cell(verification=slower)(scenario)
+
+    return change
+
+
+def _all_accept(low: float, high: float) -> Callable[[Users], Users]:
+    """Move acceptance rates linearly into another range."""
+
+    def change(users: Users) -> Users:
+        old = users.acceptance_rate
+        rate = low + (high - low) * (old - old.min()) / (old.max() - old.min())
+        return Users(rate, users.drafting_speed, users.channel_gain, users.transmit_power)
+
+    return change
+
+
+def _same(users: Users) -> Users:
+    return users
+
+
+CHANGES: dict[str, tuple[int | None, Callable[[Scenario], Scenario], Callable[[Users], Users]]] = {
+    "as trained": (None, lambda scenario: scenario, _same),
+    "K = 2": (2, lambda scenario: scenario, _same),
+    "K = 4": (4, lambda scenario: scenario, _same),
+    "K = 16": (16, lambda scenario: scenario, _same),
+    "K = 32": (32, lambda scenario: scenario, _same),
+    "bandwidth / 4": (None, _scaled("bandwidth", 0.25), _same),
+    "bandwidth x 4": (None, _scaled("bandwidth", 4.0), _same),
+    "payload / 8": (None, _scaled("payload", 0.125), _same),
+    "payload x 8": (None, _scaled("payload", 8.0), _same),
+    "server 3 x faster": (None, _server(1.0 / 3.0), _same),
+    "server 3 x slower": (None, _server(3.0), _same),
+    "acceptance 0.1 .. 0.5": (None, lambda scenario: scenario, _all_accept(0.1, 0.5)),
+    "acceptance 0.8 .. 0.98": (None, lambda scenario: scenario, _all_accept(0.8, 0.98)),
+    "no fading": (
+        None,
+        lambda scenario: dataclasses.replace(scenario, fading=dataclasses.replace(scenario.fading, model="none")),
+        _same,
+    ),
+    "fixed power density": (None, _cell(power="density"), _same),
+}
+
+
+def transfer(name: str, cells: int, seed: int) -> dict[str, dict[str, float]]:
+    """Mean ratios to the upper bound, of an agent and of the controllers, after each change."""
+    from multispin_gym.agents import load_agent
+
+    agent = load_agent(name)
+    rows: dict[str, dict[str, float]] = {}
+    for change, (num_users, change_scenario, change_users) in CHANGES.items():
+        scenario = change_scenario(agent.spec.scenario)
+        rng = np.random.default_rng(seed)
+        users = change_users(scenario.sample_users(rng, num_users or agent.spec.num_users, batch=(cells,)))
+        bound = relax(users, scenario.cell).upper_bound
+        policies = {"agent": agent, **{controller: make_controller(controller) for controller in CONTROLLERS}}
+        rows[change] = {
+            label: float((play_round(users, scenario.cell, policy(users, scenario.cell)).goodput / bound).mean())
+            for label, policy in policies.items()
+        }
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Play the transfers that a command line asks for."""
+    import tyro
+
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    options = tyro.cli(Transfer, args=args)
+    report: dict[str, Any] = {
+        "command": shlex.join(["python", "benchmarks/transfer.py", *args]),
+        "versions": versions(),
+        "agents": {},
+    }
+    for name in options.agents:
+        rows = report["agents"][name] = transfer(name, options.cells, options.seed)
+        print(f"| {name} | " + " | ".join(next(iter(rows.values()))) + " |")
+        print("|---" * (len(CONTROLLERS) + 2) + "|")
+        for change, row in rows.items():
+            print(f"| {change} | " + " | ".join(f"{value:.4f}" for value in row.values()) + " |")
+    write_atomically(options.output, {"transfer.json": (json.dumps(report, indent=2) + "\n").encode()})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
