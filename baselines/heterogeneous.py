@@ -41,7 +41,7 @@ def best_whole_drafts(search: Search) -> Whole:
     problem, cell = search.problem, search.cell
     server = cell.verification
     common = best_common_lengths(problem, cell)
-    best = search.idle().better(improve(problem, server, play_whole(problem, server, common)))
+    best = search.idle().better(play_whole(problem, server, common))
     while True:
         rows, index = search.next_pieces(best.goodput)
         if rows.size == 0:
