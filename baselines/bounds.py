@@ -1,8 +1,9 @@
-"""Upper bounds on the goodput that no decision passes, from token prices.
+"""Upper bounds on the score that no decision passes, from token prices.
 
 For prices c with ``T(L) >= c . L`` and any goodput level eta, every decision that reaches eta satisfies
 ``0 <= sum_k [weight_k N(alpha_k, L_k) - eta c_k L_k] - eta V(L)``. The right side separates over the users, so its
-maximum over whole lengths is exact; the level at which that maximum is zero bounds the goodput.
+maximum over whole lengths is exact; the level at which that maximum is zero bounds the goodput. Where a second has a
+fixed price eta, the maximum itself bounds the tokens less that price.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ SAFETY = 1e-11
 
 
 def lagrangian_bound(problem: Problem, prices: FloatArray, level: FloatArray, rounds: int = 4) -> FloatArray:
-    """Bound on the goodput over whole lengths, for rows whose verification time is affine.
+    """Bound on the score over whole lengths, for rows whose verification time is affine.
 
     The number of tokens in the batch is not held to the piece's range, so this is for padded batches and affine
     ragged ones; see :func:`table_bound` for the rest.
@@ -37,8 +38,9 @@ def lagrangian_bound(problem: Problem, prices: FloatArray, level: FloatArray, ro
     Returns
     -------
     numpy.ndarray
-        Upper bounds, token/s. Shape (M,).
+        Upper bounds, token/s, or tokens where time has a price. Shape (M,).
     """
+    level = problem.level(level)
     price = prices + problem.slope[:, None]
     fixed = problem.base + problem.slope * problem.num_users
     for step in range(rounds + 1):
@@ -47,17 +49,24 @@ def lagrangian_bound(problem: Problem, prices: FloatArray, level: FloatArray, ro
         seconds = (price * lengths).sum(axis=-1) + fixed
         if step == rounds:
             break
-        level = tokens / seconds
+        level = problem.level(tokens / seconds)
     # What is left above zero falls at least as fast as the shortest round is long.
-    excess = np.maximum(tokens - level * seconds, 0.0)
     shortest = (price * problem.low).sum(axis=-1) + fixed
-    return np.asarray((level + excess / shortest) * (1.0 + SAFETY))
+    return _safe(problem, tokens, level, tokens - level * seconds, shortest)
+
+
+def _safe(
+    problem: Problem, tokens: FloatArray, level: FloatArray, left: FloatArray, shortest: FloatArray
+) -> FloatArray:
+    """Turn what the separated maximum leaves at a level into a bound with room for rounding errors."""
+    ratio = (level + np.maximum(left, 0.0) / shortest) * (1.0 + SAFETY)
+    return np.where(np.isnan(problem.time_price), ratio, left + SAFETY * tokens)
 
 
 def table_bound(
     problem: Problem, server: TableVerification, prices: FloatArray, level: FloatArray, rounds: int = 4
 ) -> FloatArray:
-    """Bound on the goodput over whole lengths for a ragged batch with a measured table.
+    """Bound on the score over whole lengths for a ragged batch with a measured table.
 
     For a given number of tokens in the batch the best lengths take the drafted tokens in the order of their worth
     at these prices, so sorting all tokens once gives the exact maximum for every batch size.
@@ -78,8 +87,10 @@ def table_bound(
     Returns
     -------
     numpy.ndarray
-        Upper bounds, token/s; 0 where no whole lengths lie in the row's range. Shape (M,).
+        Upper bounds, token/s, or tokens where time has a price; minus infinity where no whole lengths lie in the
+        row's range. Shape (M,).
     """
+    level = problem.level(level)
     rows, num_users = problem.alpha.shape
     span = int((problem.high - problem.low).max())
     drafted = problem.low[..., None] + np.arange(1, span + 1)
@@ -104,9 +115,9 @@ def table_bound(
         if step == rounds:
             break
         reached = np.take_along_axis(tokens, best, -1) / np.take_along_axis(seconds, best, -1)
-        level = np.where(inside.any(axis=-1), reached[:, 0], level)
-    excess = np.maximum(np.take_along_axis(value, best, -1)[:, 0], 0.0)
-    return np.where(inside.any(axis=-1), (level + excess / shortest) * (1.0 + SAFETY), 0.0)
+        level = problem.level(np.where(inside.any(axis=-1), reached[:, 0], level))
+    chosen, left = np.take_along_axis(tokens, best, -1)[:, 0], np.take_along_axis(value, best, -1)[:, 0]
+    return np.where(inside.any(axis=-1), _safe(problem, chosen, level, left, shortest), -np.inf)
 
 
 def _running(start: FloatArray, values: FloatArray, order: np.ndarray) -> FloatArray:

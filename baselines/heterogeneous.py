@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from multispin_gym._validation import FloatArray
@@ -11,9 +9,10 @@ from multispin_gym.baselines.homogeneous import best_common_lengths
 from multispin_gym.baselines.latency import finish_together, least_deadline, token_prices
 from multispin_gym.baselines.newton import Point
 from multispin_gym.baselines.problem import Problem
-from multispin_gym.baselines.rounding import Whole, improve, play_whole
+from multispin_gym.baselines.rounding import Whole, best_option, improve, play_whole
 from multispin_gym.baselines.search import Search
 from multispin_gym.cell import Cell
+from multispin_gym.objectives import Objective
 from multispin_gym.rounds import Decision
 from multispin_gym.users import Users
 
@@ -40,56 +39,55 @@ def best_whole_drafts(search: Search) -> Whole:
     """
     problem, cell = search.problem, search.cell
     server = cell.verification
-    common = best_common_lengths(problem, cell)
-    best = search.idle().better(play_whole(problem, server, common))
+    best = search.idle().better(play_whole(problem, server, best_common_lengths(problem, cell)))
     while True:
-        rows, index = search.next_pieces(best.goodput)
+        rows, index = search.next_pieces(best.score)
         if rows.size == 0:
             return best
         point = search.open(rows, index)
         part = problem[rows]
         found = _round(part.in_piece(search.pieces, index), cell, point)
-        here = Whole(best.lengths[rows], best.deadline[rows], best.goodput[rows])
-        merged = here.better(improve(part, server, found))
-        best.lengths[rows], best.deadline[rows], best.goodput[rows] = merged.lengths, merged.deadline, merged.goodput
+        best.put(rows, best[rows].better(improve(part, server, found)))
 
 
 def _round(problem: Problem, cell: Cell, point: Point) -> Whole:
     """Best of rounding at several thresholds and scales, at the relaxed prices, and of letting users opt out."""
-    prices = token_prices(problem.curves, point.lengths, point.deadline) + problem.slope[:, None]
+    linear = problem.linearised(point.lengths)
+    prices = token_prices(problem.curves, point.lengths, point.deadline)
+    level = problem.level(point.score)[:, None]
     options = [np.floor(point.lengths + shift) for shift in _ROUNDING]
     options.extend(np.rint(scale * point.lengths) for scale in _SCALES)
-    options.append(problem.best_whole_lengths(point.goodput[:, None] * prices))
-    if cell.min_draft_length == 0:
-        options.extend(_opting_out(problem, point, prices))
-    best = None
-    for option in options:
-        trial = play_whole(problem, cell.verification, np.clip(option, problem.low, problem.high), point.deadline)
-        best = trial if best is None else best.better(trial)
-    assert best is not None
-    return best
+    options.append(linear.best_whole_lengths(level * (prices + problem.slope[:, None])))
+    every = np.clip(np.stack(options, axis=1), problem.low[:, None], problem.high[:, None])
+    if cell.min_draft_length == 0 and problem.num_users > 1:
+        every = np.concatenate([every, _opting_out(linear, point, prices)], axis=1)
+    return best_option(problem, cell.verification, every, point.deadline)
 
 
-def _opting_out(problem: Problem, point: Point, prices: FloatArray) -> Iterator[FloatArray]:
-    """Lengths for the rest when ever more of the users who cost the most time do not draft.
+def _opting_out(linear: Problem, point: Point, prices: FloatArray) -> FloatArray:
+    """Lengths for the rest when ever more of the users who cost the most time do not draft. Shape (M, C, K).
 
     With total power the first token's marginal share vanishes, so the relaxation never lets anybody opt out.
     """
-    cost = prices * point.lengths
-    rank = np.argsort(np.argsort(-cost, axis=-1), axis=-1)
-    for dropped in sorted({int(count) for count in np.geomspace(1, problem.num_users, 8)} - {problem.num_users}):
-        kept = rank >= dropped
-        lengths = np.where(kept, np.maximum(point.lengths, 1.0), 0.0)
-        for _ in range(_SETTLING):
-            deadline = least_deadline(problem.curves, lengths, tolerance=1e-6)
-            price = token_prices(problem.curves, lengths, deadline) + problem.slope[:, None]
-            level = problem.tokens(lengths).sum(axis=-1) / (deadline + problem.verification_time(lengths))
-            wanted = problem.best_real_lengths(level[:, None] * price)
-            lengths = np.where(kept, 0.5 * (lengths + np.maximum(wanted, 0.5)), 0.0)
-        yield np.where(kept, np.maximum(np.rint(lengths), 1.0), 0.0)
+    rank = np.argsort(np.argsort(-prices * point.lengths, axis=-1), axis=-1)
+    dropped = np.array(sorted({int(count) for count in np.geomspace(1, linear.num_users, 8)} - {linear.num_users}))
+    rows = np.repeat(np.arange(len(rank)), len(dropped))
+    kept = rank[rows] >= np.tile(dropped, len(rank))[:, None]
+    problem = linear[rows]
+    lengths = np.where(kept, np.maximum(point.lengths[rows], 1.0), 0.0)
+    for _ in range(_SETTLING):
+        deadline = least_deadline(problem.curves, lengths, tolerance=1e-3)
+        price = token_prices(problem.curves, lengths, deadline) + problem.slope[:, None]
+        seconds = deadline + problem.verification_time(lengths)
+        level = problem.level(problem.tokens(lengths).sum(axis=-1) / seconds)
+        wanted = problem.best_real_lengths(level[:, None] * price)
+        lengths = np.where(kept, 0.5 * (lengths + np.maximum(wanted, 0.5)), 0.0)
+    return np.where(kept, np.maximum(np.rint(lengths), 1.0), 0.0).reshape(len(rank), len(dropped), -1)
 
 
-def heterogeneous(users: Users, cell: Cell) -> Decision:
+def heterogeneous(
+    users: Users, cell: Cell, objective: Objective | None = None, time_price: FloatArray | None = None
+) -> Decision:
     """Own draft length for every user, all finishing together (model, section 5).
 
     Parameters
@@ -98,13 +96,23 @@ def heterogeneous(users: Users, cell: Cell) -> Decision:
         The users. Shape (..., K).
     cell
         The shared system.
+    objective
+        What to maximise; the sum token goodput by default.
+    time_price
+        Tokens that a second costs: maximise ``tokens - time_price * latency`` instead of their ratio. Broadcasts to
+        shape (...,).
 
     Returns
     -------
     Decision
         Whole draft lengths and bandwidth shares, never worse than the best common length.
+
+    Raises
+    ------
+    ValueError
+        If the objective's weights are for another number of users.
     """
-    search = Search.of(users, cell)
+    search = Search.of(users, cell, objective, time_price)
     return whole_decision(search.problem, best_whole_drafts(search).lengths, users)
 
 

@@ -8,6 +8,7 @@ from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.latency import finish_together
 from multispin_gym.baselines.problem import Problem
 from multispin_gym.cell import Cell
+from multispin_gym.objectives import Objective
 from multispin_gym.rounds import Decision
 from multispin_gym.users import Users
 
@@ -49,15 +50,17 @@ def best_common_lengths(problem: Problem, cell: Cell) -> FloatArray:
     ones = np.ones_like(problem.alpha)
     deadline, _ = finish_together(problem.curves, ones)
     lengths = common_lengths(cell)
-    goodput = np.empty((len(ones), len(lengths)))
+    score = np.empty((len(ones), len(lengths)))
     for index, length in enumerate(lengths):
         drafts = length * ones
         seconds = length * deadline + cell.verification.round_time(drafts)
-        goodput[:, index] = problem.tokens(drafts).sum(axis=-1) / seconds
-    return np.asarray(lengths[goodput.argmax(axis=-1)][:, None] * ones)
+        score[:, index] = problem.score(drafts, seconds)
+    return np.asarray(lengths[score.argmax(axis=-1)][:, None] * ones)
 
 
-def homogeneous(users: Users, cell: Cell) -> Decision:
+def homogeneous(
+    users: Users, cell: Cell, objective: Objective | None = None, time_price: FloatArray | None = None
+) -> Decision:
     """Best common draft length with the band split so that all users finish together (model, section 4).
 
     Exact over common lengths. Users with slow devices or poor channels get more bandwidth.
@@ -68,13 +71,18 @@ def homogeneous(users: Users, cell: Cell) -> Decision:
         The users. Shape (..., K).
     cell
         The shared system.
+    objective
+        What to maximise; the sum token goodput by default.
+    time_price
+        Tokens that a second costs: maximise ``tokens - time_price * latency`` instead of their ratio. Broadcasts to
+        shape (...,).
 
     Returns
     -------
     Decision
         One length for all users of a cell, and bandwidth shares that sum to one.
     """
-    problem = Problem.of(users, cell)
+    problem = Problem.of(users, cell, objective, time_price)
     lengths = best_common_lengths(problem, cell)
     _, shares = finish_together(problem.curves, np.ones_like(lengths))
     shape = (*users.batch_shape, users.num_users)

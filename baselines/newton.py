@@ -7,7 +7,7 @@ tokens are worth their price at the goodput eta.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from multispin_gym.baselines.stationarity import SHORTEST, into_range, limits, s
 _STEPS = 40
 # How often a row that is not done is settled anew before the slower, surer steps.
 _RESTARTS = 2
+# Proportional fairness: how often the weights are renewed, and the change of the lengths below which they stand.
+_REWEIGHTINGS = 30
+_UNMOVED = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +34,13 @@ class Point:
         Real draft lengths. Shape (M, K).
     deadline
         Least deadline T(L), s. Shape (M,).
-    goodput
-        ``tokens / (T + V)`` by the row's piece, token/s. Shape (M,).
-    seconds
-        The round's latency, s. Shape (M,).
+    score
+        Score by the row's objective and verification piece. Shape (M,).
     """
 
     lengths: FloatArray
     deadline: FloatArray
-    goodput: FloatArray
-    seconds: FloatArray
+    score: FloatArray
 
     @classmethod
     def at(cls, problem: Problem, lengths: FloatArray, start: FloatArray | None = None) -> Point:
@@ -62,11 +62,11 @@ class Point:
         """
         deadline = least_deadline(problem.curves, lengths, start)
         seconds = deadline + problem.verification_time(lengths)
-        return cls(lengths, deadline, problem.tokens(lengths).sum(axis=-1) / seconds, seconds)
+        return cls(lengths, deadline, problem.score(lengths, seconds))
 
     def __getitem__(self, rows: np.ndarray) -> Point:
         """Select rows."""
-        return Point(self.lengths[rows], self.deadline[rows], self.goodput[rows], self.seconds[rows])
+        return Point(self.lengths[rows], self.deadline[rows], self.score[rows])
 
     def put(self, rows: np.ndarray, other: Point) -> None:
         """Overwrite rows in place with those of another point.
@@ -84,13 +84,14 @@ class Point:
 
 def solve_relaxation(
     problem: Problem, start: FloatArray | None = None, tolerance: float = 1e-9
-) -> tuple[Point, FloatArray]:
-    """Maximise the goodput over real draft lengths, for a batch of rows.
+) -> tuple[Point, FloatArray, Problem]:
+    """Maximise the score over real draft lengths, for a batch of rows.
 
     The stationarity conditions give the start, and for most rows the optimum. From there projected Newton on
     ``tokens - eta * latency``, with eta the goodput of the current point, which makes it quadratic in the ratio too.
     The Hessian is diagonal plus rank two, so a step costs O(K). A step that does not raise the goodput is halved, then
-    replaced by the ascent direction to the best lengths at the current prices.
+    replaced by the ascent direction to the best lengths at the current prices. For proportional fairness the weighted
+    sum that touches the geometric mean is solved again and again until it touches at its own solution.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def solve_relaxation(
     start
         Real lengths near the optimum. Shape (M, K).
     tolerance
-        Relative gap between the goodput and its bound at the point's own prices at which a row stops.
+        Relative gap between the score and its bound at the point's own prices at which a row stops.
 
     Returns
     -------
@@ -107,7 +108,23 @@ def solve_relaxation(
         The optimum of each row.
     prices : numpy.ndarray
         Token prices there, s per token, valid for the row's cell. Shape (M, K).
+    linear : Problem
+        The rows with the weighted sum that touches the objective there.
     """
+    if not problem.fair:
+        return *_solve_weighted(problem, start, tolerance), problem
+    lengths = starting_lengths(problem) if start is None else into_range(problem, start)
+    for _ in range(_REWEIGHTINGS):
+        linear = problem.linearised(lengths)
+        point, prices = _solve_weighted(replace(linear, fair=False, importance=linear.weight), lengths, tolerance)
+        moved = np.abs(point.lengths - lengths).max(initial=0.0)
+        lengths = point.lengths
+        if moved < _UNMOVED:
+            break
+    return Point.at(problem, lengths, point.deadline), prices, problem.linearised(lengths)
+
+
+def _solve_weighted(problem: Problem, start: FloatArray | None, tolerance: float) -> tuple[Point, FloatArray]:
     lengths = starting_lengths(problem) if start is None else into_range(problem, start)
     point = Point.at(problem, lengths)
     prices = np.empty_like(problem.alpha)
@@ -122,7 +139,7 @@ def solve_relaxation(
         if step < _RESTARTS:
             part, here = part[running], here[running]
             again = Point.at(part, settle(part, here.lengths), here.deadline)
-            better = again.goodput > here.goodput
+            better = again.score > here.score
             point.put(active[better], again[better])
             continue
         moved, improved = _search(part[running], here[running], newton[running], ascent[running])
@@ -133,7 +150,7 @@ def solve_relaxation(
 
 def _newton_step(problem: Problem, point: Point) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Newton direction, ascent direction, token prices and the relative gap at those prices."""
-    lengths, level = point.lengths, point.goodput[:, None]
+    lengths, level = point.lengths, problem.level(point.score)[:, None]
     theta = point.deadline[:, None] / lengths
     share, slope, curvature = problem.curves.derivatives(theta, order=2)
     rate, cost = 1.0 / theta, -slope * theta * theta
@@ -212,7 +229,7 @@ def _search(problem: Problem, point: Point, newton: FloatArray, ascent: FloatArr
             part, here = problem[waiting], point[waiting]
             lengths = into_range(part, here.lengths + 0.5**halvings * direction[waiting])
             trial = Point.at(part, lengths, here.deadline)
-            better = trial.goodput > here.goodput
+            better = trial.score > here.score
             best.put(waiting[better], trial[better])
             waiting = waiting[~better]
             if waiting.size == 0:

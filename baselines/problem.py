@@ -1,4 +1,4 @@
-"""The optimisation problem of a batch of cells, cut into pieces on which the verification time is affine."""
+"""The optimisation problem of a batch of cells, each within a piece on which the verification time is affine."""
 
 from __future__ import annotations
 
@@ -9,108 +9,54 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.acceptance import mean_tokens
+from multispin_gym.baselines.pieces import Pieces
 from multispin_gym.baselines.share_curves import ShareCurves
 from multispin_gym.cell import Cell
+from multispin_gym.objectives import Objective
 from multispin_gym.users import Users
-from multispin_gym.verification import AffineVerification, TableVerification
 
 # exp(-700) is the smallest power that keeps its precision; a smaller acceptance rate yields no more tokens.
 _STEEPEST = 700.0
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
-    """Cuts of the decision space on each of which the verification time is ``base + slope * n``.
-
-    A padded batch has one piece for each longest draft m (lengths up to m, constant time); a ragged affine batch
-    is one piece; a ragged table has one piece for each stretch between two measured batch sizes, with
-    ``least <= n <= most`` for the tokens n of the batch.
-
-    Parameters
-    ----------
-    high
-        Longest draft allowed in the piece. Shape (P,).
-    base, slope
-        Verification time, s and s per token. Shape (P,).
-    least, most
-        Range of the number of tokens n in the batch; infinite where it does not matter. Shape (P,).
-    """
-
-    high: FloatArray
-    base: FloatArray
-    slope: FloatArray
-    least: FloatArray
-    most: FloatArray
-
-    def __len__(self) -> int:
-        """Number of pieces P."""
-        return len(self.base)
-
-
-def pieces_of(cell: Cell, num_users: int) -> Pieces:
-    """Cut the decision space of a cell.
-
-    Parameters
-    ----------
-    cell
-        The shared system.
-    num_users
-        Number of users K.
-
-    Returns
-    -------
-    Pieces
-        Pieces that together hold every decision in which somebody drafts.
-    """
-    server, low, high = cell.verification, cell.min_draft_length, cell.max_draft_length
-    if server.batching == "padded":
-        longest = np.arange(max(low, 1), high + 1, dtype=np.float64)
-        return _pieces(longest, server.time(num_users * (longest + 1.0)), 0.0, -np.inf, np.inf)
-    if isinstance(server, AffineVerification):
-        return _pieces(np.array([float(high)]), np.array([server.fixed]), server.per_token, -np.inf, np.inf)
-    return _table_pieces(server, low, high, num_users)
-
-
-def _pieces(high: FloatArray, base: FloatArray, slope: Any, least: Any, most: Any) -> Pieces:
-    full = np.broadcast_arrays(high, base, slope, least, most)
-    return Pieces(*(np.array(part, dtype=np.float64) for part in full))
-
-
-def _table_pieces(server: TableVerification, low: int, high: int, num_users: int) -> Pieces:
-    first, last = num_users * (low + 1.0), num_users * (high + 1.0)
-    inner = [size for size in server.num_tokens if first < size < last]
-    ends = np.array([first, *inner, last])
-    if first == last:
-        return _pieces(np.array([float(high)]), server.time(first)[None], 0.0, first, last)
-    times = server.time(ends)
-    slope = np.diff(times) / np.diff(ends)
-    return _pieces(np.full(len(slope), float(high)), times[:-1] - slope * ends[:-1], slope, ends[:-1], ends[1:])
-
-
-@dataclass(frozen=True, eq=False)
 class Problem:
     """A batch of relaxed problems: one row for each pair of a cell and a piece.
 
-    Maximises ``sum_k weight_k N(alpha_k, L_k) / (T(L) + base + slope * n)`` over ``low <= L <= high`` and
-    ``least <= n = sum(L_k + 1) <= most``.
+    Maximises the score of ``low <= L <= high`` with ``least <= n = sum(L_k + 1) <= most`` where the round takes
+    ``T(L) + base + slope * n``. The score is the (weighted) sum of the users' tokens over that time; for proportional
+    fairness the (weighted) geometric mean of their tokens over it, which has the same maximiser as the sum of
+    logarithms; with a price of time the sum of the tokens less the price of that time.
+
+    The solvers see weighted sums only. The geometric mean G is concave and at most ``sum_k weight_k N_k`` with
+    ``weight_k = share_k G(N0) / N0_k`` for any tokens N0, and equal to it at N0: see :meth:`linearised`.
 
     Parameters
     ----------
     curves
         The users' share curves. Arrays of shape (M, K).
-    alpha, weight
-        Acceptance rates and weights of the users' tokens. Shape (M, K).
+    alpha
+        Acceptance rates. Shape (M, K).
+    weight
+        Weights of the users' tokens in the weighted sum. Shape (M, K).
+    importance
+        Weights that the objective gives the users; they sum to one for proportional fairness. Shape (M, K).
     decay, gain
         ``a = -ln alpha`` and ``a / (1 - alpha)``, so that ``N'(L) = gain exp(-a (L + 1))``. Shape (M, K).
     low, high
         Range of the draft lengths. Shape (M, K).
     base, slope, least, most
         The verification piece of each row. Shape (M,).
+    time_price
+        Tokens that a second costs, or NaN where the score is a ratio. Shape (M,).
+    fair
+        Whether the objective is proportional fairness.
     """
 
     curves: ShareCurves
     alpha: FloatArray
     weight: FloatArray
+    importance: FloatArray
     decay: FloatArray
     gain: FloatArray
     low: FloatArray
@@ -119,9 +65,17 @@ class Problem:
     slope: FloatArray
     least: FloatArray
     most: FloatArray
+    time_price: FloatArray
+    fair: bool
 
     @classmethod
-    def of(cls, users: Users, cell: Cell, weight: FloatArray | None = None) -> Problem:
+    def of(
+        cls,
+        users: Users,
+        cell: Cell,
+        objective: Objective | None = None,
+        time_price: FloatArray | None = None,
+    ) -> Problem:
         """Build the problem of a batch of cells, in no verification piece yet.
 
         Parameters
@@ -130,27 +84,45 @@ class Problem:
             The users. Shape (..., K).
         cell
             The shared system.
-        weight
-            Positive weights of the users' tokens; one by default. Shape (M, K).
+        objective
+            What to maximise; the sum token goodput by default.
+        time_price
+            Tokens that a second costs; by default the score is a ratio. Broadcasts to shape (...,).
 
         Returns
         -------
         Problem
             One row for each cell, the batch axes flattened; its verification time is zero until :meth:`in_piece`.
+
+        Raises
+        ------
+        ValueError
+            If the objective's weights are for another number of users.
         """
         alpha = users.acceptance_rate.reshape(-1, users.num_users)
         with np.errstate(divide="ignore", invalid="ignore"):
             decay = np.minimum(-np.log(alpha), _STEEPEST) + 0.0
             gain = np.where(alpha == 1.0, 1.0, decay / (1.0 - alpha))
+        goal = Objective() if objective is None else objective
+        fair = goal.name == "proportional_fair"
+        weights = goal.weights_of(users.num_users)
+        importance = np.broadcast_to(weights / weights.sum() if fair else weights, alpha.shape)
+        price, none = np.nan if time_price is None else time_price, np.zeros(len(alpha))
         return cls(
             ShareCurves.of(users, cell),
             alpha,
-            np.ones_like(alpha) if weight is None else weight,
+            importance,
+            importance,
             decay,
             gain,
             np.full(alpha.shape, float(cell.min_draft_length)),
             np.full(alpha.shape, float(cell.max_draft_length)),
-            *(np.zeros(len(alpha)) for _ in range(4)),
+            none,
+            none,
+            none,
+            none,
+            np.broadcast_to(price, users.batch_shape).reshape(-1).astype(np.float64),
+            fair,
         )
 
     @property
@@ -160,7 +132,8 @@ class Problem:
 
     def __getitem__(self, rows: Any) -> Problem:
         """Select rows, or repeat them, with any NumPy index over the first axis."""
-        return Problem(**{name: value[rows] for name, value in self.__dict__.items()})
+        picked: dict[str, Any] = {n: v if isinstance(v, bool) else v[rows] for n, v in self.__dict__.items()}
+        return Problem(**picked)
 
     def in_piece(self, pieces: Pieces, index: Any) -> Problem:
         """The same cells, each in the piece of the given index.
@@ -186,20 +159,61 @@ class Problem:
             most=pieces.most[index],
         )
 
-    def in_box(self, low: FloatArray, high: FloatArray) -> Problem:
-        """The same rows with another range of draft lengths.
+    def linearised(self, lengths: FloatArray) -> Problem:
+        """The same rows with the weighted sum that touches the objective at some lengths.
 
         Parameters
         ----------
-        low, high
-            Range of the draft lengths. Shape (M, K).
+        lengths
+            Draft lengths, real numbers allowed. Shape (M, K).
 
         Returns
         -------
         Problem
-            Problem with that range.
+            Problem whose weighted sum of tokens is nowhere below the objective's.
         """
-        return replace(self, low=low, high=high)
+        if not self.fair:
+            return self
+        tokens = mean_tokens(self.alpha, lengths)
+        mean = np.exp((self.importance * np.log(tokens)).sum(axis=-1, keepdims=True))
+        return replace(self, weight=self.importance * mean / tokens)
+
+    def score(self, lengths: FloatArray, seconds: FloatArray) -> FloatArray:
+        """Score of rounds that take a given time.
+
+        Parameters
+        ----------
+        lengths
+            Draft lengths, real numbers allowed. Shape (M, K).
+        seconds
+            Latency of the rounds, s. Shape (M,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Token/s, or tokens where time has a price. Shape (M,).
+        """
+        tokens = mean_tokens(self.alpha, lengths)
+        if self.fair:
+            total = np.exp((self.importance * np.log(tokens)).sum(axis=-1))
+        else:
+            total = (self.importance * tokens).sum(axis=-1)
+        return np.asarray(np.where(np.isnan(self.time_price), total / seconds, total - self.time_price * seconds))
+
+    def level(self, score: FloatArray) -> FloatArray:
+        """Tokens that a second is worth at a score.
+
+        Parameters
+        ----------
+        score
+            Scores. Shape (M,).
+
+        Returns
+        -------
+        numpy.ndarray
+            The score itself where it is a ratio, the price of time elsewhere, token/s. Shape (M,).
+        """
+        return np.where(np.isnan(self.time_price), score, self.time_price)
 
     def tokens(self, lengths: FloatArray) -> FloatArray:
         """Weighted expected tokens of each user.
@@ -214,7 +228,7 @@ class Problem:
         numpy.ndarray
             Tokens. Shape (M, K).
         """
-        return self.weight * mean_tokens(self.alpha, lengths)
+        return np.asarray(self.weight * mean_tokens(self.alpha, lengths))
 
     def marginal_tokens(self, lengths: FloatArray) -> FloatArray:
         """Derivative of :meth:`tokens` by the length.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from multispin_gym._validation import check_choice, check_integer, nearest
 from multispin_gym.baselines import agnostic
+from multispin_gym.baselines.certificate import certify
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.homogeneous import homogeneous
 from multispin_gym.cell import Cell
+from multispin_gym.objectives import Objective
 from multispin_gym.rounds import Decision
 from multispin_gym.users import Users
 
@@ -66,14 +69,33 @@ def _uniform_fixed(draft_length: int = 4) -> Rule:
     return lambda users, cell: agnostic.uniform_fixed(users, cell, length)
 
 
+def _heterogeneous(objective: str = "sum", weights: Sequence[float] | None = None) -> Rule:
+    return partial(heterogeneous, objective=Objective(objective, weights))
+
+
+def _homogeneous(objective: str = "sum", weights: Sequence[float] | None = None) -> Rule:
+    return partial(homogeneous, objective=Objective(objective, weights))
+
+
+def _exact(
+    gap: float = 1e-6,
+    time_limit: float | None = None,
+    objective: str = "sum",
+    weights: Sequence[float] | None = None,
+) -> Rule:
+    goal = Objective(objective, weights)
+    return lambda users, cell: certify(users, cell, gap, time_limit, goal).decision
+
+
 _FACTORIES: dict[str, tuple[str, Callable[..., Rule]]] = {
     "server_only": ("nobody drafts; the server decodes one token a round for each user", lambda: agnostic.server_only),
     "random": ("random lengths and shares (option: seed)", _random),
     "uniform_fixed": ("equal shares and one given length (option: draft_length, 4)", _uniform_fixed),
     "uniform_best": ("equal shares and the best common length", lambda: agnostic.uniform_best),
     "tk_slt": ("equal shares, each user its own single-user optimum", lambda: agnostic.tk_slt),
-    "homogeneous": ("the best common length, with shares that let all finish together", lambda: homogeneous),
-    "heterogeneous": ("own length for each user: the relaxation in closed form, rounded", lambda: heterogeneous),
+    "homogeneous": ("the best common length, with shares that let all finish together", _homogeneous),
+    "heterogeneous": ("own length for each user: the relaxation in closed form, rounded", _heterogeneous),
+    "exact": ("the certified optimum by branch and bound (options: gap, time_limit)", _exact),
 }
 
 
@@ -101,7 +123,9 @@ def make_controller(name: str, **options: Any) -> Controller:
     name
         One of :func:`list_controllers`.
     **options
-        Options of that controller: ``seed`` for ``random``, ``draft_length`` for ``uniform_fixed``.
+        Options of that controller: ``seed`` for ``random``, ``draft_length`` for ``uniform_fixed``; ``objective``
+        (``"sum"`` or ``"proportional_fair"``) and ``weights`` for ``homogeneous``, ``heterogeneous`` and ``exact``;
+        ``gap`` and ``time_limit`` for ``exact``.
 
     Returns
     -------

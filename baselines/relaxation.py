@@ -65,16 +65,16 @@ def relax(users: Users, cell: Cell) -> Relaxation:
     """
     search = Search.of(users, cell)
     idle = search.idle()
-    lengths, goodput = idle.lengths, idle.goodput
+    lengths, goodput = idle.lengths, idle.score
     rows = np.arange(len(goodput))
     for piece in range(len(search.pieces)):
         point = search.open(rows, np.full(len(rows), piece))
-        wins = point.goodput > goodput
+        wins = point.score > goodput
         lengths = np.where(wins[:, None], point.lengths, lengths)
-        goodput = np.where(wins, point.goodput, goodput)
+        goodput = np.where(wins, point.score, goodput)
     shape = (*users.batch_shape, users.num_users)
     _, shares = finish_together(search.problem.curves, lengths)
-    bound = np.maximum(search.bounds.max(axis=-1), idle.goodput)
+    bound = np.maximum(search.bounds.max(axis=-1), idle.score)
     return Relaxation(
         lengths.reshape(shape), shares.reshape(shape), goodput.reshape(shape[:-1]), bound.reshape(shape[:-1])
     )

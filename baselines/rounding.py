@@ -13,12 +13,14 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.latency import least_deadline, token_prices
 from multispin_gym.baselines.problem import Problem
-from multispin_gym.verification import Verification
+from multispin_gym.verification import Verification, batch_tokens
 
 _TRIES = 6
 # Moves tried before a row is given up: the linear estimate can put the only good one behind many.
 _LAST_TRIES = 24
 _PASSES = 40
+# With very many users one user's token no longer matters, and a pass costs as much as the relaxation.
+_MANY = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +33,16 @@ class Whole:
         Draft lengths, whole numbers. Shape (M, K).
     deadline
         Least deadline, s. Shape (M,).
-    goodput
-        Weighted tokens over the round's latency, token/s. Shape (M,).
+    score
+        Score by the row's objective and the true verification time. Shape (M,).
     """
 
     lengths: FloatArray
     deadline: FloatArray
-    goodput: FloatArray
+    score: FloatArray
 
     def better(self, other: Whole) -> Whole:
-        """Row by row the one with more goodput; ties keep this one.
+        """Row by row the one with the higher score; ties keep this one.
 
         Parameters
         ----------
@@ -52,16 +54,32 @@ class Whole:
         Whole
             The better of the two in every row.
         """
-        wins = other.goodput > self.goodput
+        wins = other.score > self.score
         return Whole(
             np.where(wins[:, None], other.lengths, self.lengths),
             np.where(wins, other.deadline, self.deadline),
-            np.where(wins, other.goodput, self.goodput),
+            np.where(wins, other.score, self.score),
         )
+
+    def __getitem__(self, rows: np.ndarray) -> Whole:
+        """Select rows."""
+        return Whole(self.lengths[rows], self.deadline[rows], self.score[rows])
+
+    def put(self, rows: np.ndarray, other: Whole) -> None:
+        """Overwrite rows in place.
+
+        Parameters
+        ----------
+        rows
+            Indices of the rows.
+        other
+            One row for each index.
+        """
+        self.lengths[rows], self.deadline[rows], self.score[rows] = other.lengths, other.deadline, other.score
 
 
 def play_whole(problem: Problem, server: Verification, lengths: FloatArray, start: FloatArray | None = None) -> Whole:
-    """Goodput of whole lengths with the best split of the band and the server's true verification time.
+    """Score of whole lengths with the best split of the band and the server's true verification time.
 
     Parameters
     ----------
@@ -80,8 +98,35 @@ def play_whole(problem: Problem, server: Verification, lengths: FloatArray, star
         The evaluated lengths.
     """
     deadline = least_deadline(problem.curves, lengths, start)
-    seconds = deadline + server.round_time(lengths)
-    return Whole(lengths, deadline, problem.tokens(lengths).sum(axis=-1) / seconds)
+    return Whole(lengths, deadline, problem.score(lengths, deadline + server.round_time(lengths)))
+
+
+def best_option(problem: Problem, server: Verification, options: FloatArray, start: FloatArray) -> Whole:
+    """Best of several lengths for each row, all played at once.
+
+    Parameters
+    ----------
+    problem
+        The rows.
+    server
+        Verification of the cell.
+    options
+        Draft lengths to choose from; NaN in an option's first entry leaves it out. Shape (M, C, K).
+    start
+        A guess of the deadlines, s. Shape (M,).
+
+    Returns
+    -------
+    Whole
+        The best option of each row; a score of minus infinity where there is none.
+    """
+    rows, choices = options.shape[:2]
+    row, column = np.nonzero(~np.isnan(options[..., 0]))
+    played = play_whole(problem[row], server, options[row, column], start[row])
+    score, deadline = np.full((rows, choices), -np.inf), np.zeros((rows, choices))
+    score[row, column], deadline[row, column] = played.score, played.deadline
+    index, best = np.arange(rows), score.argmax(axis=-1)
+    return Whole(options[index, best], deadline[index, best], score[index, best])
 
 
 def improve(problem: Problem, server: Verification, whole: Whole) -> Whole:
@@ -99,75 +144,85 @@ def improve(problem: Problem, server: Verification, whole: Whole) -> Whole:
     Returns
     -------
     Whole
-        Lengths with at least the goodput of the start.
+        Lengths with at least the score of the start.
     """
-    best = Whole(whole.lengths.copy(), whole.deadline.copy(), whole.goodput.copy())
+    best = Whole(whole.lengths.copy(), whole.deadline.copy(), whole.score.copy())
     active = np.flatnonzero(whole.lengths.any(axis=-1))
-    thorough = np.zeros(len(best.goodput), dtype=bool)
-    for _ in range(_PASSES):
+    thorough = np.zeros(len(best.score), dtype=bool)
+    for _ in range(min(_PASSES, max(_PASSES * _MANY // problem.num_users, 1))):
+        moving = np.zeros(len(best.score), dtype=bool)
+        for rows, tries in ((active[~thorough[active]], _TRIES), (active[thorough[active]], _LAST_TRIES)):
+            if rows.size:
+                part, here = problem[rows], best[rows]
+                found = best_option(part, server, _promising_moves(part, server, here, tries), here.deadline)
+                improved = found.score > here.score + 1e-13 * np.abs(here.score)
+                best.put(rows[improved], found[improved])
+                moving[rows] = improved
+        stuck = active[~moving[active]]
+        again = stuck[~thorough[stuck]]
+        thorough[active] = False
+        thorough[again] = True
+        active = np.concatenate([active[moving[active]], again])
+        active = active[best.lengths[active].any(axis=-1)]
         if active.size == 0:
             break
-        part = problem[active]
-        here = Whole(best.lengths[active], best.deadline[active], best.goodput[active])
-        moves, promising = _ranked_moves(part, server, here)
-        promising[~thorough[active], _TRIES:] = False
-        row, column = np.nonzero(promising)
-        if row.size == 0:
-            break
-        trial = play_whole(part[row], server, moves[row, column], here.deadline[row])
-        reached = np.full(promising.shape, -np.inf)
-        reached[row, column] = trial.goodput
-        winner = reached.argmax(axis=-1)
-        improved = np.flatnonzero(reached.max(axis=-1) > here.goodput * (1.0 + 1e-13))
-        deadlines = np.zeros(promising.shape)
-        deadlines[row, column] = trial.deadline
-        best.lengths[active[improved]] = moves[improved, winner[improved]]
-        best.deadline[active[improved]] = deadlines[improved, winner[improved]]
-        best.goodput[active[improved]] = reached[improved, winner[improved]]
-        failed = np.delete(active, improved)
-        active = np.concatenate([active[improved], failed[~thorough[failed]]])
-        thorough[failed], thorough[active[: len(improved)]] = True, False
-        active = active[best.lengths[active].any(axis=-1)]
     return best
 
 
-def _ranked_moves(problem: Problem, server: Verification, here: Whole) -> tuple[FloatArray, np.ndarray]:
-    """The moves of each row, shape (M, moves, K), the most promising first, and which of them can gain at all."""
-    lengths, level = here.lengths, here.goodput[:, None]
-    rows, num_users = lengths.shape
+def _promising_moves(problem: Problem, server: Verification, here: Whole, tries: int) -> FloatArray:
+    """The most promising moves of each row, NaN where a move cannot gain. Shape (M, tries, K)."""
+    linear = problem.linearised(here.lengths)
+    level = problem.level(here.score)[:, None]
+    lengths = here.lengths
     cost = level * token_prices(problem.curves, lengths, here.deadline)
-    now = problem.tokens(lengths)
-    options, gains = [], []
+    now = linear.tokens(lengths)
+    gains = []
     for target in (lengths + 1.0, lengths - 1.0, np.zeros_like(lengths)):
         allowed = (target >= problem.low) & (target <= problem.high) & (target != lengths)
-        gain = problem.tokens(np.maximum(target, 0.0)) - now - cost * (target - lengths)
-        options.append(target)
+        gain = linear.tokens(np.maximum(target, 0.0)) - now - cost * (target - lengths)
         gains.append(np.where(allowed, gain, -np.inf))
-    if problem.low.any():
-        options.pop(), gains.pop()
-    # Exchanges pair each user's best raise with the most promising cuts.
-    raises = np.argsort(-gains[0], axis=-1)[:, : min(3, num_users)]
-    cuts = np.argsort(-gains[1], axis=-1)[:, : min(3, num_users)]
-    moves = [_moved(lengths, np.arange(num_users)[None, :], option) for option in options]
-    worth = list(gains)
-    index = np.arange(rows)
-    for i in range(raises.shape[1]):
-        for j in range(cuts.shape[1]):
-            up, down = raises[:, i], cuts[:, j]
-            pair = lengths.copy()
-            pair[index, up] += 1.0
-            pair[index, down] -= 1.0
-            moves.append(pair[:, None, :])
-            worth.append(np.where(up == down, -np.inf, gains[0][index, up] + gains[1][index, down])[:, None])
-    every, value = np.concatenate(moves, axis=1), np.concatenate(worth, axis=1)
-    wait = server.round_time(every) - server.round_time(lengths)[:, None]
-    value = value - level * wait
-    order = np.argsort(-value, axis=-1)[:, :_LAST_TRIES]
-    return np.take_along_axis(every, order[..., None], 1), np.take_along_axis(value, order, 1) > 0.0
+    raised, cut = gains[:2]
+    verified = server.round_time(lengths)[:, None]
+    single = np.concatenate(gains, axis=-1) - level * (_times_after(server, lengths) - verified)
+    singles = min(tries, single.shape[-1])
+    user, value = _top(single, singles)
+    kind, user = np.divmod(user, problem.num_users)
+    moves = np.repeat(lengths[:, None, :], singles, axis=1)
+    row, column = np.arange(len(lengths))[:, None], np.arange(singles)[None, :]
+    moves[row, column, user] = np.where(kind == 2, 0.0, moves[row, column, user] + np.where(kind == 0, 1.0, -1.0))
+
+    # Exchanges pair the most promising raises and cuts.
+    pairs = min(3, problem.num_users)
+    up, gain_up = _top(raised, pairs)
+    down, gain_down = _top(cut, pairs)
+    first, second = np.repeat(np.arange(pairs), pairs), np.tile(np.arange(pairs), pairs)
+    exchanges = np.repeat(lengths[:, None, :], pairs * pairs, axis=1)
+    column = np.arange(pairs * pairs)[None, :]
+    exchanges[row, column, up[:, first]] += 1.0
+    exchanges[row, column, down[:, second]] -= 1.0
+    worth = gain_up[:, first] + gain_down[:, second] - level * (server.round_time(exchanges) - verified)
+    worth = np.where(up[:, first] == down[:, second], -np.inf, worth)
+
+    every, value = np.concatenate([moves, exchanges], axis=1), np.concatenate([value, worth], axis=1)
+    index, value = _top(value, tries)
+    chosen = np.take_along_axis(every, index[..., None], 1)
+    return np.where((value > 0.0)[..., None], chosen, np.nan)
 
 
-def _moved(lengths: FloatArray, users: np.ndarray, target: FloatArray) -> FloatArray:
-    """Every move of one user to its target, shape (M, K, K)."""
-    moved = np.repeat(lengths[:, None, :], lengths.shape[1], axis=1)
-    moved[:, users[0], users[0]] = target
-    return moved
+def _top(values: FloatArray, count: int) -> tuple[np.ndarray, FloatArray]:
+    """Indices and values of the largest entries of each row, in any order."""
+    index = np.argpartition(-values, min(count, values.shape[-1]) - 1, axis=-1)[:, :count]
+    return index, np.take_along_axis(values, index, -1)
+
+
+def _times_after(server: Verification, lengths: FloatArray) -> FloatArray:
+    """Verification time after each user's step up, step down and opting out. Shape (M, 3K)."""
+    targets = np.concatenate([lengths + 1.0, lengths - 1.0, np.zeros_like(lengths)], axis=-1)
+    before = np.tile(lengths, 3)
+    if server.batching == "ragged":
+        return server.time(batch_tokens(lengths, "ragged")[:, None] + targets - before)
+    longest = lengths.max(axis=-1, keepdims=True)
+    runner_up = np.where(lengths == longest, -np.inf, lengths).max(axis=-1, keepdims=True)
+    alone = (lengths == longest).sum(axis=-1, keepdims=True) == 1
+    others = np.where(alone & (before == longest), np.maximum(runner_up, 0.0), longest)
+    return server.time(lengths.shape[-1] * (np.maximum(others, targets) + 1.0))

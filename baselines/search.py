@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,9 +10,11 @@ from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.bounds import lagrangian_bound, table_bound
 from multispin_gym.baselines.latency import finish_together, token_prices
 from multispin_gym.baselines.newton import Point, solve_relaxation
-from multispin_gym.baselines.problem import Pieces, Problem, pieces_of
+from multispin_gym.baselines.pieces import Pieces, pieces_of
+from multispin_gym.baselines.problem import Problem
 from multispin_gym.baselines.rounding import Whole, play_whole
 from multispin_gym.cell import Cell
+from multispin_gym.objectives import Objective
 from multispin_gym.users import Users
 from multispin_gym.verification import TableVerification
 
@@ -45,7 +47,13 @@ class Search:
     opened: np.ndarray
 
     @classmethod
-    def of(cls, users: Users, cell: Cell, weight: FloatArray | None = None) -> Search:
+    def of(
+        cls,
+        users: Users,
+        cell: Cell,
+        objective: Objective | None = None,
+        time_price: FloatArray | None = None,
+    ) -> Search:
         """Start a search with the bounds that the prices of a common length give.
 
         Parameters
@@ -54,42 +62,63 @@ class Search:
             The users. Shape (..., K).
         cell
             The shared system.
-        weight
-            Weights of the users' tokens. Shape (M, K).
+        objective
+            What to maximise; the sum token goodput by default.
+        time_price
+            Tokens that a second costs; by default the score is a ratio. Broadcasts to shape (...,).
 
         Returns
         -------
         Search
             A search in which no piece has been opened.
         """
-        problem = Problem.of(users, cell, weight)
+        problem = Problem.of(users, cell, objective, time_price)
         pieces = pieces_of(cell, users.num_users)
         shape = (len(problem.alpha), len(pieces))
         search = cls(problem, cell, pieces, np.full(shape, np.inf), np.zeros(shape, dtype=bool))
         ones = np.ones_like(problem.alpha)
         deadline, _ = finish_together(problem.curves, ones)
-        search.tighten(np.arange(shape[0]), token_prices(problem.curves, ones, deadline))
+        search.tighten(np.arange(shape[0]), problem.linearised(ones), token_prices(problem.curves, ones, deadline))
         return search
 
-    def tighten(self, rows: np.ndarray, prices: FloatArray) -> None:
+    def tighten(self, rows: np.ndarray, linear: Problem, prices: FloatArray) -> None:
         """Lower the bounds of all pieces of some cells with token prices found in one of them.
 
         Parameters
         ----------
         rows
             The cells.
+        linear
+            Their problems with the weighted sum to be bounded, in no piece.
         prices
             Their token prices, s per token. Shape (len(rows), K).
         """
-        server = self.cell.verification
         for index in range(len(self.pieces)):
-            part = self.problem[rows].in_piece(self.pieces, np.full(len(rows), index))
+            part = linear.in_piece(self.pieces, np.full(len(rows), index))
             start = part.tokens(part.low).sum(axis=-1) / part.verification_time(part.low)
-            if isinstance(server, TableVerification) and server.batching == "ragged":
-                bound = table_bound(part, server, prices, start)
-            else:
-                bound = lagrangian_bound(part, prices, start)
-            self.bounds[rows, index] = np.minimum(self.bounds[rows, index], bound)
+            self.bounds[rows, index] = np.minimum(self.bounds[rows, index], self.bound(part, prices, start))
+
+    def bound(self, linear: Problem, prices: FloatArray, level: FloatArray) -> FloatArray:
+        """Bound on the score of rows in a piece, by the form that their verification time needs.
+
+        Parameters
+        ----------
+        linear
+            The rows with the weighted sum to be bounded.
+        prices
+            Their token prices, s per token. Shape (M, K).
+        level
+            A goodput to start from, token/s. Shape (M,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Upper bounds. Shape (M,).
+        """
+        server = self.cell.verification
+        if isinstance(server, TableVerification) and server.batching == "ragged":
+            return table_bound(linear, server, prices, level)
+        return lagrangian_bound(linear, prices, level)
 
     def next_pieces(self, reached: FloatArray) -> tuple[np.ndarray, np.ndarray]:
         """The most promising unopened piece of each cell that may still pass what it has reached.
@@ -97,7 +126,7 @@ class Search:
         Parameters
         ----------
         reached
-            Best goodput of each cell so far, token/s. Shape (M,).
+            Best score of each cell so far. Shape (M,).
 
         Returns
         -------
@@ -106,7 +135,7 @@ class Search:
         """
         bounds = np.where(self.opened, -np.inf, self.bounds)
         index = bounds.argmax(axis=-1)
-        rows = np.flatnonzero(bounds.max(axis=-1) > reached * (1.0 + _PRUNE))
+        rows = np.flatnonzero(bounds.max(axis=-1) > reached + _PRUNE * np.abs(reached))
         return rows, index[rows]
 
     def open(self, rows: np.ndarray, index: np.ndarray) -> Point:
@@ -124,13 +153,14 @@ class Search:
         Point
             The relaxed optimum in that piece.
         """
-        point, prices = solve_relaxation(self.problem[rows].in_piece(self.pieces, index))
+        problem = self.problem[rows]
+        point, prices, linear = solve_relaxation(problem.in_piece(self.pieces, index))
         self.opened[rows, index] = True
-        self.tighten(rows, prices)
+        self.tighten(rows, replace(problem, weight=linear.weight), prices)
         return point
 
     def idle(self) -> Whole:
-        """All users without a draft where that is allowed; otherwise a goodput of zero.
+        """All users without a draft where that is allowed; otherwise a score of minus infinity.
 
         Returns
         -------
@@ -140,4 +170,4 @@ class Search:
         none = np.zeros_like(self.problem.alpha)
         idle = play_whole(self.problem, self.cell.verification, none)
         allowed = self.cell.min_draft_length == 0
-        return idle if allowed else Whole(none, idle.deadline, np.zeros_like(idle.goodput))
+        return idle if allowed else Whole(none, idle.deadline, np.full(len(none), -np.inf))

@@ -92,7 +92,7 @@ def starting_lengths(problem: Problem) -> FloatArray:
     fixed = problem.base + problem.slope * num_users
     lengths = problem.low
     for _ in range(4):
-        level = problem.tokens(lengths).sum(axis=-1) / ((price * lengths).sum(axis=-1) + fixed)
+        level = problem.level(problem.tokens(lengths).sum(axis=-1) / ((price * lengths).sum(axis=-1) + fixed))
         lengths = problem.best_real_lengths(level[:, None] * price)
     # Nobody starts with drafts that would hold the others back.
     lengths = np.maximum(lengths, 0.5)
@@ -190,7 +190,9 @@ class _State:
         lengths, per_token = time * x, problem.slope[:, None]
         marginal, tokens = problem.marginal_tokens(lengths), _total(problem.tokens(lengths))
         seconds = time + problem.verification_time(lengths)[:, None]
-        level, worth, used = tokens / seconds, _total(cost * x), _total(share)
+        priced = ~np.isnan(problem.time_price[:, None])
+        level = np.where(priced, problem.time_price[:, None], tokens / seconds)
+        worth, used = _total(cost * x), _total(share)
         nu = level / worth if multiplier is None else multiplier
         # A falling table can make tokens cheaper than free, which only says that drafts are to grow.
         price = np.maximum(level * per_token + nu * cost, 1e-3 * nu * cost)
@@ -203,12 +205,14 @@ class _State:
         own = np.where(held, 0.0, error / stiff)
         by_time = np.where(held, -x, -problem.decay * lengths / stiff)
         by_multiplier = np.where(held, 0.0, -nu * cost / price / stiff)
-        gain = marginal / tokens - per_token / seconds
+        # A goodput changes with the lengths; a price of time does not.
+        gain = np.where(priced, 0.0, marginal / tokens - per_token / seconds)
+        delay = np.where(priced, 0.0, time / seconds)
         pull = (bend * x + cost) / worth - gain * time
         matrix = (
             _total(cost * by_time) / used,
             _total(cost * by_multiplier) / used,
-            _total(pull * by_time) - _total(gain * lengths) + time / seconds,
+            _total(pull * by_time) - _total(gain * lengths) + delay,
             _total(pull * by_multiplier) + 1.0,
         )
         right = (

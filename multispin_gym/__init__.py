@@ -3,6 +3,7 @@
 from multispin_gym.acceptance import expected_tokens
 from multispin_gym.cell import Cell
 from multispin_gym.fading import Fading
+from multispin_gym.objectives import Objective
 from multispin_gym.registration import register_environments
 from multispin_gym.rounds import Decision, RoundOutcome, play_round
 from multispin_gym.scenario import Scenario
@@ -15,6 +16,7 @@ __all__ = [
     "Cell",
     "Decision",
     "Fading",
+    "Objective",
     "RoundOutcome",
     "Scenario",
     "TableVerification",

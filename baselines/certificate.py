@@ -1,0 +1,106 @@
+"""The certified optimum: a decision and a bound that no decision passes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from multispin_gym._validation import FloatArray, IntArray, check_number
+from multispin_gym.baselines.branch_and_bound import BranchAndBound
+from multispin_gym.baselines.heterogeneous import best_whole_drafts, whole_decision
+from multispin_gym.baselines.search import Search
+from multispin_gym.cell import Cell
+from multispin_gym.objectives import Objective
+from multispin_gym.rounds import Decision
+from multispin_gym.users import Users
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """A decision, its goodput, and a bound that no decision of the cell passes.
+
+    Parameters
+    ----------
+    decision
+        The best decision found. Shape (..., K).
+    goodput
+        Its goodput, token/s: weighted where the objective is, and for proportional fairness the (weighted) geometric
+        mean of the users' token rates. Shape (...,).
+    upper_bound
+        Goodput that no decision with whole lengths in the cell's range passes, in the same unit, rounding errors
+        included. Shape (...,).
+    gap
+        ``upper_bound / goodput - 1``. Shape (...,).
+    nodes
+        Boxes of draft lengths that were examined. Shape (...,).
+    """
+
+    decision: Decision
+    goodput: FloatArray
+    upper_bound: FloatArray
+    gap: FloatArray
+    nodes: IntArray
+
+
+def certify(
+    users: Users,
+    cell: Cell,
+    gap: float = 1e-6,
+    time_limit: float | None = None,
+    objective: Objective | None = None,
+) -> Certificate:
+    """Find the optimal whole draft lengths and bandwidth, and prove how good they are.
+
+    Branch and bound over the convex relaxation (model, section 5). It can be stopped at any time: the decisions are the
+    best found and the bounds hold.
+
+    Parameters
+    ----------
+    users
+        The users. Shape (..., K).
+    cell
+        The shared system.
+    gap
+        Relative gap between bound and goodput at which a cell is done; at least 0.
+    time_limit
+        Seconds for the whole call, after which no further boxes are examined; no limit by default.
+    objective
+        What to maximise; the sum token goodput by default.
+
+    Returns
+    -------
+    Certificate
+        Decisions and bounds.
+
+    Raises
+    ------
+    ValueError
+        If the gap is negative, the time limit is not positive, or the objective's weights do not fit.
+
+    Examples
+    --------
+    >>> from multispin_gym import AffineVerification
+    >>> cell = Cell(10e6, 3.98e-21, 16384.0, AffineVerification(0.06, 3e-4, "ragged"))
+    >>> users = Users([0.8, 0.6], [100.0, 200.0], [1e-10, 1e-11], 0.02)
+    >>> certificate = certify(users, cell)
+    >>> certificate.decision.draft_lengths
+    array([5, 3])
+    >>> bool(certificate.gap <= 1e-6)
+    True
+    """
+    gap = check_number("gap", gap, low=0.0)
+    if time_limit is not None:
+        time_limit = check_number("time_limit", time_limit, low=0.0, low_open=True)
+    started = time.monotonic()
+    search = Search.of(users, cell, objective)
+    tree = BranchAndBound(search, best_whole_drafts(search), gap)
+    while len(tree.open) and (time_limit is None or time.monotonic() - started < time_limit):
+        tree.step()
+    shape, bound = users.batch_shape, tree.upper_bound()
+    return Certificate(
+        whole_decision(search.problem, tree.best.lengths, users),
+        tree.best.score.reshape(shape),
+        bound.reshape(shape),
+        (bound / tree.best.score - 1.0).reshape(shape),
+        tree.nodes.reshape(shape),
+    )
