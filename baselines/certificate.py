@@ -84,7 +84,7 @@ def certify(
     >>> users = Users([0.8, 0.6], [100.0, 200.0], [1e-10, 1e-11], 0.02)
     >>> certificate = certify(users, cell)
     >>> certificate.decision.draft_lengths
-    array([5, 3])
+    array([3, 5])
     >>> bool(certificate.gap <= 1e-6)
     True
     """
