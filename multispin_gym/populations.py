@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaincinv
 
 from multispin_gym._validation import FloatArray, check_number
 
@@ -238,6 +237,9 @@ class RangeMixture:
         """
         index = self._edges.searchsorted(pick, side="right")
         if self._beta is not None:
+            # Loading it takes longer than loading all of this library; most scenarios need none of it.
+            from scipy.special import betaincinv
+
             level = betaincinv(self._beta[0][index], self._beta[1][index], level)
         # The sum may exceed the upper end by its own rounding.
         return np.asarray(np.minimum(self._low[index] + self._span[index] * level, self.high))
