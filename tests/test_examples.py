@@ -1,0 +1,61 @@
+"""The examples in other libraries: what they play is what the environment plays, and what they train gets better."""
+
+import importlib.util
+import sys
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from library import ROOT
+
+import multispin_gym as ms
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """Load an example by name; warnings that its library raises while loading are that library's business."""
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+def test_controllers_rank_as_they_should_in_a_thousand_cells(example):
+    goodput = example("controllers_in_parallel").mean_goodput
+    names = ("uniform_fixed", "uniform_best", "homogeneous", "heterogeneous")
+    found = [goodput(name, num_envs=60, rounds=3) for name in names]
+    assert found == sorted(found)
+    assert found[0] < 0.95 * found[-1]
+
+
+def test_a_torchrl_rollout_holds_the_rewards_of_the_rounds_that_its_actions_play(example):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        env = example("torchrl_rollout").make_env(num_envs=3, num_users=2)
+        env.set_seed(7)
+        torch.manual_seed(0)
+        rollout = env.rollout(130, break_when_any_done=False)
+    access = gym.make("multispin_gym/MultiSpin-v0", num_users=2).unwrapped
+    observation = {name: rollout[name].numpy() for name in access.observation_space}
+    users = access.users_from_observation(observation)
+    outcome = ms.play_round(users, access.cell, access.decode_action(rollout["action"].numpy()))
+    rewards = rollout["next", "reward"].squeeze(-1).numpy()
+    np.testing.assert_allclose(rewards, outcome.goodput, rtol=1e-6)
+    ends = np.flatnonzero(rollout["next", "truncated"].squeeze(-1).numpy()[0])
+    assert ends.tolist() == [99]
+
+
+def test_ppo_in_one_file_learns(example, capsys):
+    module = example("ppo_single_file")
+    history = module.train(module.Args(num_users=2, num_envs=256, total_timesteps=60_000, learning_rate=3e-3))
+    assert history[-1] > 1.3 * history[0]
+    assert f"{history[-1]:6.1f} token/s" in capsys.readouterr().out
