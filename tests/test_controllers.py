@@ -333,7 +333,7 @@ def test_registry_names_its_controllers_from_the_least_informed_to_the_best():
             "controller must be one of .*got 'heterogenous'. Did you mean 'heterogeneous'",
         ),
         ("uniform_fixed", {"draft_lenght": 3}, TypeError, "takes draft_length; got 'draft_lenght'.* Did you mean"),
-        ("homogeneous", {"seed": 3}, TypeError, "controller 'homogeneous' takes no options; got 'seed'"),
+        ("tk_slt", {"seed": 3}, TypeError, "controller 'tk_slt' takes no options; got 'seed'"),
         (
             "uniform_fixed",
             {"draft_length": 2.5},
