@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+# Whole numbers stay exact in float64 up to here.
+LARGEST_WHOLE = 2.0**53
+
 
 def _interval(low: float, high: float, low_open: bool, high_open: bool) -> str:
     left = "(" if low_open or math.isinf(low) else "["
@@ -80,7 +83,9 @@ def check_array(
         where = f" at index {index}" if index else ""
         allowed = _interval(low, high, low_open, high_open)
         rule = "be a whole number" if whole else "lie"
-        raise ValueError(f"{name} must {rule} in {allowed}, got {float(array[index])!r}{where}")
+        wrong = float(array[index])
+        shown = int(wrong) if whole and abs(wrong) < LARGEST_WHOLE and wrong.is_integer() else wrong
+        raise ValueError(f"{name} must {rule} in {allowed}, got {shown!r}{where}")
     return array
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from multispin_gym._validation import FloatArray, IntArray, check_array
+from multispin_gym._validation import LARGEST_WHOLE, FloatArray, IntArray, check_array
 from multispin_gym.acceptance import mean_tokens, sampled_tokens
 from multispin_gym.cell import Cell
 from multispin_gym.reductions import max_users, sum_users
@@ -16,8 +16,6 @@ from multispin_gym.users import Users
 
 # Shares may exceed one by their own rounding, no more: a larger excess would be bandwidth from nowhere.
 SHARE_TOLERANCE = 1e-9
-# Whole numbers stay exact in float64 up to here.
-LONGEST = 2.0**53
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +48,7 @@ class Decision:
     bandwidth_shares: FloatArray
 
     def __init__(self, draft_lengths: ArrayLike, bandwidth_shares: ArrayLike) -> None:
-        lengths = check_array("draft_lengths", draft_lengths, low=0.0, high=LONGEST, whole=True)
+        lengths = check_array("draft_lengths", draft_lengths, low=0.0, high=LARGEST_WHOLE, whole=True)
         shares = check_array("bandwidth_shares", bandwidth_shares, low=0.0, high=1.0 + SHARE_TOLERANCE)
         try:
             shape = np.broadcast_shapes(lengths.shape, shares.shape)

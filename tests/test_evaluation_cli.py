@@ -99,8 +99,8 @@ def test_unknown_option_is_refused():
         (["--policies", "runs/none"], "runs/none"),
         (["--scenario", "defualt"], "got 'defualt'. Did you mean 'default'?"),
         (["--scenario", "none.toml"], "scenario file 'none.toml' does not exist"),
-        (["--num-users", "0"], "num_users must be a whole number in [1, inf), got 0.0"),
-        (["--episodes", "-1"], "episodes must be a whole number in [1, inf), got -1.0"),
+        (["--num-users", "0"], "num_users must be a whole number in [1, inf), got 0"),
+        (["--episodes", "-1"], "episodes must be a whole number in [1, inf), got -1"),
         (["--baseline", "exact"], "baseline must be one of"),
     ],
 )

@@ -56,10 +56,10 @@ def test_users_need_at_least_one_user(rates):
         ("payload", INF, r"payload must lie in \(0, inf\), got inf"),
         ("power", "totl", r"power must be one of total, density; got 'totl'. Did you mean 'total'\?"),
         ("power", 3, r"power must be one of total, density; got 3\.$"),
-        ("min_draft_length", -1, r"min_draft_length must be a whole number in \[0, 12\], got -1.0"),
-        ("min_draft_length", 13, r"min_draft_length must be a whole number in \[0, 12\], got 13.0"),
+        ("min_draft_length", -1, r"min_draft_length must be a whole number in \[0, 12\], got -1"),
+        ("min_draft_length", 13, r"min_draft_length must be a whole number in \[0, 12\], got 13"),
         ("min_draft_length", 1.5, r"min_draft_length must be a whole number in \[0, 12\], got 1.5"),
-        ("max_draft_length", 0, r"max_draft_length must be a whole number in \[1, inf\), got 0.0"),
+        ("max_draft_length", 0, r"max_draft_length must be a whole number in \[1, inf\), got 0"),
         ("max_draft_length", NAN, r"max_draft_length must be a whole number in \[1, inf\), got nan"),
     ],
 )
@@ -88,7 +88,7 @@ def test_cell_refuses_values_of_the_wrong_type(field, value, message):
 @pytest.mark.parametrize(
     ("lengths", "shares", "message"),
     [
-        ([-1, 2], [0.5, 0.5], r"draft_lengths must be a whole number in \[0, .*\], got -1.0 at index \(0,\)"),
+        ([-1, 2], [0.5, 0.5], r"draft_lengths must be a whole number in \[0, .*\], got -1 at index \(0,\)"),
         ([1, 2.5], [0.5, 0.5], r"draft_lengths must be a whole number in \[0, .*\], got 2.5 at index \(1,\)"),
         ([1, NAN], [0.5, 0.5], r"draft_lengths must be a whole number in \[0, .*\], got nan at index \(1,\)"),
         ([1, 1e300], [0.5, 0.5], r"draft_lengths must be a whole number in \[0, .*\], got 1e\+300 at index \(1,\)"),
