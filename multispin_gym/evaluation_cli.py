@@ -119,7 +119,7 @@ def _run(options: Evaluation, args: Sequence[str]) -> int:
     drawn = save(result, options.output, shlex.join(["python", "evaluate.py", *args]))
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(to_table(result, console.width))
-    console.print(result.speculation(), highlight=False)
+    console.print(result.speculation(), highlight=False, markup=False)
     if not drawn:
         console.print("matplotlib is not installed: results.png is skipped", highlight=False)
     console.print(f"written to {options.output}", highlight=False, markup=False)

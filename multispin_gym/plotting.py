@@ -35,7 +35,7 @@ def draw_result(result: EvaluationResult) -> bytes:
     plain = result.server_only_estimates["goodput"].mean
     left.axvline(plain, color=_MARK, linestyle="--", linewidth=1.2, label="server_only: no speculation")
     left.set_xlabel("goodput, token/s")
-    left.set_yticks(range(len(names)), names)
+    left.set_yticks(range(len(names)), [_label(name) for name in names])
     left.set_ylim(len(names) - 0.4, -0.6)
     right.axvline(1.0, color="black", linestyle=":", linewidth=1.2, label=f"reference: {result.reference}")
     right.set_xlabel(f"goodput / {result.reference} reference")
@@ -58,6 +58,11 @@ def draw_result(result: EvaluationResult) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def _label(name: str) -> str:
+    """Shorten a path from the left and keep matplotlib from reading dollar signs as mathematics."""
+    return (name if len(name) <= 32 else f"…{name[-31:]}").replace("$", r"\$")
 
 
 def _draw_measure(axes: Axes, result: EvaluationResult, measure: str) -> None:

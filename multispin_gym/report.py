@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import platform
 import sys
 from importlib import metadata
@@ -34,10 +35,15 @@ def check_output(directory: Path) -> None:
     Raises
     ------
     FileExistsError
-        If it is a file, or holds a file of a result's name that no evaluation wrote.
+        If it or a directory above it is a file, or it holds a file of a result's name that no evaluation wrote.
+    PermissionError
+        If it cannot be written.
     """
-    if directory.exists() and not directory.is_dir():
-        raise FileExistsError(f"output must be a directory, got the file {str(directory)!r}")
+    exists = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not exists.is_dir():
+        raise FileExistsError(f"output must be a directory, got the file {str(exists)!r}")
+    if not os.access(exists, os.W_OK | os.X_OK):
+        raise PermissionError(f"output {str(directory)!r} cannot be written: no permission in {str(exists)!r}")
     taken = [name for name in RESULTS if (directory / name).exists()]
     if taken and not _is_result(directory / "results.json"):
         raise FileExistsError(
@@ -172,11 +178,12 @@ def to_table(result: EvaluationResult, width: int = 120) -> Table:
         One row per policy.
     """
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     tokens = "sampled" if result.sampled else "expected"
     title = (
-        f"{result.scenario}: {result.num_users} users, {result.episodes} episodes of {result.rounds} rounds, "
+        f"{escape(result.scenario)}: {result.num_users} users, {result.episodes} episodes of {result.rounds} rounds, "
         f"{tokens} tokens, seed {result.seed}"
     )
     table = Table(title=title, box=box.SIMPLE_HEAD, caption="means over episodes with 95 % bootstrap intervals")
@@ -192,7 +199,7 @@ def to_table(result: EvaluationResult, width: int = 120) -> Table:
     gap = "  " if width >= 108 else "\n"
     for name, estimates in result.estimates.items():
         table.add_row(
-            name,
+            escape(name),
             _cell(estimates["goodput"], "{:.4g}", gap),
             _cell(estimates["ratio_to_optimum"], "{:.4f}", gap),
             _cell(estimates["long_run_goodput"], "{:.4g}", gap),
@@ -206,5 +213,4 @@ def _cell(estimate: Estimate, form: str, gap: str) -> str:
     if estimate.ci95 is None:
         return mean
     low, high = (form.format(end) for end in estimate.ci95)
-    # Rich would read square brackets as markup.
     return f"{mean}{gap}[dim]({low}, {high})[/dim]"

@@ -91,6 +91,16 @@ def test_table_shows_every_policy_with_its_interval_in_any_width(result):
         assert ("(" in text.splitlines()[start]) == (lines == 1)
 
 
+def test_names_are_shown_as_they_are_whatever_brackets_and_dollars_they_hold():
+    scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
+    name = "runs/[bold]a$very_long$name/that/goes/on/and/on[/bold]"
+    result = evaluate({name: "uniform_best", "b": "random"}, scenario, episodes=2)
+    console = Console(width=200, file=io.StringIO())
+    console.print(to_table(result, 200))
+    assert name in console.file.getvalue()
+    assert draw_result(result).startswith(b"\x89PNG")
+
+
 def test_table_of_one_episode_has_no_intervals():
     scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
     table = to_table(evaluate(["uniform_best"], scenario, episodes=1))
@@ -170,6 +180,13 @@ def test_written_files_have_the_rights_that_the_umask_leaves(result, tmp_path):
     assert {path.stat().st_mode for path in tmp_path.iterdir()} == {(tmp_path / "plain").stat().st_mode}
 
 
+def test_a_directory_without_permission_is_refused_before_anything_is_played(tmp_path, monkeypatch):
+    # The user who runs the tests may be allowed everything, so permissions alone would not refuse.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="cannot be written: no permission"):
+        check_output(tmp_path / "new")
+
+
 def test_foreign_files_are_not_overwritten(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "results.json").write_text('{"my": "thesis"}')
@@ -183,6 +200,8 @@ def test_foreign_files_are_not_overwritten(tmp_path):
     ):
         with pytest.raises(FileExistsError, match=message):
             check_output(tmp_path / name)
+    with pytest.raises(FileExistsError, match="output must be a directory, got the file"):
+        check_output(tmp_path / "c" / "deeper")
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "notes.txt").write_text("")
     check_output(tmp_path / "d")
