@@ -133,7 +133,8 @@ def copy_rate(num_envs: int, num_users: int, seconds: float) -> float:
     """Environment steps per second if a step did nothing but copy what it reads and what it returns."""
     shape = (num_envs, num_users)
     taken = [np.ones((num_envs, 2 * num_users), np.float32)]
-    returned = [np.ones(shape, np.float32)] * 3 + [np.ones(shape)] * 5 + [np.ones(num_envs)] * 4
+    returned = [np.ones(shape, np.float32) for _ in range(3)] + [np.ones(shape) for _ in range(5)]
+    returned += [np.ones(num_envs) for _ in range(4)]
 
     def step(index: int) -> None:
         for array in taken + returned:

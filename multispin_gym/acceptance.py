@@ -64,8 +64,8 @@ def mean_tokens(alpha: FloatArray, length: FloatArray, log_alpha: FloatArray | N
         with np.errstate(divide="ignore"):
             log_alpha = np.log(alpha)
     tokens = np.expm1((length + 1.0) * log_alpha)
-    certain = alpha == 1.0
-    if certain.any():
+    if np.maximum.reduce(alpha, axis=None, initial=0.0) == 1.0:
+        certain = alpha == 1.0
         return np.where(certain, length + 1.0, tokens / np.where(certain, 1.0, alpha - 1.0))
     return np.asarray(tokens / (alpha - 1.0))
 

@@ -23,7 +23,7 @@ DEFAULT_SCENARIO = "default"
 _PIECE_VALUES = 16_384
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class PlayedRound:
     """A round as it was played.
 
@@ -35,14 +35,14 @@ class PlayedRound:
         What was decided. Shape (N, K).
     outcome
         What came of it.
-    number
-        Which round of its episode it was, from 1. Shape (N,).
+    before
+        Rounds of its episode before it. Shape (N,).
     """
 
     users: Users
     decision: Decision
     outcome: RoundOutcome
-    number: IntArray
+    before: IntArray
 
 
 class Simulator:
@@ -174,7 +174,7 @@ class Simulator:
             decision, outcome = self._play_rows(users, actions, uniforms)
         else:
             decision, outcome = self._play_pieces(users, actions, uniforms)
-        return PlayedRound(users, decision, outcome, self._streams.position + 1)
+        return PlayedRound(users, decision, outcome, self._streams.position.copy())
 
     def _play_rows(
         self, users: Users, actions: NDArray[Any], uniforms: FloatArray | None
@@ -220,5 +220,5 @@ class Simulator:
             title = f"round {int(self.elapsed[row]) + 1} of {self.num_rounds} is about to be played"
             return render_users(self.users[row], title)
         decision = Decision.trusted(played.decision.draft_lengths[row], played.decision.bandwidth_shares[row])
-        title = f"round {int(played.number[row])} of {self.num_rounds}"
+        title = f"round {int(played.before[row]) + 1} of {self.num_rounds}"
         return render_round(played.users[row], decision, played.outcome[row], title)

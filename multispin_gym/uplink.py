@@ -119,7 +119,8 @@ class TotalPowerUplink:
         """
         w = np.log1p(strength / band)
         rate = band * w / LN2
-        if not (np.minimum.reduce(w, axis=None) > _TINY and np.maximum.reduce(w, axis=None) < np.inf):
+        least, largest = np.minimum.reduce(w, axis=None, initial=1.0), np.maximum.reduce(w, axis=None, initial=0.0)
+        if not (least > _TINY and largest < np.inf):
             ordinary = (w > _TINY) & (w < np.inf)
             # The SNR overflows long before its logarithm does, and underflows where the rate is at its limit.
             high = np.where(band == 0.0, 0.0, band * (np.log(strength) - np.log(band)) / LN2)
