@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from multispin_gym._validation import check_choice, check_integer, nearest
+from multispin_gym._validation import FloatArray, check_choice, check_integer, nearest
 from multispin_gym.baselines import agnostic
 from multispin_gym.baselines.certificate import certify
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.homogeneous import homogeneous
+from multispin_gym.baselines.long_run import long_run
 from multispin_gym.cell import Cell
 from multispin_gym.objectives import Objective
 from multispin_gym.rounds import Decision
+from multispin_gym.scenario import Scenario
 from multispin_gym.users import Users
 
 Rule = Callable[[Users, Cell], Decision]
+Preparation = Callable[[Users, Scenario], tuple[Rule, dict[str, FloatArray]]]
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,38 @@ class Controller:
         One line on what the controller does.
     rule
         The function behind it.
+    preparation
+        What turns the users of an episode and their scenario into a rule and its details, for the controllers that
+        need to know the law of the rounds to come.
+    details
+        What the preparation found, by name; arrays of the episodes' batch shape.
     """
 
     name: str
     summary: str
     rule: Rule
+    preparation: Preparation | None = None
+    details: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def prepare(self, users: Users, scenario: Scenario) -> Controller:
+        """Get ready for episodes with given users; most controllers decide each round by itself and return themselves.
+
+        Parameters
+        ----------
+        users
+            The users of each episode with their mean channel gains. Shape (..., K).
+        scenario
+            The scenario that they come from.
+
+        Returns
+        -------
+        Controller
+            A controller for rounds of these users, of shape (..., K) or with further batch axes in front.
+        """
+        if self.preparation is None:
+            return self
+        rule, details = self.preparation(users, scenario)
+        return Controller(self.name, self.summary, rule, None, details)
 
     def __call__(self, users: Users, cell: Cell) -> Decision:
         """Decide one round, or a batch of rounds.
@@ -87,6 +117,30 @@ def _exact(
     return lambda users, cell: certify(users, cell, gap, time_limit, goal).decision
 
 
+class _LongRun:
+    """The long-run policy before it knows whom it serves."""
+
+    def __init__(self, lengths: str = "heterogeneous", samples: int = 256, seed: int = 0) -> None:
+        self._rule = _LENGTHS[check_choice("lengths", lengths, _LENGTHS)]
+        self._lengths = lengths
+        self._samples = check_integer("samples", samples, low=1)
+        self._seed = check_integer("seed", seed, low=0)
+
+    def __call__(self, users: Users, cell: Cell) -> Decision:
+        raise ValueError(
+            "controller 'long_run' needs to know the fading law: call its prepare(users, scenario) with the users of "
+            "the episode and their mean channel gains first"
+        )
+
+    def prepare(self, users: Users, scenario: Scenario) -> tuple[Rule, dict[str, FloatArray]]:
+        found = long_run(users, scenario, self._lengths, self._samples, self._seed)
+        rule = partial(self._rule, time_price=found.level)
+        return rule, {"level": found.level, "residual": found.residual, "greedy": found.greedy}
+
+
+_LENGTHS = {"heterogeneous": heterogeneous, "homogeneous": homogeneous}
+
+
 _FACTORIES: dict[str, tuple[str, Callable[..., Rule]]] = {
     "server_only": ("nobody drafts; the server decodes one token a round for each user", lambda: agnostic.server_only),
     "random": ("random lengths and shares (option: seed)", _random),
@@ -95,6 +149,7 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Rule]]] = {
     "tk_slt": ("equal shares, each user its own single-user optimum", lambda: agnostic.tk_slt),
     "homogeneous": ("the best common length, with shares that let all finish together", _homogeneous),
     "heterogeneous": ("own length for each user: the relaxation in closed form, rounded", _heterogeneous),
+    "long_run": ("the most tokens per second over a run (options: lengths, samples, seed)", _LongRun),
     "exact": ("the certified optimum by branch and bound (options: gap, time_limit)", _exact),
 }
 
@@ -125,7 +180,7 @@ def make_controller(name: str, **options: Any) -> Controller:
     **options
         Options of that controller: ``seed`` for ``random``, ``draft_length`` for ``uniform_fixed``; ``objective``
         (``"sum"`` or ``"proportional_fair"``) and ``weights`` for ``homogeneous``, ``heterogeneous`` and ``exact``;
-        ``gap`` and ``time_limit`` for ``exact``.
+        ``gap`` and ``time_limit`` for ``exact``; ``lengths``, ``samples`` and ``seed`` for ``long_run``.
 
     Returns
     -------
@@ -150,4 +205,7 @@ def make_controller(name: str, **options: Any) -> Controller:
         if option not in known:
             takes = f"takes {', '.join(known)}" if known else "takes no options"
             raise TypeError(f"controller {name!r} {takes}; got {option!r}.{nearest(option, known)}")
-    return Controller(name, summary, factory(**options))
+    made = factory(**options)
+    if isinstance(made, _LongRun):
+        return Controller(name, summary, made, made.prepare)
+    return Controller(name, summary, made)

@@ -1,0 +1,126 @@
+"""The stationary policy with the most tokens per second over a run (model, section 6).
+
+Decisions do not change the fading, so by renewal-reward the best stationary policy maximises ``tokens - eta * latency``
+in every round, where eta is the long-run goodput that it reaches itself. Dinkelbach's iteration finds eta over a sample
+of the scenario's fading law, for each set of users its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray, check_choice, check_integer, check_number
+from multispin_gym.baselines.heterogeneous import heterogeneous
+from multispin_gym.baselines.homogeneous import homogeneous
+from multispin_gym.cell import Cell
+from multispin_gym.rounds import compute_round
+from multispin_gym.scenario import Scenario
+from multispin_gym.users import Users
+
+_RULES = {"heterogeneous": heterogeneous, "homogeneous": homogeneous}
+# Cells solved at a time.
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class LongRun:
+    """The long-run goodput of the best stationary policy over a sample of the fading law.
+
+    Parameters
+    ----------
+    level
+        Long-run goodput eta, token/s: the price of a second in the policy. Shape (...,).
+    residual
+        ``|mean tokens / (eta * mean latency) - 1|`` of the policy at eta, over the sample. Shape (...,).
+    greedy
+        Long-run goodput of maximising each round's own goodput, over the same sample, token/s. Shape (...,).
+    iterations
+        Dinkelbach iterations until the last set of users stood.
+    """
+
+    level: FloatArray
+    residual: FloatArray
+    greedy: FloatArray
+    iterations: int
+
+
+def long_run(
+    users: Users,
+    scenario: Scenario,
+    lengths: str = "heterogeneous",
+    samples: int = 256,
+    seed: int = 0,
+    tolerance: float = 1e-9,
+) -> LongRun:
+    """Find the long-run goodput that the best stationary policy reaches with each set of users.
+
+    Parameters
+    ----------
+    users
+        Users with their mean channel gains, as :meth:`Scenario.sample_large_scale` draws them. Shape (..., K).
+    scenario
+        The scenario, for its cell and its fading law.
+    lengths
+        ``"heterogeneous"`` or ``"homogeneous"``: own lengths for all users or a common one.
+    samples
+        Rounds drawn from the fading law; the same draws serve every iteration.
+    seed
+        Seed of the draws.
+    tolerance
+        Relative change of the level at which a set of users is done.
+
+    Returns
+    -------
+    LongRun
+        The level, which never falls below the greedy policy's, and the fixed point's residual.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range or unknown.
+    """
+    rule = _RULES[check_choice("lengths", lengths, _RULES)]
+    samples = check_integer("samples", samples, low=1)
+    tolerance = check_number("tolerance", tolerance, low=0.0)
+    rng = np.random.default_rng(check_integer("seed", seed, low=0))
+    shape = (-1, users.num_users)
+    sets = {name: getattr(users, name).reshape(shape) for name in _FIELDS}
+    fading = scenario.fading.sample(rng, (samples, 1, users.num_users))
+    gains = scenario.db_to_gain(scenario.gain_to_db(sets["channel_gain"] * fading))
+    level = _totals(rule, scenario.cell, sets, gains, np.full(len(sets["channel_gain"]), np.nan))[0]
+    greedy, residual = level.copy(), np.full_like(level, np.inf)
+    active, iterations = np.arange(len(level)), 0
+    while active.size and iterations < 50:
+        some = {name: value[active] for name, value in sets.items()}
+        reached, imbalance = _totals(rule, scenario.cell, some, gains[:, active], level[active])
+        better = reached > level[active] * (1.0 + tolerance)
+        residual[active] = imbalance
+        level[active] = np.maximum(reached, level[active])
+        active, iterations = active[better], iterations + 1
+    batch = users.batch_shape
+    return LongRun(level.reshape(batch), residual.reshape(batch), greedy.reshape(batch), iterations)
+
+
+_FIELDS = ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power")
+
+
+def _totals(
+    rule: object, cell: Cell, sets: dict[str, FloatArray], gains: FloatArray, level: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Long-run goodput over the sample at a price of time (NaN: greedy), and its distance from that price."""
+    samples, rows = gains.shape[:2]
+    tokens, seconds = np.zeros(rows), np.zeros(rows)
+    step = max(_CHUNK // samples, 1)
+    for start in range(0, rows, step):
+        part = slice(start, start + step)
+        gain = np.ascontiguousarray(gains[:, part])
+        fixed = {n: np.ascontiguousarray(np.broadcast_to(v[part], gain.shape)) for n, v in sets.items()}
+        users = Users.trusted(**{**fixed, "channel_gain": gain})
+        price = None if np.isnan(level[0]) else np.broadcast_to(level[part], gain.shape[:-1])
+        outcome = compute_round(users, cell, rule(users, cell, time_price=price))  # type: ignore[operator]
+        tokens[part] = outcome.tokens.sum(axis=-1).mean(axis=0)
+        seconds[part] = outcome.latency.mean(axis=0)
+    reached = tokens / seconds
+    return reached, np.abs(reached / level - 1.0)
