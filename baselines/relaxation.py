@@ -10,6 +10,7 @@ from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.latency import finish_together
 from multispin_gym.baselines.search import Search
 from multispin_gym.cell import Cell
+from multispin_gym.objectives import Objective
 from multispin_gym.users import Users
 
 
@@ -36,7 +37,7 @@ class Relaxation:
     upper_bound: FloatArray
 
 
-def relax(users: Users, cell: Cell) -> Relaxation:
+def relax(users: Users, cell: Cell, objective: Objective | None = None) -> Relaxation:
     """Maximise the sum goodput over real draft lengths and the split of the band.
 
     Source: model, section 5. The verification time is interpolated between whole batch sizes; a padded batch is
@@ -48,6 +49,9 @@ def relax(users: Users, cell: Cell) -> Relaxation:
         The users. Shape (..., K).
     cell
         The shared system.
+    objective
+        What to maximise; the sum token goodput by default. For proportional fairness goodput and bound are those of
+        the (weighted) geometric mean of the users' token rates.
 
     Returns
     -------
@@ -63,7 +67,7 @@ def relax(users: Users, cell: Cell) -> Relaxation:
     >>> bool(relaxed.upper_bound <= relaxed.goodput * (1 + 1e-9))
     True
     """
-    search = Search.of(users, cell)
+    search = Search.of(users, cell, objective)
     idle = search.idle()
     lengths, goodput = idle.lengths, idle.score
     rows = np.arange(len(goodput))

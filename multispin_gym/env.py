@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
@@ -62,7 +63,7 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
     ## Rewards
 
     The round's sum token goodput in token/s: expected tokens of all users over the round's latency. With
-    `sampled=True` the tokens are drawn.
+    `sampled=True` the tokens are drawn. `reward` names other payments, `weights` weighs the users.
 
     ## Starting State
 
@@ -72,7 +73,7 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
 
     ## Episode End
 
-    Truncation after `num_rounds` rounds; never termination.
+    Truncation after `num_rounds` rounds, or after `max_time` seconds of play; never termination.
 
     ## Info
 
@@ -87,6 +88,7 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
     | `verification_time`              | The server's forward pass                                             |
     | `draft_lengths`                  | The decision that the action stood for, token (array of int64)        |
     | `bandwidth_shares`               | The same, shares of the band (array)                                  |
+    | `optimum`                        | Bound on the goodput of any decision, where asked for, token/s        |
 
     ## Version History
 
@@ -104,6 +106,18 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
         Rounds of an episode; by default the scenario's.
     sampled
         Whether tokens are sampled rather than expected.
+    max_time
+        Seconds of play after which an episode ends, with the round that reaches them; the number of rounds is then
+        not limited unless ``num_rounds`` is given.
+    reward
+        ``"goodput"``, ``"ratio"`` (goodput over the round's optimum), ``"tokens"`` (which add up to the long-run
+        goodput where episodes end after a time) or ``"proportional_fair"`` (the sum of the logarithms of the users'
+        token rates).
+    optimum
+        ``True`` or ``"bound"`` puts an upper bound on the round's goodput into info, ``"certificate"`` one within 1e-6
+        of the best decision.
+    weights
+        Weights of the users' tokens in the reward and the optimum, one for each user; all one by default.
     render_mode
         ``"ansi"``: :meth:`render` returns the round as text; None: no rendering.
 
@@ -140,6 +154,10 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
         num_users: int | None = None,
         num_rounds: int | None = None,
         sampled: bool = False,
+        max_time: float | None = None,
+        reward: str = "goodput",
+        optimum: bool | str = False,
+        weights: Sequence[float] | None = None,
         render_mode: str | None = None,
     ) -> None:
         self.render_mode = check_render_mode(render_mode)
@@ -147,9 +165,13 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
             scenario,
             num_users=num_users,
             num_rounds=num_rounds,
+            max_time=max_time,
             sampled=sampled,
             homogeneous=self.homogeneous,
             num_rows=1,
+            reward=reward,
+            optimum=optimum,
+            weights=weights,
         )
         self.observation_space: gym.Space[Any] = self._simulator.observations.space
         self.action_space = self._simulator.actions.space
@@ -215,15 +237,15 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
         if action.shape != self._action_shape:
             raise ValueError(f"action must have shape {self._action_shape}, got {action.shape}")
         simulator = self._simulator
-        if simulator.elapsed[0] >= simulator.num_rounds:
+        if simulator.ended[0]:
             raise ResetNeeded("the episode is over: call reset()")
         played = simulator.play(action[None])
         simulator.advance()
         if self.render_mode is not None:
             self._played = played
-        truncated = bool(simulator.elapsed[0] >= simulator.num_rounds)
+        truncated = bool(simulator.ended[0])
         info = {name: value[0] if value.ndim > 1 else value.item() for name, value in round_info(played).items()}
-        return self._observe(), info["goodput"], False, truncated, info
+        return self._observe(), played.reward.item(), False, truncated, info
 
     def _observe(self) -> Observation:
         return {name: array[0] for name, array in self._simulator.observe().items()}
@@ -240,50 +262,3 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
             gym.logger.warn("render() shows nothing without a render mode; give render_mode='ansi' to make")
             return None
         return self._simulator.render(self._played, row=0)
-
-
-class MultiSpinHomogeneousEnv(MultiSpinEnv):
-    """Draft control with one draft length for all users of the cell.
-
-    As :class:`MultiSpinEnv` in everything but the action.
-
-    ## Action Space
-
-    A `Box(-1, 1, (K + 1,), float32)`; entries outside are clipped to it, NaN is refused.
-
-    | Entries    | Meaning                                                                                       |
-    |------------|-----------------------------------------------------------------------------------------------|
-    | 0          | The common draft length: [-1, 1] is cut into equal bins, one for each length the cell allows   |
-    | 1 .. K     | Logits of the bandwidth shares: a softmax of 6 x entry over the users                          |
-
-    ## Version History
-
-    * v0: Initial version.
-
-    ## Arguments
-
-    Parameters
-    ----------
-    scenario
-        A scenario, or the name or path of one; see :func:`multispin_gym.list_scenarios`.
-    num_users
-        Number of users K; by default the scenario's.
-    num_rounds
-        Rounds of an episode; by default the scenario's.
-    sampled
-        Whether tokens are sampled rather than expected.
-    render_mode
-        ``"ansi"``: :meth:`render` returns the round as text; None: no rendering.
-
-    Examples
-    --------
-    >>> import gymnasium as gym
-    >>> import multispin_gym
-    >>> env = gym.make("multispin_gym/MultiSpinHomogeneous-v0", num_users=4)
-    >>> observation, info = env.reset(seed=0)
-    >>> observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
-    >>> len(set(info["draft_lengths"].tolist()))
-    1
-    """
-
-    homogeneous = True

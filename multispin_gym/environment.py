@@ -104,10 +104,11 @@ def round_info(played: PlayedRound) -> dict[str, Any]:
     Returns
     -------
     dict
-        Arrays of shape (N, K) or (N,), by the names of the fields of the decision and the outcome.
+        Arrays of shape (N, K) or (N,), by the names of the fields of the decision and the outcome, and ``optimum``
+        where it is computed.
     """
     outcome = played.outcome
-    return {
+    info = {
         "goodput": outcome.goodput,
         "tokens": outcome.tokens,
         "latency": outcome.latency,
@@ -117,6 +118,9 @@ def round_info(played: PlayedRound) -> dict[str, Any]:
         "draft_lengths": played.decision.draft_lengths,
         "bandwidth_shares": played.decision.bandwidth_shares,
     }
+    if played.optimum is not None:
+        info["optimum"] = played.optimum
+    return info
 
 
 def vector_info(played: PlayedRound, mask: NDArray[np.bool_]) -> dict[str, Any]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import gymnasium as gym
 
 ENVIRONMENTS = {
-    "multispin_gym/MultiSpin-v0": "MultiSpin",
-    "multispin_gym/MultiSpinHomogeneous-v0": "MultiSpinHomogeneous",
+    "multispin_gym/MultiSpin-v0": ("multispin_gym.env:MultiSpinEnv", "multispin_gym.vector_env:MultiSpinVectorEnv"),
+    "multispin_gym/MultiSpinHomogeneous-v0": (
+        "multispin_gym.homogeneous_env:MultiSpinHomogeneousEnv",
+        "multispin_gym.homogeneous_env:MultiSpinHomogeneousVectorEnv",
+    ),
 }
 
 
@@ -16,10 +19,6 @@ def register_environments() -> None:
     Episodes end by themselves, after the scenario's number of rounds, so the ids carry no step limit. The entry
     points are strings: modules are loaded when an environment is made.
     """
-    for name, prefix in ENVIRONMENTS.items():
+    for name, (single, vector) in ENVIRONMENTS.items():
         if name not in gym.registry:
-            gym.register(
-                name,
-                entry_point=f"multispin_gym.env:{prefix}Env",
-                vector_entry_point=f"multispin_gym.vector_env:{prefix}VectorEnv",
-            )
+            gym.register(name, entry_point=single, vector_entry_point=vector)

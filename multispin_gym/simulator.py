@@ -10,7 +10,8 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from multispin_gym._validation import FloatArray, IntArray, check_integer
+from multispin_gym._validation import FloatArray, IntArray, check_integer, check_number
+from multispin_gym.rewards import RewardRule
 from multispin_gym.rounds import Decision, RoundOutcome, compute_round
 from multispin_gym.scenario import Scenario
 from multispin_gym.scenario_library import load_scenario
@@ -37,12 +38,18 @@ class PlayedRound:
         What came of it.
     before
         Rounds of its episode before it. Shape (N,).
+    reward
+        What the round is paid. Shape (N,).
+    optimum
+        The optimum of the round, token/s, or None where it is not computed. Shape (N,).
     """
 
     users: Users
     decision: Decision
     outcome: RoundOutcome
     before: IntArray
+    reward: FloatArray
+    optimum: FloatArray | None
 
 
 class Simulator:
@@ -55,13 +62,17 @@ class Simulator:
     num_users
         Number of users K; by default the scenario's.
     num_rounds
-        Rounds of an episode; by default the scenario's.
+        Rounds of an episode; by default the scenario's, or without limit where there is a ``max_time``.
+    max_time
+        Seconds of play after which an episode ends: with the round that reaches them.
     sampled
         Whether tokens are sampled rather than expected.
     homogeneous
         Whether one draft length serves all users.
     num_rows
         Number of cells N.
+    **payment
+        What rounds are paid; see :class:`multispin_gym.rewards.RewardRule`.
 
     Raises
     ------
@@ -77,9 +88,11 @@ class Simulator:
         *,
         num_users: int | None,
         num_rounds: int | None,
+        max_time: float | None,
         sampled: bool,
         homogeneous: bool,
         num_rows: int,
+        **payment: Any,
     ) -> None:
         self.scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
         self.cell = self.scenario.cell
@@ -87,6 +100,11 @@ class Simulator:
         self.num_users = default_users if num_users is None else check_integer("num_users", num_users, low=1)
         self.num_rounds = default_rounds if num_rounds is None else check_integer("num_rounds", num_rounds, low=1)
         self.num_rows = check_integer("num_envs", num_rows, low=1)
+        self.max_time = None if max_time is None else check_number("max_time", max_time, low=0.0, low_open=True)
+        self._endless = max_time is not None and num_rounds is None
+        self._indices = np.arange(self.num_rows)
+        self._clock, self._latency = np.zeros(self.num_rows), np.zeros(self.num_rows)
+        self._rule = RewardRule(self.cell, self.num_users, homogeneous, **payment)
         if not isinstance(sampled, (bool, np.bool_)):
             raise TypeError(f"sampled must be True or False, got {sampled!r}")
         self.observations = ObservationCodec(self.scenario, self.num_users)
@@ -114,6 +132,14 @@ class Simulator:
         return self._streams.position
 
     @property
+    def ended(self) -> NDArray[np.bool_]:
+        """Whether each row's episode is over. Shape (N,)."""
+        if self.max_time is None:
+            return self.elapsed >= self.num_rounds
+        late = self._clock >= self.max_time
+        return late if self._endless else late | (self.elapsed >= self.num_rounds)
+
+    @property
     def seeded(self) -> NDArray[np.bool_]:
         """Whether each row has random streams. Shape (N,)."""
         return self._streams.seeded
@@ -139,6 +165,7 @@ class Simulator:
             Indices of the rows.
         """
         self._streams.begin(rows)
+        self._clock[rows] = 0.0
         self._users = self._streams.users
 
     def advance(self, rows: IntArray | None = None) -> None:
@@ -150,6 +177,8 @@ class Simulator:
             Indices of the rows; by default all.
         """
         self._streams.advance(rows)
+        if self.max_time is not None:
+            self._clock += self._latency if rows is None else np.where(np.isin(self._indices, rows), self._latency, 0.0)
         self._users = self._streams.users
 
     def observe(self) -> Observation:
@@ -174,7 +203,10 @@ class Simulator:
             decision, outcome = self._play_rows(users, actions, uniforms)
         else:
             decision, outcome = self._play_pieces(users, actions, uniforms)
-        return PlayedRound(users, decision, outcome, self._streams.position.copy())
+        self._latency = outcome.latency
+        optimum = self._rule.optimum(users)
+        reward = self._rule.reward(outcome, optimum)
+        return PlayedRound(users, decision, outcome, self._streams.position.copy(), reward, optimum)
 
     def _play_rows(
         self, users: Users, actions: NDArray[Any], uniforms: FloatArray | None

@@ -52,6 +52,18 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         Rounds of an episode; by default the scenario's.
     sampled
         Whether tokens are sampled rather than expected.
+    max_time
+        Seconds of play after which an episode ends, with the round that reaches them; the number of rounds is then
+        not limited unless ``num_rounds`` is given.
+    reward
+        ``"goodput"``, ``"ratio"`` (goodput over the round's optimum), ``"tokens"`` (which add up to the long-run
+        goodput where episodes end after a time) or ``"proportional_fair"`` (the sum of the logarithms of the users'
+        token rates).
+    optimum
+        ``True`` or ``"bound"`` puts an upper bound on the round's goodput into info, ``"certificate"`` one within 1e-6
+        of the best decision.
+    weights
+        Weights of the users' tokens in the reward and the optimum, one for each user; all one by default.
     render_mode
         ``"ansi"`` or None.
     autoreset_mode
@@ -85,6 +97,10 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         num_users: int | None = None,
         num_rounds: int | None = None,
         sampled: bool = False,
+        max_time: float | None = None,
+        reward: str = "goodput",
+        optimum: bool | str = False,
+        weights: Sequence[float] | None = None,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
@@ -97,14 +113,17 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
             scenario,
             num_users=num_users,
             num_rounds=num_rounds,
+            max_time=max_time,
             sampled=sampled,
             homogeneous=self.homogeneous,
             num_rows=num_envs,
+            reward=reward,
+            optimum=optimum,
+            weights=weights,
         )
         self.num_envs = self._simulator.num_rows
-        self._limit = self._simulator.num_rounds
-        if max_episode_steps is not None:
-            self._limit = min(self._limit, check_integer("max_episode_steps", max_episode_steps, low=1))
+        limit = max_episode_steps
+        self._limit = None if limit is None else check_integer("max_episode_steps", limit, low=1)
         self.metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = self._simulator.observations.space
         self.single_action_space = self._simulator.actions.space
@@ -183,7 +202,7 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         Returns
         -------
         tuple
-            Observations, rewards (float64, token/s), terminations (never), truncations and info. In ``NEXT_STEP`` mode
+            Observations, rewards (float64), terminations (never), truncations and info. In ``NEXT_STEP`` mode
             a row whose episode ended ignores its action, is reset, and is rewarded 0; in ``SAME_STEP`` mode it is
             reset at once and info holds ``final_obs`` and ``final_info``.
 
@@ -207,7 +226,7 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         played = self._simulator.play(actions)
         self._simulator.advance()
         self._remember(played)
-        rewards, truncated = played.outcome.goodput.copy(), self._simulator.elapsed >= self._limit
+        rewards, truncated = played.reward, self._truncated()
         info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_))
         if truncated.any():
             if self.autoreset_mode == AutoresetMode.SAME_STEP:
@@ -217,6 +236,10 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
                 self._any_ended = True
         return self._simulator.observe(), rewards, np.zeros(self.num_envs, dtype=np.bool_), truncated, info
 
+    def _truncated(self) -> BoolArray:
+        ended = self._simulator.ended
+        return ended if self._limit is None else ended | (self._simulator.elapsed >= self._limit)
+
     def _step_some(self, actions: NDArray[Any]) -> Step:
         """Reset the rows whose episodes ended in the step before, play in the others."""
         ended, playing, rewards = self._ended, ~self._ended, np.zeros(self.num_envs)
@@ -224,12 +247,12 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         if playing.any():
             played = self._simulator.play(np.where(playing[:, None], actions, 0.0))
             self._simulator.advance(np.flatnonzero(playing))
-            rewards[playing] = played.outcome.goodput[playing]
+            rewards[playing] = played.reward[playing]
             self._remember(played)
             info = vector_info(played, playing)
         self._simulator.begin(np.flatnonzero(ended))
         self._begun = ended
-        truncated = playing & (self._simulator.elapsed >= self._limit)
+        truncated = playing & self._truncated()
         self._ended = truncated.copy()
         self._any_ended = bool(truncated.any())
         return self._simulator.observe(), rewards, np.zeros(self.num_envs, dtype=np.bool_), truncated, info
@@ -267,31 +290,3 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
             return None
         begun = self._begun.tolist()
         return tuple(self._simulator.render(None if new else self._played, row) for row, new in enumerate(begun))
-
-
-class MultiSpinHomogeneousVectorEnv(MultiSpinVectorEnv):
-    """Many independent cells in which one draft length serves all users of a cell.
-
-    The vector form of :class:`multispin_gym.env.MultiSpinHomogeneousEnv`.
-
-    Parameters
-    ----------
-    num_envs
-        Number of cells N.
-    scenario
-        A scenario, or the name or path of one.
-    num_users
-        Number of users K; by default the scenario's.
-    num_rounds
-        Rounds of an episode; by default the scenario's.
-    sampled
-        Whether tokens are sampled rather than expected.
-    render_mode
-        ``"ansi"`` or None.
-    autoreset_mode
-        See :class:`MultiSpinVectorEnv`.
-    max_episode_steps
-        Ends episodes earlier than ``num_rounds``.
-    """
-
-    homogeneous = True
