@@ -21,7 +21,9 @@ from multispin_gym.tape import ENV_IDS, HOMOGENEOUS_ID, Block, play_blocks
 if TYPE_CHECKING:
     from multispin_gym.policies import Policy
 
-REFERENCES = ("relaxation", "homogeneous")
+REFERENCES = ("relaxation", "certificate", "homogeneous")
+# Beyond, certificates can take longer than everything else together: the relaxation is the default there.
+MOST_USERS_CERTIFIED = 12
 
 
 class ReferenceExceededError(RuntimeError):
@@ -82,8 +84,10 @@ def evaluate(
     env_id
         The environment: with ``multispin_gym/MultiSpinHomogeneous-v0`` ratios are taken to the best common length.
     reference
-        What ratios are taken to: ``"relaxation"``, the upper bound of the relaxation; or ``"homogeneous"``, the
-        exact optimum over common lengths. By default what fits the environment.
+        What ratios are taken to: ``"certificate"``, the certified optimum's upper bound (within 1e-6 of it);
+        ``"relaxation"``, the upper bound of the relaxation; or ``"homogeneous"``, the exact optimum over common
+        lengths. By default the last in the homogeneous environment, otherwise the certificate for up to 12 users and
+        the relaxation for more.
     baseline
         One of the policies, with which the others are compared episode by episode.
     progress
@@ -106,11 +110,10 @@ def evaluate(
     from multispin_gym.baselines import make_controller
 
     env_id = check_choice("env_id", env_id, ENV_IDS)
-    fitting = "homogeneous" if env_id == HOMOGENEOUS_ID else "relaxation"
-    reference = fitting if reference is None else check_choice("reference", reference, REFERENCES)
     episodes = check_integer("episodes", episodes, low=1)
     seed = check_integer("seed", seed, low=0)
     scenario = _scenario(scenario, num_users, rounds)
+    reference = _reference(reference, env_id, scenario.num_users)
     players = make_policies(policies, scenario, seed)
     if baseline is not None:
         check_choice("baseline", baseline, players)
@@ -153,10 +156,20 @@ def _scenario(scenario: str | PathLike[str] | Scenario, num_users: int | None, r
     return dataclasses.replace(scenario, num_users=users, num_rounds=length)
 
 
+def _reference(reference: str | None, env_id: str, num_users: int) -> str:
+    if reference is not None:
+        return check_choice("reference", reference, REFERENCES)
+    if env_id == HOMOGENEOUS_ID:
+        return "homogeneous"
+    return "certificate" if num_users <= MOST_USERS_CERTIFIED else "relaxation"
+
+
 def _reference_goodput(reference: str, block: Block) -> FloatArray:
-    from multispin_gym.baselines import make_controller, relax
+    from multispin_gym.baselines import certify, make_controller, relax
 
     if reference == "relaxation":
         return np.asarray(relax(block.users, block.cell).upper_bound)
+    if reference == "certificate":
+        return np.asarray(certify(block.users, block.cell).upper_bound)
     decision = make_controller("homogeneous")(block.users, block.cell)
     return play_round(block.users, block.cell, decision).goodput

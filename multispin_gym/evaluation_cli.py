@@ -21,8 +21,8 @@ class Evaluation:
     Parameters
     ----------
     policies
-        Controllers (server_only, random, uniform_fixed, uniform_best, tk_slt, homogeneous, heterogeneous) and run
-        directories of trained agents.
+        Controllers (server_only, random, uniform_fixed, uniform_best, tk_slt, homogeneous, heterogeneous, exact), run
+        directories of trained agents, and pretrained:NAME.
     scenario
         Name of a preset, or path of a scenario's TOML file.
     num_users
@@ -38,8 +38,8 @@ class Evaluation:
     env_id
         Environment; in the homogeneous one, ratios are taken to the best common draft length.
     reference
-        What ratios are taken to: the relaxation's upper bound or the homogeneous optimum; None: what fits the
-        environment.
+        What ratios are taken to: the certified optimum, the relaxation's upper bound, or the best common length; None:
+        what fits the environment and the number of users.
     baseline
         One of the policies, with which the others are compared as well.
     output
@@ -54,7 +54,7 @@ class Evaluation:
     seed: int = 1000
     sampled: bool = False
     env_id: EnvId = "multispin_gym/MultiSpin-v0"
-    reference: Literal["relaxation", "homogeneous"] | None = None
+    reference: Literal["certificate", "relaxation", "homogeneous"] | None = None
     baseline: str | None = None
     output: Path = Path("results/evaluation")
 

@@ -87,7 +87,7 @@ class EvaluationResult:
     env_id
         The environment whose set of actions the reference belongs to.
     reference
-        ``"relaxation"``, ``"certificate"`` or ``"homogeneous"``: what the ratios are taken to.
+        ``"certificate"``, ``"relaxation"`` or ``"homogeneous"``: what the ratios are taken to.
     num_users, rounds, episodes, seed
         Users in the cell, rounds per episode, number of episodes; episode i is seeded with ``seed + i``.
     sampled

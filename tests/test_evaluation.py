@@ -151,7 +151,7 @@ def test_an_agent_has_what_it_is_rewarded_with_in_the_environment_bit_for_bit(en
 
 def test_a_controller_sees_the_users_of_single_environments_and_is_scored_on_them():
     scenario = small()
-    result = evaluate(["heterogeneous"], scenario, episodes=3, seed=9)
+    result = evaluate(["heterogeneous"], scenario, episodes=3, seed=9, reference="relaxation")
     for episode in range(3):
         env = gym.make(HETEROGENEOUS_ID, scenario=scenario)
         env.reset(seed=9 + episode)
@@ -248,6 +248,23 @@ def test_ratios_order_the_controllers_and_stay_below_one():
     assert ratio["random"] < ratio["uniform_best"] < ratio["homogeneous"] < ratio["heterogeneous"]
     assert ratio["heterogeneous"] > 0.97
     assert (result.num_users, result.rounds, result.scenario) == (5, 10, "default")
+
+
+def test_the_certified_optimum_is_reached_by_exact_alone_and_lies_below_the_relaxation():
+    scenario = small("default_density", num_users=4)
+    names = ["exact", "heterogeneous", "homogeneous"]
+    certified = evaluate(names, scenario, episodes=4)
+    relaxed = evaluate(names, scenario, episodes=4, reference="relaxation")
+    assert (certified.reference, relaxed.reference) == ("certificate", "relaxation")
+    assert certified.policies["exact"].ratio_to_optimum == pytest.approx(np.ones(4), abs=1e-6)
+    assert (certified.policies["heterogeneous"].ratio_to_optimum <= 1.0).all()
+    assert (certified.policies["homogeneous"].ratio_to_optimum < 0.995).all()
+    assert (certified.reference_goodput <= relaxed.reference_goodput * (1.0 + 1e-6)).all()
+    assert relaxed.policies["exact"].ratio_to_optimum.max() < 1.0
+
+
+def test_many_users_are_measured_by_the_relaxation():
+    assert evaluate(["uniform_best"], "default", 13, episodes=1, rounds=1).reference == "relaxation"
 
 
 def test_server_only_is_played_in_every_cell_and_has_its_closed_form():
@@ -366,7 +383,7 @@ def test_a_goodput_above_the_bound_raises_an_alarm_that_holds_the_result(monkeyp
     honest = multispin_gym.evaluation._reference_goodput
     monkeypatch.setattr(multispin_gym.evaluation, "_reference_goodput", lambda *args: 0.5 * honest(*args))
     with pytest.raises(
-        ReferenceExceededError, match=r"above the relaxation reference.*heterogeneous: 21 round"
+        ReferenceExceededError, match=r"above the certificate reference.*heterogeneous: 21 round"
     ) as caught:
         evaluate(["heterogeneous", "random"], small(), episodes=3)
     assert caught.value.result.alarms["heterogeneous"].rounds == 21

@@ -101,7 +101,7 @@ def test_unknown_option_is_refused():
         (["--scenario", "none.toml"], "scenario file 'none.toml' does not exist"),
         (["--num-users", "0"], "num_users must be a whole number in [1, inf), got 0"),
         (["--episodes", "-1"], "episodes must be a whole number in [1, inf), got -1"),
-        (["--baseline", "exact"], "baseline must be one of"),
+        (["--baseline", "tk_slt"], "baseline must be one of"),
     ],
 )
 def test_bad_input_ends_with_one_line_and_writes_nothing(args, message, tmp_path, capsys):
@@ -153,7 +153,7 @@ def test_an_alarm_is_written_printed_and_fails_the_command(tmp_path, capsys, mon
     assert main(["--policies", "heterogeneous", *QUICK, "--output", str(tmp_path)]) == 1
     out, error = capsys.readouterr()
     assert "ratio to" in out
-    assert error.startswith("error: a policy is above the relaxation reference")
+    assert error.startswith("error: a policy is above the certificate reference")
     assert "12 round(s)" in json.loads((tmp_path / "results.json").read_text())["alarms"]["heterogeneous"]
 
 

@@ -35,7 +35,7 @@ def test_json_has_the_promised_keys_and_the_aggregates_of_the_episodes(result):
     data = json.loads(to_json(result, "python evaluate.py --seed 70"))
     assert {"scenario", "reference", "num_users", "episodes", "seed", "versions", "command", "policies"} <= data.keys()
     promised = (data["scenario"], data["reference"], data["num_users"], data["episodes"], data["seed"])
-    assert promised == ("default", "relaxation", 3, 6, 70)
+    assert promised == ("default", "certificate", 3, 6, 70)
     assert data["command"] == "python evaluate.py --seed 70"
     assert data["versions"]["numpy"] == np.__version__
     assert list(data["policies"]) == ["server_only", "uniform_best", "heterogeneous"]
