@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -17,6 +17,13 @@ from multispin_gym._validation import FloatArray, check_array, check_choice
 from multispin_gym.environment import CellAccess
 from multispin_gym.rounds import Decision
 from multispin_gym.spaces import SHARE_SHARPNESS, Float32Array, Observation
+
+if TYPE_CHECKING:
+    _VectorActions = VectorWrapper[Observation, "DictActions", Observation, Float32Array, NDArray[Any]]
+    _VectorObservations = VectorWrapper[Observation, Any, Observation, Any, NDArray[Any]]
+else:
+    # Takes type arguments only from Gymnasium 1.3 on.
+    _VectorActions = _VectorObservations = VectorWrapper
 
 ACTION_KEYS = ("bandwidth_shares", "draft_lengths")
 DictActions = Mapping[str, Any]
@@ -133,7 +140,7 @@ class DictAction(RecordConstructorArgs, gym.ActionWrapper[Observation, DictActio
         return encode_dict_action(self._access, action)
 
 
-class VectorDictAction(VectorWrapper[Observation, DictActions, Observation, Float32Array, NDArray[Any]]):
+class VectorDictAction(_VectorActions):
     """The vector form of :class:`DictAction`, over the native vector environment.
 
     Parameters
@@ -233,7 +240,7 @@ class ScaledObservation(RecordConstructorArgs, gym.ObservationWrapper[Observatio
         return self._scale(observation)
 
 
-class VectorScaledObservation(VectorWrapper[Observation, Any, Observation, Any, NDArray[Any]]):
+class VectorScaledObservation(_VectorObservations):
     """The vector form of :class:`ScaledObservation`; last observations in info (``final_obs``) are scaled too.
 
     Parameters
