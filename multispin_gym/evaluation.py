@@ -124,6 +124,8 @@ def evaluate(
         bound = _reference_goodput(reference, block)
         bounds[block.episodes] += bound.sum(axis=0)
         for tally in (plain, *tallies.values()):
+            if block.start == 0:
+                tally.begin(block.mean_users, scenario)
             tally.play(block, bound, common_length=reference == "homogeneous")
             done += bound.size
             if progress is not None:

@@ -21,8 +21,8 @@ class Evaluation:
     Parameters
     ----------
     policies
-        Controllers (server_only, random, uniform_fixed, uniform_best, tk_slt, homogeneous, heterogeneous, exact), run
-        directories of trained agents, and pretrained:NAME.
+        Controllers (server_only, random, uniform_fixed, uniform_best, tk_slt, homogeneous, heterogeneous, long_run,
+        exact), run directories of trained agents, and pretrained:NAME.
     scenario
         Name of a preset, or path of a scenario's TOML file.
     num_users

@@ -230,6 +230,11 @@ class CellStreams:
         """The users of the round about to be played. Shape (N, K)."""
         return Users.trusted(channel_gain=self.scenario.db_to_gain(self.gain_db), **self._fixed)
 
+    @property
+    def mean_users(self) -> Users:
+        """The users of each row's episode with their mean channel gains, before fading. Shape (N, K)."""
+        return Users.trusted(channel_gain=self._large_scale, **self._fixed)
+
     def observe(self) -> Observation:
         """Return the observation of the round about to be played, in arrays of its own.
 

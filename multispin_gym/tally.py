@@ -9,8 +9,10 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.results import Alarm, PolicyResult
 from multispin_gym.rounds import Decision, RoundOutcome, compute_round, play_round
+from multispin_gym.scenario import Scenario
 from multispin_gym.statistics import jain_index
 from multispin_gym.tape import Block
+from multispin_gym.users import Users
 
 if TYPE_CHECKING:
     from multispin_gym.policies import Agent, Policy
@@ -35,10 +37,25 @@ class Tally:
     def __init__(self, name: str, policy: Policy, episodes: int, num_users: int) -> None:
         self.name = name
         self.policy = policy
+        self._ready: Policy = policy
         self.goodput = np.zeros(episodes)
         self.time = np.zeros(episodes)
         self.tokens = np.zeros((episodes, num_users))
         self.alarm: Alarm | None = None
+
+    def begin(self, mean_users: Users, scenario: Scenario) -> None:
+        """Let policies that want to know the law of the rounds to come prepare for the next episodes.
+
+        Parameters
+        ----------
+        mean_users
+            The users of the episodes with their mean channel gains. Shape (episodes, K).
+        scenario
+            The scenario that they come from.
+        """
+        prepare = getattr(self.policy, "prepare", None)
+        if prepare is not None:
+            self._ready = prepare(mean_users, scenario)
 
     def play(self, block: Block, bound: FloatArray, *, common_length: bool) -> None:
         """Decide on a block's rounds, play them and add up what comes of it.
@@ -100,9 +117,9 @@ class Tally:
         )
 
     def _decide(self, block: Block) -> Decision:
-        if hasattr(self.policy, "act"):
-            return self._act(self.policy, block)
-        decision = self.policy(block.users, block.cell)
+        if hasattr(self._ready, "act"):
+            return self._act(self._ready, block)
+        decision = self._ready(block.users, block.cell)
         if not isinstance(decision, Decision):
             raise TypeError(f"policy {self.name!r} must return a Decision, got {type(decision).__name__}")
         return decision

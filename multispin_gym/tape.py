@@ -47,6 +47,9 @@ class Block:
         Which episodes these are.
     start
         Number of the first of these rounds in its episode.
+    mean_users
+        The users of the episodes with their mean channel gains, for policies that prepare for them. Of shape
+        (episodes, K).
     """
 
     cell: Cell
@@ -56,6 +59,7 @@ class Block:
     decode_action: Callable[[NDArray[Any]], Decision]
     episodes: slice
     start: int
+    mean_users: Users
 
 
 def play_blocks(
@@ -106,6 +110,7 @@ def play_blocks(
                 decode_action=partial(_decode, codecs),
                 episodes=slice(first, first + count),
                 start=start,
+                mean_users=streams.mean_users,
             )
 
 

@@ -62,6 +62,7 @@ def easy_block(decide, **changes):
             "decode_action": decide,
             "episodes": slice(0, 1),
             "start": 0,
+            "mean_users": users[0],
             **changes,
         }
     )
@@ -367,6 +368,29 @@ def test_an_agent_of_other_draft_lengths_is_refused(run_directory):
     shorter = dataclasses.replace(scenario, cell=dataclasses.replace(scenario.cell, max_draft_length=5))
     with pytest.raises(ValueError, match=r"policy '.*': the agent was trained for draft lengths in \[1, 12\]"):
         evaluate([str(run_directory)], shorter, episodes=2)
+
+
+def test_the_long_run_policy_is_prepared_for_each_set_of_users_and_wins_by_its_own_measure(monkeypatch):
+    names = ["heterogeneous", "long_run"]
+    result = evaluate(names, "deep_fading", 4, episodes=6, rounds=300, seed=3)
+    assert (
+        result.estimates["long_run"]["long_run_goodput"].mean
+        > result.estimates["heterogeneous"]["long_run_goodput"].mean
+    )
+    assert result.estimates["long_run"]["goodput"].mean < result.estimates["heterogeneous"]["goodput"].mean
+    # Prepared a few episodes at a time, each set of users keeps its own price of time.
+    monkeypatch.setattr("multispin_gym.tape.MAX_EPISODES", 2)
+    again = evaluate(names, "deep_fading", 4, episodes=6, rounds=150, seed=3)
+    assert again.policies["long_run"].goodput == pytest.approx(result.policies["long_run"].goodput, rel=1e-3)
+
+
+def test_users_are_prepared_for_with_their_mean_gains():
+    scenario = small(num_users=2, num_rounds=4000)
+    block = next(play_blocks(scenario, HETEROGENEOUS_ID, 2, 3, sampled=False))
+    mean = block.users.channel_gain.mean(axis=0)
+    # An exponential law's mean of 4,000 draws is right to 1.6 %.
+    assert block.mean_users.channel_gain == pytest.approx(mean, rel=0.08)
+    assert (block.mean_users.acceptance_rate == block.users.acceptance_rate[0]).all()
 
 
 def test_uploads_that_never_end_count_as_nothing():
