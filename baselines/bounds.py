@@ -15,7 +15,7 @@ from multispin_gym.baselines.problem import Problem
 from multispin_gym.verification import TableVerification
 
 # Added to every bound, relative: far above the rounding of the sums behind it, far below any certified gap.
-SAFETY = 1e-11
+SAFETY = 1e-10
 
 
 def lagrangian_bound(problem: Problem, prices: FloatArray, level: FloatArray, rounds: int = 4) -> FloatArray:

@@ -42,7 +42,8 @@ def least_deadline(
     start
         A guess of the result, s. Shape (M,).
     tolerance
-        Relative size of the step after which the iteration stops; its square is what is left.
+        Step after which the iteration stops, relative to the distance from the users' rate limits; what is left is
+        of the order of its square.
 
     Returns
     -------
@@ -56,6 +57,7 @@ def least_deadline(
         num_drafting = np.maximum((lengths > 0.0).sum(axis=-1, keepdims=True), 1)
         start = (lengths * curves.seconds_per_token(1.0 / num_drafting)).max(axis=-1)
     deadline = np.maximum(np.where(idle, 1.0, start), low)
+    floor = (lengths * curves.floor).max(axis=-1)
     active = np.flatnonzero(~idle)
     for _ in range(60):
         if active.size == 0:
@@ -71,7 +73,9 @@ def least_deadline(
         step = -np.log(total) * total / fall
         new = np.maximum(time * np.exp(step), low[active])
         deadline[active] = new
-        active = active[np.abs(new - time) > tolerance * time]
+        # Near a user's rate limit the sum bends on the scale of the distance to that limit.
+        enough = np.maximum(tolerance * (time - floor[active]), 4e-16 * time)
+        active = active[np.abs(new - time) > enough]
     return np.where(idle, 0.0, deadline)
 
 
@@ -93,7 +97,14 @@ def finish_together(curves: ShareCurves, lengths: FloatArray) -> tuple[FloatArra
         Shares of the band; they sum to one where anybody drafts and are equal where nobody does. Shape (M, K).
     """
     deadline = least_deadline(curves, lengths)
-    shares = np.where(lengths > 0.0, curves.shares(_seconds(np.where(deadline > 0.0, deadline, 1.0), lengths)), 0.0)
+    theta = _seconds(np.where(deadline > 0.0, deadline, 1.0), lengths)
+    share, slope = curves.derivatives(theta, order=1)
+    drafting = lengths > 0.0
+    # What rounding leaves of the band goes where it changes least: along the shares' own change with the deadline.
+    elastic = np.where(drafting, -slope * np.where(drafting, theta, 0.0), 0.0)
+    spread = elastic.sum(axis=-1, keepdims=True)
+    left = 1.0 - share.sum(axis=-1, keepdims=True)
+    shares = np.maximum(share + left * elastic / np.where(spread > 0.0, spread, 1.0), 0.0)
     total = shares.sum(axis=-1, keepdims=True)
     return deadline, np.where(total > 0.0, shares / np.where(total > 0.0, total, 1.0), 1.0 / lengths.shape[-1])
 

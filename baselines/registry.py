@@ -127,10 +127,8 @@ class _LongRun:
         self._seed = check_integer("seed", seed, low=0)
 
     def __call__(self, users: Users, cell: Cell) -> Decision:
-        raise ValueError(
-            "controller 'long_run' needs to know the fading law: call its prepare(users, scenario) with the users of "
-            "the episode and their mean channel gains first"
-        )
+        # Without the law of the rounds to come each round's own goodput is all there is to maximise.
+        return self._rule(users, cell)
 
     def prepare(self, users: Users, scenario: Scenario) -> tuple[Rule, dict[str, FloatArray]]:
         found = long_run(users, scenario, self._lengths, self._samples, self._seed)
@@ -172,6 +170,9 @@ def list_controllers() -> list[str]:
 
 def make_controller(name: str, **options: Any) -> Controller:
     """Make a controller by name.
+
+    ``long_run`` plans for the users of an episode once its ``prepare`` has been called with them; until then it
+    maximises each round's own goodput.
 
     Parameters
     ----------

@@ -17,6 +17,9 @@ from multispin_gym.uplink import LN2, DensityUplink, log_snr_of_ratio
 from multispin_gym.users import Users
 
 _EXP_SERIES = 0.05
+# Below this SNR over the whole band, bandwidth changes a user's rate by less than rounding can show. Taking a weaker
+# user's SNR for this, at its own rate limit, moves its time by a relative 1e-11 / (2 share) at most.
+WEAKEST = 1e-11
 
 
 def _ratio_derivatives(w: FloatArray, growth: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -75,7 +78,7 @@ class ShareCurves:
         if isinstance(cell.uplink, DensityUplink):
             whole = cell.payload / (cell.bandwidth * cell.uplink.efficiency(signal))
             return cls(tau, whole, np.ones_like(signal), True)
-        return cls(tau, cell.payload * LN2 / signal, signal / cell.bandwidth, False)
+        return cls(tau, cell.payload * LN2 / signal, np.maximum(signal / cell.bandwidth, WEAKEST), False)
 
     def __getitem__(self, rows: Any) -> ShareCurves:
         """Select rows of the batch, or repeat them, with any NumPy index."""

@@ -17,12 +17,16 @@ def bandwidth_needed(users, cell, seconds_per_token):
     rate = np.divide(cell.payload, spare, out=np.full(spare.shape, np.inf), where=spare > 0.0)
     signal = np.broadcast_to(users.transmit_power * users.channel_gain / cell.noise_psd, rate.shape)
     if cell.power == "density":
-        return rate / np.log2(1.0 + signal / cell.bandwidth)
+        return rate / (np.log1p(signal / cell.bandwidth) / LN2)
     y = rate * LN2 / signal
     possible = y < 1.0
-    inner = np.where(possible, y, 0.5)
-    x = -1.0 - lambertw(-inner * np.exp(-inner), -1).real / inner
-    return np.where(possible, signal / x, np.inf)
+    inner = np.where(possible & (y > 0.0), y, 0.5)
+    x = np.maximum(-1.0 - lambertw(-inner * np.exp(-inner), -1).real / inner, 1.0 - inner)
+    # Near y = 1 the formula loses its digits.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for _ in range(6):
+            x = x - (np.log1p(x) - inner * x) / (1.0 / (1.0 + x) - inner)
+    return np.where(y > 0.0, np.where(possible, signal / x, np.inf), 0.0)
 
 
 def verification_seconds(cell, lengths):
@@ -36,7 +40,7 @@ def verification_seconds(cell, lengths):
 def rate_on(users, cell, bandwidth):
     """Rate of each user on a bandwidth."""
     signal = users.transmit_power * users.channel_gain / cell.noise_psd
-    return bandwidth * np.log2(1.0 + signal / (bandwidth if cell.power == "total" else cell.bandwidth))
+    return bandwidth * np.log1p(signal / (bandwidth if cell.power == "total" else cell.bandwidth)) / LN2
 
 
 def all_lengths(cell, num_users):
