@@ -1,9 +1,10 @@
 """What the tests know of the repository's layout."""
 
+import ast
 import importlib
 import pkgutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,3 +35,14 @@ def tracked_files(*patterns: str) -> list[Path]:
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     paths = (ROOT / name for name in listed.split("\0") if name)
     return sorted({path for path in paths if path.is_file() and not path.is_symlink()})
+
+
+def imported_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Full names of what the import statements among the nodes bring in."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name the whole package"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

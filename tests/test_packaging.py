@@ -1,5 +1,6 @@
 """What is built, installed and pinned."""
 
+import ast
 import email
 import re
 import shutil
@@ -8,11 +9,12 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
-from library import PACKAGES, ROOT, module_names, source_files
+from library import PACKAGES, ROOT, imported_names, module_names, source_files
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -63,7 +65,7 @@ def test_wheel_requires_the_numerical_core_and_offers_the_rest_as_extras(built):
         metadata = email.message_from_bytes(archive.read(f"multispin_gym-{VERSION}.dist-info/METADATA"))
     requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
     assert {r.name for r in requirements if r.marker is None} == {"gymnasium", "numpy", "scipy"}
-    assert set(metadata.get_all("Provides-Extra")) == {"report", "train", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == {"report", "train", "search", "dev"}
     heavy = {"torch", "stable-baselines3", "tensorboard"}
     assert not {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "report"})} & heavy
     assert heavy <= {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "train"})}
@@ -141,6 +143,34 @@ def requirements():
     project = PYPROJECT["project"]
     lines = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
     return [r for r in map(Requirement, lines) if r.name != project["name"]]
+
+
+def extra(*names):
+    """Distributions that the given extras bring, with the core's."""
+    project = PYPROJECT["project"]
+    lines = project["dependencies"] + [line for name in names for line in project["optional-dependencies"][name]]
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [
+        ("multispin_gym", extra("report")),
+        ("baselines", extra()),
+        ("agents", extra("report", "train", "search")),
+        ("tests", extra("report", "train", "search", "dev")),
+        ("benchmarks", extra("report", "train", "search", "dev")),
+    ],
+)
+def test_every_imported_distribution_is_declared(folder, allowed):
+    files = [path for path in source_files(folder) if path.suffix == ".py"]
+    imported = {
+        name.partition(".")[0] for path in files for name in imported_names(ast.walk(ast.parse(path.read_text())))
+    }
+    known = sys.stdlib_module_names | {"multispin_gym"} | {path.stem for path in (*files, *ROOT.glob("*.py"))}
+    providers = packages_distributions()
+    for name in imported - known:
+        assert allowed & set(map(canonicalize_name, providers.get(name, [name]))), f"{name} is not declared"
 
 
 def test_constraints_pin_every_dependency_within_its_range():

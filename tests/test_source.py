@@ -4,7 +4,7 @@ import ast
 import re
 
 import pytest
-from library import PACKAGES, ROOT, source_files, tracked_files
+from library import PACKAGES, ROOT, imported_names, source_files, tracked_files
 
 PYTHON = {path.relative_to(ROOT).as_posix(): path for path in tracked_files("*.py")}
 LIBRARY = {
@@ -13,16 +13,6 @@ LIBRARY = {
     for path in source_files(folder)
     if path.suffix == ".py"
 }
-
-
-def imported_names(nodes):
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports name the whole package"
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def outside_functions(tree):
