@@ -45,8 +45,8 @@ def table(result: dict[str, Any]) -> str:
         "",
         "Means and 95 % bootstrap intervals over episodes. Trained with seed 0, evaluated with seeds "
         f"{result['seed']} to {last}, by the first command on two cores of an AMD EPYC ({versions}).",
-        "[All figures](docs/quickstart/results.json). Another machine may round differently in training, and so end with",
-        "a slightly different agent.",
+        "[All figures](docs/quickstart/results.json). Another machine may round differently in training,",
+        "and so end with a slightly different agent.",
     ]
     return "\n".join(lines) + "\n"
 
