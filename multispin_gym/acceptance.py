@@ -7,6 +7,9 @@ from numpy.typing import ArrayLike
 
 from multispin_gym._validation import FloatArray, check_array
 
+# A power of two, so that multiplying and dividing by it is exact; so small that expm1 of its multiples is linear.
+_TINY = 2.0**-200
+
 
 def expected_tokens(acceptance_rate: ArrayLike, draft_length: ArrayLike) -> FloatArray:
     """Expected tokens of one verified draft, the server's own token included.
@@ -43,7 +46,29 @@ def expected_tokens(acceptance_rate: ArrayLike, draft_length: ArrayLike) -> Floa
     return mean_tokens(alpha, length)
 
 
-def mean_tokens(alpha: FloatArray, length: FloatArray, log_alpha: FloatArray | None = None) -> FloatArray:
+def token_terms(alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return ``ln alpha`` and ``alpha - 1``, which the tokens of every draft length share.
+
+    At ``alpha = 1`` both are replaced by the same tiny number, so that their ratio takes its limit.
+
+    Parameters
+    ----------
+    alpha
+        Acceptance rates in [0, 1].
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        The two terms, of the same shape.
+    """
+    certain = alpha == 1.0
+    with np.errstate(divide="ignore"):
+        return np.where(certain, -_TINY, np.log(alpha)), np.where(certain, -_TINY, alpha - 1.0)
+
+
+def mean_tokens(
+    alpha: FloatArray, length: FloatArray, terms: tuple[FloatArray, FloatArray] | None = None
+) -> FloatArray:
     """Compute :func:`expected_tokens` without its checks.
 
     Parameters
@@ -52,26 +77,23 @@ def mean_tokens(alpha: FloatArray, length: FloatArray, log_alpha: FloatArray | N
         Acceptance rates in [0, 1].
     length
         Draft lengths, at least 0; broadcasts.
-    log_alpha
-        The logarithm of the acceptance rates, where it is known already.
+    terms
+        The :func:`token_terms` of the acceptance rates, where they are known already.
 
     Returns
     -------
     numpy.ndarray
         Expected tokens.
     """
-    if log_alpha is None:
-        with np.errstate(divide="ignore"):
-            log_alpha = np.log(alpha)
-    tokens = np.expm1((length + 1.0) * log_alpha)
-    if np.maximum.reduce(alpha, axis=None, initial=0.0) == 1.0:
-        certain = alpha == 1.0
-        return np.where(certain, length + 1.0, tokens / np.where(certain, 1.0, alpha - 1.0))
-    return np.asarray(tokens / (alpha - 1.0))
+    logarithm, difference = token_terms(alpha) if terms is None else terms
+    return np.asarray(np.expm1((length + 1.0) * logarithm) / difference)
 
 
 def sampled_tokens(
-    alpha: FloatArray, length: FloatArray, uniforms: FloatArray, log_alpha: FloatArray | None = None
+    alpha: FloatArray,
+    length: FloatArray,
+    uniforms: FloatArray,
+    terms: tuple[FloatArray, FloatArray] | None = None,
 ) -> FloatArray:
     """Tokens of one verified draft, sampled by inverting the geometric law cut at L.
 
@@ -86,16 +108,15 @@ def sampled_tokens(
         Draft lengths, whole numbers.
     uniforms
         Uniform draws in [0, 1); the three broadcast.
-    log_alpha
-        The logarithm of the acceptance rates, where it is known already.
+    terms
+        The :func:`token_terms` of the acceptance rates, where they are known already.
 
     Returns
     -------
     numpy.ndarray
         Accepted drafts plus the server's one token; whole numbers between 1 and L + 1.
     """
+    logarithm, _ = token_terms(alpha) if terms is None else terms
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_alpha = np.log(alpha) if log_alpha is None else log_alpha
-        accepted = np.ceil(np.log(uniforms) / log_alpha) - 1.0
-    accepted = np.where(log_alpha == 0.0, np.inf, np.fmax(accepted, 0.0))
-    return np.asarray(np.minimum(accepted, length) + 1.0)
+        accepted = np.ceil(np.log(uniforms) / logarithm) - 1.0
+    return np.asarray(np.minimum(np.fmax(accepted, 0.0), length) + 1.0)

@@ -177,6 +177,7 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
         self.action_space = self._simulator.actions.space
         self._action_shape = self.action_space.shape
         self._played: PlayedRound | None = None
+        self._over = False
 
     @property
     def users(self) -> Users:
@@ -210,7 +211,7 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
         if seed is not None or not self._simulator.ready:
             self._simulator.seed(0, draw_seed(self))
         self._simulator.begin(_ROW)
-        self._played = None
+        self._played, self._over = None, False
         return self._observe(), {}
 
     def step(self, action: NDArray[Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -237,13 +238,13 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
         if action.shape != self._action_shape:
             raise ValueError(f"action must have shape {self._action_shape}, got {action.shape}")
         simulator = self._simulator
-        if simulator.ended[0]:
+        if self._over:
             raise ResetNeeded("the episode is over: call reset()")
         played = simulator.play(action[None])
         simulator.advance()
         if self.render_mode is not None:
             self._played = played
-        truncated = bool(simulator.ended[0])
+        self._over = truncated = bool(simulator.ended[0])
         info = {name: value[0] if value.ndim > 1 else value.item() for name, value in round_info(played).items()}
         return self._observe(), played.reward.item(), False, truncated, info
 

@@ -247,11 +247,8 @@ def compute_round(users: Users, cell: Cell, decision: Decision, uniforms: FloatA
         Tokens, times and goodput.
     """
     lengths = decision.draft_lengths.astype(np.float64)
-    alpha, log_alpha = users.acceptance_rate, users.log_acceptance
-    if uniforms is None:
-        tokens = mean_tokens(alpha, lengths, log_alpha)
-    else:
-        tokens = sampled_tokens(alpha, lengths, uniforms, log_alpha)
+    alpha, terms = users.acceptance_rate, users.token_terms
+    tokens = mean_tokens(alpha, lengths, terms) if uniforms is None else sampled_tokens(alpha, lengths, uniforms, terms)
     drafting = lengths * users.drafting_time
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         rate = cell.uplink.quiet_rate(decision.bandwidth_shares * cell.bandwidth, cell.signal(users))

@@ -221,7 +221,12 @@ class Simulator:
         decision: dict[str, NDArray[Any]] = {}
         outcome: dict[str, NDArray[Any]] = {}
         for rows in self._pieces:
-            some = Users.trusted(**{name: array[rows] for name, array in vars(users).items()})
+            some = Users.trusted(
+                **{
+                    name: tuple(part[rows] for part in value) if isinstance(value, tuple) else value[rows]
+                    for name, value in vars(users).items()
+                }
+            )
             parts = self._play_rows(some, actions[rows], None if uniforms is None else uniforms[rows])
             for whole, part in zip((decision, outcome), parts, strict=True):
                 for name, values in vars(part).items():

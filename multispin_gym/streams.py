@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym.acceptance import token_terms
 from multispin_gym.spaces import Float32Array, Observation
 from multispin_gym.users import Users
 
@@ -100,7 +101,7 @@ class CellStreams:
         self._large_scale: FloatArray = np.ones(shape)
         self._power = np.full(shape, scenario.reference_power)
         self._power.flags.writeable = False
-        self._fixed: dict[str, FloatArray] = {}
+        self._fixed: dict[str, Any] = {}
         self._fixed_observation: tuple[Float32Array, Float32Array]
         self._gain_db: Float32Array = np.empty((self.block, *shape), dtype=np.float32)
         self._uniforms: FloatArray | None = np.empty((self.block, *shape)) if sampled else None
@@ -140,19 +141,15 @@ class CellStreams:
         # Fresh arrays, because the users of earlier rounds may still be held.
         picked = {name: pool[self._episode, self._rows] for name, pool in self._pool.items()}
         self._large_scale = picked.pop("channel_gain")
-        with np.errstate(divide="ignore"):
-            log_acceptance = np.log(picked["acceptance_rate"])
-        drafting_time = 1.0 / picked["drafting_speed"]
-        self._fixed = {
-            **picked,
-            "transmit_power": self._power,
-            "drafting_time": drafting_time,
-            "log_acceptance": log_acceptance,
-        }
+        self._fixed = {**picked, "transmit_power": self._power, "drafting_time": 1.0 / picked["drafting_speed"]}
+        for array in self._fixed.values():
+            array.flags.writeable = False
+        terms = token_terms(picked["acceptance_rate"])
         self._fixed_observation = (
             picked["acceptance_rate"].astype(np.float32),
             picked["drafting_speed"].astype(np.float32),
         )
+        self._fixed["token_terms"] = terms
         self._fill(rows, fresh=True)
 
     def advance(self, rows: IntArray | None = None) -> None:

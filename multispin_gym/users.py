@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from multispin_gym._validation import FloatArray, check_array
+from multispin_gym.acceptance import token_terms
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +117,12 @@ class Users:
         return time
 
     @cached_property
-    def log_acceptance(self) -> FloatArray:
-        """Natural logarithm of the acceptance rate; minus infinity at 0. Shape (..., K)."""
-        with np.errstate(divide="ignore"):
-            log_acceptance = np.log(self.acceptance_rate)
-        log_acceptance.flags.writeable = False
-        return log_acceptance
+    def token_terms(self) -> tuple[FloatArray, FloatArray]:
+        """The :func:`multispin_gym.acceptance.token_terms` of the acceptance rates. Shape (..., K) each."""
+        terms = token_terms(self.acceptance_rate)
+        for array in terms:
+            array.flags.writeable = False
+        return terms
 
     @property
     def received_power(self) -> FloatArray:
