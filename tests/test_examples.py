@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 from library import ROOT
+from reference import brute_force
 
 import multispin_gym as ms
+from multispin_gym.baselines import certify
 
 
 @pytest.fixture
@@ -59,3 +61,17 @@ def test_ppo_in_one_file_learns(example, capsys):
     history = module.train(module.Args(num_users=2, num_envs=256, total_timesteps=60_000, learning_rate=3e-3))
     assert history[-1] > 1.3 * history[0]
     assert f"{history[-1]:6.1f} token/s" in capsys.readouterr().out
+
+
+def test_a_controller_of_ones_own_gains_by_splitting_the_band_by_demand(example):
+    result = example("own_controller").compare(episodes=4, rounds=10)
+    ratio = {name: estimates["ratio_to_optimum"].mean for name, estimates in result.estimates.items()}
+    assert ratio["tk_slt"] < ratio["own lengths, by demand"] < ratio["heterogeneous"] <= 1.0
+
+
+def test_the_decision_for_ones_own_cell_is_the_best_of_all(example):
+    module = example("own_cell")
+    certificate = certify(module.USERS, module.CELL)
+    goodput, _ = brute_force(module.USERS, module.CELL)
+    assert certificate.goodput == pytest.approx(goodput, rel=1e-9)
+    assert certificate.upper_bound == pytest.approx(goodput, rel=1e-6)
