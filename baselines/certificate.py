@@ -98,7 +98,7 @@ def certify(
         tree.step()
     shape, bound = users.batch_shape, tree.upper_bound()
     return Certificate(
-        whole_decision(search.problem, tree.best.lengths, users),
+        whole_decision(search.problem, tree.best, users),
         tree.best.score.reshape(shape),
         bound.reshape(shape),
         (bound / tree.best.score - 1.0).reshape(shape),

@@ -113,18 +113,18 @@ def heterogeneous(
         If the objective's weights are for another number of users.
     """
     search = Search.of(users, cell, objective, time_price)
-    return whole_decision(search.problem, best_whole_drafts(search).lengths, users)
+    return whole_decision(search.problem, best_whole_drafts(search), users)
 
 
-def whole_decision(problem: Problem, lengths: FloatArray, users: Users) -> Decision:
+def whole_decision(problem: Problem, whole: Whole, users: Users) -> Decision:
     """Split the band for whole lengths and restore the batch axes.
 
     Parameters
     ----------
     problem
         The rows.
-    lengths
-        Whole draft lengths. Shape (M, K).
+    whole
+        Whole draft lengths and their deadlines.
     users
         The users, for their batch shape.
 
@@ -134,5 +134,5 @@ def whole_decision(problem: Problem, lengths: FloatArray, users: Users) -> Decis
         Decision of shape (..., K).
     """
     shape = (*users.batch_shape, users.num_users)
-    _, shares = finish_together(problem.curves, lengths)
-    return Decision.trusted(lengths.astype(np.int64).reshape(shape), shares.reshape(shape))
+    _, shares = finish_together(problem.curves, whole.lengths, whole.deadline)
+    return Decision.trusted(whole.lengths.astype(np.int64).reshape(shape), shares.reshape(shape))

@@ -13,6 +13,8 @@ certificates are made of.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from multispin_gym._validation import FloatArray
@@ -79,7 +81,9 @@ def least_deadline(
     return np.where(idle, 0.0, deadline)
 
 
-def finish_together(curves: ShareCurves, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
+def finish_together(
+    curves: ShareCurves, lengths: FloatArray, start: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Least deadline and the split of the band that meets it: all who draft finish together.
 
     Parameters
@@ -88,6 +92,8 @@ def finish_together(curves: ShareCurves, lengths: FloatArray) -> tuple[FloatArra
         The users' share curves. Arrays of shape (M, K).
     lengths
         Draft lengths, at least 0. Shape (M, K).
+    start
+        A guess of the deadline, s. Shape (M,).
 
     Returns
     -------
@@ -96,7 +102,7 @@ def finish_together(curves: ShareCurves, lengths: FloatArray) -> tuple[FloatArra
     shares : numpy.ndarray
         Shares of the band; they sum to one where anybody drafts and are equal where nobody does. Shape (M, K).
     """
-    deadline = least_deadline(curves, lengths)
+    deadline = least_deadline(curves, lengths, start)
     theta = _seconds(np.where(deadline > 0.0, deadline, 1.0), lengths)
     share, slope = curves.derivatives(theta, order=1)
     drafting = lengths > 0.0
@@ -138,3 +144,65 @@ def token_prices(curves: ShareCurves, lengths: FloatArray, deadline: FloatArray)
     total = elastic.sum(axis=-1) + 1.0 - share.sum(axis=-1)
     marginal = np.where(drafting, elastic * finite, curves.idle_cost)
     return np.asarray(marginal / total[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class Tangent:
+    """The least deadline near some draft lengths, to second order.
+
+    ``T(L0 + d) ~ T0 + c . d + d^T (I - c x^T) D (I - x c^T) d / 2`` with D diagonal: along x, the users' token rates,
+    the deadline is linear.
+
+    Parameters
+    ----------
+    prices
+        The gradient c, s per token; see :func:`token_prices`. Shape (M, K).
+    rate
+        Tokens per second x; 0 for users without a draft. Shape (M, K).
+    bend
+        Diagonal of D, s per token squared; 0 for users without a draft. Shape (M, K).
+    middle
+        ``x^T D x``. Shape (M,).
+    """
+
+    prices: FloatArray
+    rate: FloatArray
+    bend: FloatArray
+    middle: FloatArray
+
+    @classmethod
+    def at(cls, curves: ShareCurves, lengths: FloatArray, deadline: FloatArray) -> Tangent:
+        """Expand the least deadline.
+
+        Parameters
+        ----------
+        curves
+            The users' share curves. Arrays of shape (M, K).
+        lengths
+            Draft lengths L0, at least one positive in each row. Shape (M, K).
+        deadline
+            The least deadline of L0, s. Shape (M,).
+
+        Returns
+        -------
+        Tangent
+            The expansion.
+        """
+        theta = _seconds(deadline, lengths)
+        share, slope, curvature = curves.derivatives(theta, order=2)
+        drafting = np.isfinite(theta)
+        finite = np.where(drafting, theta, 0.0)
+        slope = np.where(drafting, slope, 0.0)
+        elastic = -slope * finite
+        worth = elastic.sum(axis=-1)
+        total = worth + 1.0 - share.sum(axis=-1)
+        prices = np.where(drafting, elastic * finite, curves.idle_cost) / total[:, None]
+        curved = np.where(drafting, curvature, 0.0) * finite + 2.0 * slope
+        bend = finite**3 * curved / (deadline * worth)[:, None]
+        rate = lengths / deadline[:, None]
+        return cls(prices, rate, bend, (bend * rate * rate).sum(axis=-1))
+
+    def own_curvature(self) -> FloatArray:
+        """Second derivatives of the deadline by each user's length, s per token squared. Shape (M, K)."""
+        mixed = self.bend * self.rate * self.prices
+        return np.asarray(self.bend - 2.0 * mixed + self.middle[:, None] * self.prices**2)

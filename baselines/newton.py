@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.latency import least_deadline
+from multispin_gym.baselines.latency import Tangent, least_deadline
 from multispin_gym.baselines.problem import Problem
 from multispin_gym.baselines.stationarity import SHORTEST, into_range, limits, settle, starting_lengths
 
@@ -113,7 +113,7 @@ def solve_relaxation(
     """
     if not problem.fair:
         return *_solve_weighted(problem, start, tolerance), problem
-    lengths = starting_lengths(problem) if start is None else into_range(problem, start)
+    lengths = starting_lengths(problem)[0] if start is None else into_range(problem, start)
     for _ in range(_REWEIGHTINGS):
         linear = problem.linearised(lengths)
         point, prices = _solve_weighted(replace(linear, fair=False, importance=linear.weight), lengths, tolerance)
@@ -125,8 +125,8 @@ def solve_relaxation(
 
 
 def _solve_weighted(problem: Problem, start: FloatArray | None, tolerance: float) -> tuple[Point, FloatArray]:
-    lengths = starting_lengths(problem) if start is None else into_range(problem, start)
-    point = Point.at(problem, lengths)
+    lengths, deadline = starting_lengths(problem) if start is None else (into_range(problem, start), None)
+    point = Point.at(problem, lengths, deadline)
     prices = np.empty_like(problem.alpha)
     active = np.arange(len(point.deadline))
     for step in range(_STEPS):
@@ -138,7 +138,7 @@ def _solve_weighted(problem: Problem, start: FloatArray | None, tolerance: float
         active = active[running]
         if step < _RESTARTS:
             part, here = part[running], here[running]
-            again = Point.at(part, settle(part, here.lengths), here.deadline)
+            again = Point.at(part, *settle(part, here.lengths))
             better = again.score > here.score
             point.put(active[better], again[better])
             continue
@@ -151,16 +151,11 @@ def _solve_weighted(problem: Problem, start: FloatArray | None, tolerance: float
 def _newton_step(problem: Problem, point: Point) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Newton direction, ascent direction, token prices and the relative gap at those prices."""
     lengths, level = point.lengths, problem.level(point.score)[:, None]
-    theta = point.deadline[:, None] / lengths
-    share, slope, curvature = problem.curves.derivatives(theta, order=2)
-    rate, cost = 1.0 / theta, -slope * theta * theta
-    bend = theta**3 * (curvature * theta + 2.0 * slope)
-    worth = (cost * rate).sum(axis=-1)
-    prices = cost / (worth + 1.0 - share.sum(axis=-1))[:, None]
-    price = level * (prices + problem.slope[:, None])
+    tangent = Tangent.at(problem.curves, lengths, point.deadline)
+    price = level * (tangent.prices + problem.slope[:, None])
     marginal = problem.marginal_tokens(lengths)
-    hessian = _Curvature(problem.decay * marginal, bend, bend * rate, prices, level[:, 0] / (point.deadline * worth))
-    newton, multiplier = _feasible_newton(problem, lengths, marginal - price, hessian, (bend * rate * rate).sum(-1))
+    hessian = _Curvature(problem.decay * marginal, tangent, level)
+    newton, multiplier = _feasible_newton(problem, lengths, marginal - price, hessian)
 
     price = price + multiplier[:, None]
     wanted = np.maximum(problem.best_real_lengths(price), SHORTEST)
@@ -170,27 +165,26 @@ def _newton_step(problem: Problem, point: Point) -> tuple[FloatArray, FloatArray
         slack = np.where(multiplier > 0.0, problem.most - count, problem.least - count) * multiplier
     surplus = (problem.tokens(wanted) - tokens - price * (wanted - lengths)).sum(axis=-1)
     gap = (surplus + np.where(multiplier == 0.0, 0.0, slack)) / tokens.sum(axis=-1)
-    return newton, wanted - lengths, prices, gap
+    return newton, wanted - lengths, tangent.prices, gap
 
 
 @dataclass(frozen=True, eq=False)
 class _Curvature:
-    """Minus the Hessian of ``tokens - eta T``: ``diag + scale (I - c x^T) D (I - x c^T)``, x the token rates."""
+    """Minus the Hessian of ``tokens - eta T``: diagonal plus eta times the curvature of the deadline."""
 
     diagonal: FloatArray
-    bend: FloatArray
-    bent: FloatArray
-    prices: FloatArray
-    scale: FloatArray
+    tangent: Tangent
+    level: FloatArray
 
-    def solve(self, right: FloatArray, free: np.ndarray, middle: FloatArray) -> FloatArray:
+    def solve(self, right: FloatArray, free: np.ndarray) -> FloatArray:
         """Solve for the free users by the Woodbury identity with a 2 by 2 system."""
-        scale = self.scale[:, None]
-        inverse = np.where(free, 1.0 / (self.diagonal + scale * self.bend), 0.0)
-        first, second = self.bent * inverse, self.prices * inverse
-        a = (self.bent * first).sum(-1) - middle / self.scale
-        b = (self.bent * second).sum(-1) - 1.0 / self.scale
-        d = (self.prices * second).sum(-1)
+        tangent, level = self.tangent, self.level[:, 0]
+        inverse = np.where(free, 1.0 / (self.diagonal + self.level * tangent.bend), 0.0)
+        bent = tangent.bend * tangent.rate
+        first, second = bent * inverse, tangent.prices * inverse
+        a = (bent * first).sum(-1) - tangent.middle / level
+        b = (bent * second).sum(-1) - 1.0 / level
+        d = (tangent.prices * second).sum(-1)
         p, q = (first * right).sum(-1), (second * right).sum(-1)
         determinant = a * d - b * b
         left = ((d * p - b * q) / determinant)[:, None]
@@ -199,7 +193,7 @@ class _Curvature:
 
 
 def _feasible_newton(
-    problem: Problem, lengths: FloatArray, gradient: FloatArray, hessian: _Curvature, middle: FloatArray
+    problem: Problem, lengths: FloatArray, gradient: FloatArray, hessian: _Curvature
 ) -> tuple[FloatArray, FloatArray]:
     """Newton direction over the users not held at a bound, and the multiplier of the batch's range."""
     multiplier = np.zeros(len(lengths))
@@ -209,10 +203,10 @@ def _feasible_newton(
     for _ in range(4 if ranged else 1):
         pull = gradient - multiplier[:, None]
         free = ~((at_low & (pull < 0.0)) | (at_high & (pull > 0.0)))
-        step = hessian.solve(np.where(free, gradient, 0.0), free, middle)
+        step = hessian.solve(np.where(free, gradient, 0.0), free)
         if not ranged:
             return step, multiplier
-        shift = hessian.solve(np.where(free, 1.0, 0.0), free, middle)
+        shift = hessian.solve(np.where(free, 1.0, 0.0), free)
         count = (lengths + step).sum(axis=-1) + problem.num_users
         excess = np.maximum(count - problem.most, 0.0) + np.minimum(count - problem.least, 0.0)
         give = shift.sum(axis=-1)

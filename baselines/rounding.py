@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.latency import least_deadline, token_prices
+from multispin_gym.baselines.latency import Tangent, least_deadline
 from multispin_gym.baselines.problem import Problem
 from multispin_gym.verification import Verification, batch_tokens
 
@@ -174,18 +174,22 @@ def _promising_moves(problem: Problem, server: Verification, here: Whole, tries:
     linear = problem.linearised(here.lengths)
     level = problem.level(here.score)[:, None]
     lengths = here.lengths
-    cost = level * token_prices(problem.curves, lengths, here.deadline)
+    tangent = Tangent.at(problem.curves, lengths, here.deadline)
+    cost, curvature = level * tangent.prices, 0.5 * level * tangent.own_curvature()
     now = linear.tokens(lengths)
-    gains = []
+    gains, bends = [], []
     for target in (lengths + 1.0, lengths - 1.0, np.zeros_like(lengths)):
         allowed = (target >= problem.low) & (target <= problem.high) & (target != lengths)
         gain = linear.tokens(np.maximum(target, 0.0)) - now - cost * (target - lengths)
         gains.append(np.where(allowed, gain, -np.inf))
+        # A user who opts out goes too far for the second order to tell.
+        bends.append(curvature * np.where(target > 0.0, (target - lengths) ** 2, 0.0))
     raised, cut = gains[:2]
     verified = server.round_time(lengths)[:, None]
     single = np.concatenate(gains, axis=-1) - level * (_times_after(server, lengths) - verified)
+    bend = np.concatenate(bends, axis=-1)
     singles = min(tries, single.shape[-1])
-    user, value = _top(single, singles)
+    user, value = _top(_likely(single, bend), singles)
     kind, user = np.divmod(user, problem.num_users)
     moves = np.repeat(lengths[:, None, :], singles, axis=1)
     row, column = np.arange(len(lengths))[:, None], np.arange(singles)[None, :]
@@ -202,11 +206,28 @@ def _promising_moves(problem: Problem, server: Verification, here: Whole, tries:
     exchanges[row, column, down[:, second]] -= 1.0
     worth = gain_up[:, first] + gain_down[:, second] - level * (server.round_time(exchanges) - verified)
     worth = np.where(up[:, first] == down[:, second], -np.inf, worth)
+    worth = _likely(worth, _exchange_bend(tangent, up[:, first], down[:, second], level))
 
     every, value = np.concatenate([moves, exchanges], axis=1), np.concatenate([value, worth], axis=1)
     index, value = _top(value, tries)
     chosen = np.take_along_axis(every, index[..., None], 1)
-    return np.where((value > 0.0)[..., None], chosen, np.nan)
+    return np.where(np.isfinite(value)[..., None], chosen, np.nan)
+
+
+def _likely(gain: FloatArray, bend: FloatArray) -> FloatArray:
+    """Gains to second order; minus infinity where the move cannot gain, or not even if half the bend were all."""
+    return np.where((gain > 0.0) & (gain > 0.5 * bend), gain - bend, -np.inf)
+
+
+def _exchange_bend(tangent: Tangent, up: np.ndarray, down: np.ndarray, level: FloatArray) -> FloatArray:
+    """What the curvature of the deadline takes from raising one user's draft and cutting another's."""
+    own = tangent.own_curvature()
+    bent = tangent.bend * tangent.rate
+    a, b = (np.take_along_axis(bent, user, -1) for user in (up, down))
+    c, d = (np.take_along_axis(tangent.prices, user, -1) for user in (up, down))
+    mixed = tangent.middle[:, None] * c * d - a * d - b * c
+    twice = np.take_along_axis(own, up, -1) + np.take_along_axis(own, down, -1) - 2.0 * mixed
+    return np.asarray(0.5 * level * np.maximum(twice, 0.0))
 
 
 def _top(values: FloatArray, count: int) -> tuple[np.ndarray, FloatArray]:

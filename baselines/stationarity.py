@@ -19,6 +19,8 @@ from multispin_gym.baselines.problem import Problem
 # A length of zero would make the seconds per token infinite; no goodput sees a draft this short.
 SHORTEST = 1e-9
 _STEPS = 10
+# Steps of ln T and ln nu after which nothing moves any more.
+_STILL = 1e-8
 # Lower end of the coordinate: an SNR of exp(-20) is next to the wideband limit.
 _NEAREST = -20.0
 # Longest steps of ln T, ln nu and the users' coordinates.
@@ -73,7 +75,7 @@ def into_range(problem: Problem, lengths: FloatArray) -> FloatArray:
     return clipped
 
 
-def starting_lengths(problem: Problem) -> FloatArray:
+def starting_lengths(problem: Problem) -> tuple[FloatArray, FloatArray]:
     """Real lengths at or near the relaxed optimum, from nothing but the problem.
 
     Parameters
@@ -83,8 +85,10 @@ def starting_lengths(problem: Problem) -> FloatArray:
 
     Returns
     -------
-    numpy.ndarray
+    lengths : numpy.ndarray
         Lengths within the rows' limits. Shape (M, K).
+    deadline : numpy.ndarray
+        A guess of their least deadline, s. Shape (M,).
     """
     num_users = problem.num_users
     alone = problem.curves.seconds_per_token(np.full(1, 1.0 / num_users))
@@ -100,7 +104,7 @@ def starting_lengths(problem: Problem) -> FloatArray:
     return settle(problem, np.clip(lengths, *limits(problem)))
 
 
-def settle(problem: Problem, lengths: FloatArray) -> FloatArray:
+def settle(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Approach the stationary point from some lengths.
 
     A few rows may not settle; they only cost the caller a longer way from what is returned.
@@ -114,16 +118,19 @@ def settle(problem: Problem, lengths: FloatArray) -> FloatArray:
 
     Returns
     -------
-    numpy.ndarray
+    lengths : numpy.ndarray
         Lengths within the rows' limits. Shape (M, K).
+    deadline : numpy.ndarray
+        A guess of their least deadline, s. Shape (M,).
     """
     # A row that overflows on its way is put back to its start.
     with np.errstate(all="ignore"):
-        settled = _iterate(problem, lengths)
-    return into_range(problem, np.where(np.isfinite(settled).all(axis=-1, keepdims=True), settled, lengths))
+        settled, time = _iterate(problem, lengths)
+    sound = np.isfinite(settled).all(axis=-1, keepdims=True) & np.isfinite(time)
+    return into_range(problem, np.where(sound, settled, lengths)), np.where(sound, time, 0.0)[:, 0]
 
 
-def _iterate(problem: Problem, lengths: FloatArray) -> FloatArray:
+def _iterate(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
     curves = problem.curves
     low, high = limits(problem)
     time = least_deadline(curves, lengths, tolerance=0.1)[:, None]
@@ -137,6 +144,8 @@ def _iterate(problem: Problem, lengths: FloatArray) -> FloatArray:
         multiplier = state.multiplier
         d_time, d_multiplier = state.joint_step()
         reach = np.where(d_time * before < 0.0, 0.5 * reach, reach)
+        if max(np.abs(d_time).max(initial=0.0), np.abs(d_multiplier).max(initial=0.0)) < _STILL:
+            break
         d_time = _bounded(d_time, _REACH_TIME * reach)
         d_multiplier = _bounded(d_multiplier, _REACH_MULTIPLIER * reach)
         # Who is held stays at the limit wherever the deadline moves it; who is gone keeps its place for a return.
@@ -144,7 +153,7 @@ def _iterate(problem: Problem, lengths: FloatArray) -> FloatArray:
         z = np.where(gone, z, here - np.where(state.held, np.sign(state.error), step))
         gone, before = state.idle, d_time
         time, multiplier = np.maximum(time * np.exp(d_time), alone), multiplier * np.exp(d_multiplier)
-    return state.lengths
+    return state.lengths, time
 
 
 def _total(values: FloatArray) -> FloatArray:
