@@ -136,6 +136,7 @@ def _iterate(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, FloatAr
     time = least_deadline(curves, lengths, tolerance=0.1)[:, None]
     alone = (low * curves.seconds_per_token(np.ones(1))).max(axis=-1, keepdims=True)
     z, gone = curves.coordinate(time / lengths), np.zeros(lengths.shape, dtype=bool)
+    still = np.zeros(time.shape, dtype=bool)
     multiplier, before, reach = None, np.zeros_like(time), np.ones_like(time)
     for _ in range(_STEPS):
         bottom, top = np.maximum(curves.coordinate(time / high), _NEAREST), curves.coordinate(time / low)
@@ -144,15 +145,18 @@ def _iterate(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, FloatAr
         multiplier = state.multiplier
         d_time, d_multiplier = state.joint_step()
         reach = np.where(d_time * before < 0.0, 0.5 * reach, reach)
-        if max(np.abs(d_time).max(initial=0.0), np.abs(d_multiplier).max(initial=0.0)) < _STILL:
+        # A row that stands is left alone, so that what it comes to does not depend on the rows beside it.
+        still |= (np.abs(d_time) < _STILL) & (np.abs(d_multiplier) < _STILL)
+        if still.all():
             break
         d_time = _bounded(d_time, _REACH_TIME * reach)
         d_multiplier = _bounded(d_multiplier, _REACH_MULTIPLIER * reach)
         # Who is held stays at the limit wherever the deadline moves it; who is gone keeps its place for a return.
         step = _bounded(state.user_step(d_time, d_multiplier), _REACH_USER)
-        z = np.where(gone, z, here - np.where(state.held, np.sign(state.error), step))
-        gone, before = state.idle, d_time
-        time, multiplier = np.maximum(time * np.exp(d_time), alone), multiplier * np.exp(d_multiplier)
+        z = np.where(gone | still, z, here - np.where(state.held, np.sign(state.error), step))
+        gone, before = np.where(still, gone, state.idle), d_time
+        time = np.where(still, time, np.maximum(time * np.exp(d_time), alone))
+        multiplier = np.where(still, multiplier, multiplier * np.exp(d_multiplier))
     return state.lengths, time
 
 
