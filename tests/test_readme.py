@@ -4,6 +4,8 @@ import json
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from typing import Any
 
 from library import ROOT
@@ -48,3 +50,9 @@ def test_first_block_is_two_commands_that_each_set_up_their_own_environment():
 def test_every_controller_stands_in_the_table():
     section = README.partition("## The controllers")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list_controllers()
+
+
+def test_round_in_the_readme_is_what_its_code_prints(tmp_path):
+    code, picture = re.search(r"```python\n([^`]*)```\n[^`]*```text\n([^`]*)```", README).groups()
+    printed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == picture.strip()
