@@ -22,13 +22,14 @@ BEGIN, END = "<!-- begin result -->\n", "<!-- end result -->"
 def interval(estimate: dict[str, Any], form: str) -> str:
     """Write a mean and its interval."""
     low, high = (form.format(end) for end in estimate["ci95"])
-    return f"{form.format(estimate['mean'])} ({low}, {high})"
+    # Non-breaking spaces keep a figure on one line.
+    return f"{form.format(estimate['mean'])} ({low}, {high})".replace(" ", "\u00a0")
 
 
 def table(result: dict[str, Any]) -> str:
     """Lay an evaluation out as a table, with what it takes to repeat it."""
     lines = [
-        "| policy | goodput, token/s | ratio to the certified optimum | goodput over `server_only` |",
+        "| policy | goodput, token/s | ratio to the optimum | goodput over `server_only` |",
         "|---|---:|---:|---:|",
     ]
     for name, estimates in result["policies"].items():

@@ -1,4 +1,7 @@
-"""Draft control in multi-user edge speculative decoding: environments, physics and scenarios."""
+"""Draft control in multi-user edge speculative decoding: environments, physics and scenarios.
+
+Docstrings cite the project's page docs/model.md as "model, section N".
+"""
 
 from multispin_gym.acceptance import expected_tokens
 from multispin_gym.cell import Cell
