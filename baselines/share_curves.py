@@ -112,21 +112,6 @@ class ShareCurves:
         w = np.log1p(self.signal / share)
         return self.drafting_time + self.scale * self.signal / (share * w)
 
-    def shares(self, theta: FloatArray) -> FloatArray:
-        """Share of the band needed to spend at most ``theta`` seconds on a token.
-
-        Parameters
-        ----------
-        theta
-            Seconds per token, above :attr:`floor`; infinity asks for nothing. Shape (M, K).
-
-        Returns
-        -------
-        numpy.ndarray
-            Shares of the band. Shape (M, K).
-        """
-        return self.derivatives(theta, order=0)[0]
-
     def derivatives(self, theta: FloatArray, order: int) -> tuple[FloatArray, ...]:
         """Shares and their derivatives with respect to the seconds per token.
 
@@ -135,7 +120,7 @@ class ShareCurves:
         theta
             Seconds per token, above :attr:`floor`. Shape (M, K).
         order
-            Number of derivatives, 0 to 2.
+            Number of derivatives, 1 or 2.
 
         Returns
         -------
@@ -156,8 +141,6 @@ class ShareCurves:
         """Slope of theta in w, then shares and derivatives, at given logarithms of one plus the SNR."""
         growth = np.expm1(w)
         share = self.signal / growth
-        if order == 0:
-            return (share, share)
         grown = growth + 1.0
         first, second = _ratio_derivatives(w, growth)
         inner = self.scale * first
