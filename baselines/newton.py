@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.idle_prices import idle_prices
 from multispin_gym.baselines.latency import Tangent, least_deadline
 from multispin_gym.baselines.problem import Problem
 from multispin_gym.baselines.stationarity import SHORTEST, into_range, limits, settle, starting_lengths
@@ -22,6 +23,10 @@ _RESTARTS = 2
 # Proportional fairness: how often the weights are renewed, and the change of the lengths below which they stand.
 _REWEIGHTINGS = 30
 _UNMOVED = 1e-7
+# How far a token's worth may lie above its price by rounding alone, relative.
+_ROUNDED = 1e-9
+# Least curvature of the tokens in units of that of the latency.
+_FLATTEST = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +133,9 @@ def _solve_weighted(problem: Problem, start: FloatArray | None, tolerance: float
     lengths, deadline = starting_lengths(problem) if start is None else (into_range(problem, start), None)
     point = Point.at(problem, lengths, deadline)
     prices = np.empty_like(problem.alpha)
-    active = np.arange(len(point.deadline))
-    for step in range(_STEPS):
+    moving = _rest(problem, point, prices, np.arange(len(prices)), surely=True)
+    active = moving
+    for step in range(_STEPS if active.size else 0):
         part, here = problem[active], point[active]
         newton, ascent, prices[active], gap = _newton_step(part, here)
         running = np.flatnonzero(gap > tolerance)
@@ -145,7 +151,33 @@ def _solve_weighted(problem: Problem, start: FloatArray | None, tolerance: float
         moved, improved = _search(part[running], here[running], newton[running], ascent[running])
         point.put(active, moved)
         active = active[improved]
+    _rest(problem, point, prices, moving, surely=False)
     return point, prices
+
+
+def _rest(problem: Problem, point: Point, prices: FloatArray, rows: np.ndarray, surely: bool) -> np.ndarray:
+    """Let nobody draft, in place, in those of some rows that are no better for it, and return the others.
+
+    With ``surely`` that is done only where no draft can pay.
+    """
+    possible = (problem.low[rows] == 0.0).all(axis=-1) & (problem.least[rows] <= problem.num_users)
+    if not possible.any():
+        return rows
+    nothing, part = np.zeros((len(rows), problem.num_users)), problem[rows]
+    alone = part.score(nothing, part.verification_time(nothing))
+    resting = np.flatnonzero(possible & (alone >= point.score[rows]))
+    if resting.size == 0:
+        return rows
+    part = part[resting]
+    level = part.level(alone[resting])
+    price = idle_prices(part, level)
+    if surely:
+        worth = np.where(part.high > 0.0, part.marginal_tokens(nothing[resting]), 0.0)
+        pays = (worth > level[:, None] * (price + part.slope[:, None]) * (1.0 + _ROUNDED)).any(axis=-1)
+        part, price, resting = part[~pays], price[~pays], resting[~pays]
+    prices[rows[resting]] = price
+    point.put(rows[resting], Point.at(part, np.full_like(price, SHORTEST)))
+    return np.delete(rows, resting)
 
 
 def _newton_step(problem: Problem, point: Point) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -154,7 +186,9 @@ def _newton_step(problem: Problem, point: Point) -> tuple[FloatArray, FloatArray
     tangent = Tangent.at(problem.curves, lengths, point.deadline)
     price = level * (tangent.prices + problem.slope[:, None])
     marginal = problem.marginal_tokens(lengths)
-    hessian = _Curvature(problem.decay * marginal, tangent, level)
+    # Along the ray through the point the deadline has no curvature: tokens must give some, however flat they are.
+    diagonal = np.maximum(problem.decay * marginal, _FLATTEST * level * tangent.bend)
+    hessian = _Curvature(diagonal, tangent, level)
     newton, multiplier = _feasible_newton(problem, lengths, marginal - price, hessian)
 
     price = price + multiplier[:, None]
