@@ -46,12 +46,20 @@ def best_whole_drafts(search: Search) -> Whole:
             return best
         point = search.open(rows, index)
         part = problem[rows]
-        found = _round(part.in_piece(search.pieces, index), cell, point)
-        best.put(rows, best[rows].better(improve(part, server, found)))
+        starts = _roundings(part.in_piece(search.pieces, index), cell, point)
+        # All starts climb together, one after the other in the rows of one batch.
+        copies = [np.arange(len(rows))] * len(starts)
+        found = improve(part[np.concatenate(copies)], server, Whole.stacked(starts))
+        for copy in range(len(starts)):
+            best.put(rows, best[rows].better(found[np.arange(len(rows)) + copy * len(rows)]))
 
 
-def _round(problem: Problem, cell: Cell, point: Point) -> Whole:
-    """Best of rounding at several thresholds and scales, at the relaxed prices, and of letting users opt out."""
+def _roundings(problem: Problem, cell: Cell, point: Point) -> list[Whole]:
+    """Best of rounding at several thresholds and scales and at the relaxed prices.
+
+    Where users may opt out, also the best with a draft for everybody and the best without some who cost the most time:
+    single steps do not lead from one to the other.
+    """
     linear = problem.linearised(point.lengths)
     prices = token_prices(problem.curves, point.lengths, point.deadline)
     level = problem.level(point.score)[:, None]
@@ -59,9 +67,10 @@ def _round(problem: Problem, cell: Cell, point: Point) -> Whole:
     options.extend(np.rint(scale * point.lengths) for scale in _SCALES)
     options.append(linear.best_whole_lengths(level * (prices + problem.slope[:, None])))
     every = np.clip(np.stack(options, axis=1), problem.low[:, None], problem.high[:, None])
+    families = [every]
     if cell.min_draft_length == 0 and problem.num_users > 1:
-        every = np.concatenate([every, _opting_out(linear, point, prices)], axis=1)
-    return best_option(problem, cell.verification, every, point.deadline)
+        families += [np.maximum(every, 1.0), _opting_out(linear, point, prices)]
+    return [best_option(problem, cell.verification, options, point.deadline) for options in families]
 
 
 def _opting_out(linear: Problem, point: Point, prices: FloatArray) -> FloatArray:

@@ -6,6 +6,7 @@ is at most ``d tokens - eta (c . dL + dV)``: moves that are not worth it even so
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,26 @@ class Whole:
             np.where(wins[:, None], other.lengths, self.lengths),
             np.where(wins, other.deadline, self.deadline),
             np.where(wins, other.score, self.score),
+        )
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Whole]) -> Whole:
+        """Put the rows of several one below the other.
+
+        Parameters
+        ----------
+        parts
+            What to join; at least one.
+
+        Returns
+        -------
+        Whole
+            All rows, those of the first part first.
+        """
+        return cls(
+            np.concatenate([part.lengths for part in parts]),
+            np.concatenate([part.deadline for part in parts]),
+            np.concatenate([part.score for part in parts]),
         )
 
     def __getitem__(self, rows: np.ndarray) -> Whole:
