@@ -1,14 +1,20 @@
-"""Sums and maxima over the users of a cell, the same for every batch shape and fast on short rows."""
+"""Sums, maxima and checks of arrays of users, fast on short rows and on single cells."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from multispin_gym._validation import FloatArray
 
 # Short rows of a large batch are turned first, so that the maximum runs over long ones.
 _SHORT_ROW = 32
 _LARGE_BATCH = 64
+# On few values Python's own functions are faster than NumPy's reductions.
+_FEW_VALUES = 32
 
 
 def sum_users(values: FloatArray) -> FloatArray:
@@ -46,3 +52,41 @@ def max_users(values: FloatArray) -> FloatArray:
         columns = np.ascontiguousarray(values.reshape(-1, num_users).T)
         return np.asarray(np.maximum.reduce(columns, axis=0).reshape(values.shape[:-1]))
     return np.asarray(np.maximum.reduce(values, axis=-1))
+
+
+def extremes(values: NDArray[Any]) -> tuple[float, float]:
+    """Return the least and the largest of some numbers.
+
+    Parameters
+    ----------
+    values
+        Numbers, none of them NaN. Any shape.
+
+    Returns
+    -------
+    tuple of float
+        Infinity and minus infinity where there are none.
+    """
+    if 0 < values.size <= _FEW_VALUES:
+        numbers = values.ravel().tolist()
+        return min(numbers), max(numbers)
+    least = np.minimum.reduce(values, axis=None, initial=np.inf)
+    return float(least), float(np.maximum.reduce(values, axis=None, initial=-np.inf))
+
+
+def has_nan(values: NDArray[Any]) -> bool:
+    """Say whether NaN is among some numbers.
+
+    Parameters
+    ----------
+    values
+        Numbers, none of them infinite. Any shape.
+
+    Returns
+    -------
+    bool
+        Whether one of them is NaN.
+    """
+    # Sums of finite numbers of moderate size are NaN exactly where one of them is.
+    few = values.size <= _FEW_VALUES
+    return math.isnan(sum(values.ravel().tolist()) if few else np.add.reduce(values, axis=None))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from multispin_gym._validation import LARGEST_WHOLE, FloatArray, IntArray, check_array
 from multispin_gym.acceptance import mean_tokens, sampled_tokens
 from multispin_gym.cell import Cell
-from multispin_gym.reductions import max_users, sum_users
+from multispin_gym.reductions import extremes, max_users, sum_users
 from multispin_gym.users import Users
 
 # Shares may exceed one by their own rounding, no more: a larger excess would be bandwidth from nowhere.
@@ -253,7 +253,7 @@ def compute_round(users: Users, cell: Cell, decision: Decision, uniforms: FloatA
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         rate = cell.uplink.quiet_rate(decision.bandwidth_shares * cell.bandwidth, cell.signal(users))
         upload = lengths * cell.payload / rate
-    if np.minimum.reduce(lengths, axis=None, initial=1.0) == 0.0:
+    if extremes(lengths)[0] == 0.0:
         upload = np.where(lengths > 0.0, upload, 0.0)
     verification = cell.verification.round_time(lengths)
     latency = max_users(drafting + upload) + verification

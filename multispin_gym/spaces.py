@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from multispin_gym._validation import FloatArray, IntArray, nearest
 from multispin_gym.cell import Cell
-from multispin_gym.reductions import sum_users
+from multispin_gym.reductions import has_nan, sum_users
 from multispin_gym.rounds import Decision
 from multispin_gym.users import Users
 
@@ -104,9 +103,9 @@ class ActionCodec:
         ValueError
             If an entry is NaN.
         """
-        # Clipping keeps NaN and leaves no infinity, so the sum is NaN exactly where an entry is.
+        # Clipping keeps NaN and leaves no infinity.
         clipped = np.minimum(np.maximum(action, _LOW), _HIGH)
-        if math.isnan(np.add.reduce(clipped, axis=None)):
+        if has_nan(clipped):
             index = tuple(int(i) for i in np.argwhere(np.isnan(action))[0])
             raise ValueError(f"action must lie in [-1, 1], got nan at index {index}")
         # The two halves are copied apart, which makes them contiguous: that decides the speed of all that follows.

@@ -225,7 +225,9 @@ class CellStreams:
     @property
     def users(self) -> Users:
         """The users of the round about to be played. Shape (N, K)."""
-        return Users.trusted(channel_gain=self.scenario.db_to_gain(self.gain_db), **self._fixed)
+        users = Users.trusted(**self._fixed)
+        vars(users)["channel_gain"] = self.scenario.db_to_gain(self.gain_db)
+        return users
 
     @property
     def mean_users(self) -> Users:

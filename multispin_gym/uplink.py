@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.reductions import extremes
 
 LN2 = math.log(2.0)
 # Below this value of h(w) = ln(expm1(w) / w) its closed form cancels, and w/2 + w^2/24 - w^4/2880 is exact to rounding.
@@ -119,8 +120,8 @@ class TotalPowerUplink:
         """
         w = np.log1p(strength / band)
         rate = band * w / LN2
-        least, largest = np.minimum.reduce(w, axis=None, initial=1.0), np.maximum.reduce(w, axis=None, initial=0.0)
-        if not (least > _TINY and largest < np.inf):
+        least, largest = extremes(w)
+        if not (least > _TINY and largest < math.inf):
             ordinary = (w > _TINY) & (w < np.inf)
             # The SNR overflows long before its logarithm does, and underflows where the rate is at its limit.
             high = np.where(band == 0.0, 0.0, band * (np.log(strength) - np.log(band)) / LN2)

@@ -324,3 +324,11 @@ def test_outcomes_of_a_batch_are_selected_round_by_round_and_of_one_round_not_at
         np.testing.assert_array_equal(value, getattr(alone, name))
     with pytest.raises(IndexError, match="no batch axis"):
         outcome[1][0]
+
+
+def test_a_batch_without_cells_has_outcomes_without_cells():
+    users = Users(np.full((3, 2), 0.5), 100.0, 1e-10, 0.02)[np.zeros(3, dtype=bool)]
+    decision = Decision(np.ones((0, 2)), np.full((0, 2), 0.5))
+    outcome = play_round(users, make_cell(), decision)
+    assert outcome.goodput.shape == (0,)
+    assert outcome.tokens.shape == (0, 2)
