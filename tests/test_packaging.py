@@ -65,7 +65,7 @@ def test_wheel_requires_the_numerical_core_and_offers_the_rest_as_extras(built):
         metadata = email.message_from_bytes(archive.read(f"multispin_gym-{VERSION}.dist-info/METADATA"))
     requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
     assert {r.name for r in requirements if r.marker is None} == {"gymnasium", "numpy", "scipy"}
-    assert set(metadata.get_all("Provides-Extra")) == {"report", "train", "search", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == {"report", "train", "search", "benchmarks", "dev"}
     heavy = {"torch", "stable-baselines3", "tensorboard"}
     assert not {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "report"})} & heavy
     assert heavy <= {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "train"})}
@@ -159,7 +159,7 @@ def extra(*names):
         ("baselines", extra()),
         ("agents", extra("report", "train", "search")),
         ("tests", extra("report", "train", "search", "dev")),
-        ("benchmarks", extra("report", "train", "search", "dev")),
+        ("benchmarks", extra("report", "train", "search", "dev", "benchmarks")),
     ],
 )
 def test_every_imported_distribution_is_declared(folder, allowed):
