@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import subprocess
+import sys
 import warnings
 
 import gymnasium as gym
@@ -12,6 +15,7 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from stable_baselines3.common.env_checker import check_env as check_sb3
 
 import multispin_gym as ms
+from multispin_gym.env import MultiSpinEnv
 
 MULTI = "multispin_gym/MultiSpin-v0"
 HOMOGENEOUS = "multispin_gym/MultiSpinHomogeneous-v0"
@@ -252,3 +256,22 @@ def test_before_the_first_reset_there_is_nothing_to_play():
         env.step(env.action_space.sample())
     with pytest.raises(ResetNeeded, match="call reset"):
         _ = env.users
+
+
+def test_the_documented_bounds_are_those_of_the_default_scenario():
+    space = gym.make(MULTI).observation_space
+    rows = re.findall(r"\| `(\w+)` +\|[^|]*\|[^|]*\| +(-?[\d.]+) +\| +(-?[\d.]+) +\|", MultiSpinEnv.__doc__)
+    documented = {name: (float(low), float(high)) for name, low, high in rows}
+    assert documented == {name: (float(box.low[0]), float(box.high[0])) for name, box in space.items()}
+
+
+def test_the_documented_info_is_what_a_step_returns():
+    section = MultiSpinEnv.__doc__.partition("## Info")[2].partition("##")[0]
+    documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^ *\| (`[^|]*)\|", section, re.MULTILINE))))
+    assert documented >= INFO
+
+
+def test_making_the_default_environment_loads_nothing_slow():
+    code = f"import sys, gymnasium, multispin_gym; gymnasium.make({MULTI!r}).reset(seed=0); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"scipy", "torch", "matplotlib", "stable_baselines3", "multispin_gym.baselines"} & set(loaded)

@@ -63,7 +63,7 @@ def test_rows_equal_single_environments_to_the_last_bit(scenario, env_id, sample
 def test_rows_out_of_step_equal_single_environments_across_blocks_of_rounds(fading, env_id, mode):
     scenario = dataclasses.replace(ms.load_scenario("deep_fading"), fading=fading)
     # More users than rounds fit into a block: episodes cross blocks at different steps.
-    options = {"scenario": scenario, "num_users": 60, "num_rounds": 19, "sampled": True}
+    options = {"scenario": scenario, "num_users": 300, "num_rounds": 19, "sampled": True}
     one = native(env_id, 4, autoreset_mode=mode, **options)
     other = stepwise(env_id, 4, autoreset_mode=mode, **options)
     rng = np.random.default_rng(3)
