@@ -78,6 +78,7 @@ class Agent:
         self.name = name
         self.spec = spec
         self.network = network.eval()
+        self._elsewhere: Agent | None = None
 
     def in_cell(self, cell: Cell, reference_power: float | None = None) -> Agent:
         """Return the same agent with its features computed for another cell.
@@ -129,6 +130,14 @@ class Agent:
             action = self.network.distribution(tensors).mode().clamp(-1.0, 1.0).numpy()
         return np.ascontiguousarray(action.reshape(*shape[:-1], action.shape[-1]))
 
+    def _for(self, cell: Cell, power: float) -> Agent:
+        """Return this agent made for a cell, and keep the last one: rebuilding it takes longer than a decision."""
+        if cell == self.network.terms.cell:
+            return self
+        if self._elsewhere is None or self._elsewhere.network.terms.cell != cell:
+            self._elsewhere = self.in_cell(cell, power)
+        return self._elsewhere
+
     def __call__(self, users: Users, cell: Cell) -> Decision:
         """Decide like a controller.
 
@@ -145,7 +154,7 @@ class Agent:
             Draft lengths and shares. Shape (..., K).
         """
         power = self.network.terms.reference_power
-        agent = self if cell == self.network.terms.cell else self.in_cell(cell, power)
+        agent = self._for(cell, power)
         gain = users.received_power / power
         observation = {
             "acceptance_rate": users.acceptance_rate,

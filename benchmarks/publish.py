@@ -1,0 +1,97 @@
+"""Turn a finished run into an agent that ships: its weights, its configuration and a card with measured figures.
+
+``python benchmarks/publish.py --help``
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from multispin_gym import play_round
+from multispin_gym._files import write_atomically
+from multispin_gym.baselines import make_controller
+from multispin_gym.report import versions
+
+# Far from every seed that a run trains on or is evaluated with while it trains.
+CARD_SEED = 3_000_000_000
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Measure a run's agent on held-out cells and write it where pretrained agents lie."""
+
+    run: Path
+    """Run directory."""
+    name: str
+    """Name of the agent."""
+    command: str
+    """The command that trained it."""
+    num_users: tuple[int, ...] = (4, 8, 16, 32)
+    """Numbers of users to measure it with."""
+    cells: int = 512
+    """Held-out cells for each of them."""
+    limits: str = ""
+    """What the agent is not made for."""
+    output: Path = Path("agents/pretrained")
+    """Where pretrained agents lie."""
+
+
+def measure(name: str | Path, num_users: int, cells: int, seed: int = CARD_SEED) -> dict[str, Any]:
+    """Mean goodput and ratios of an agent and of the controllers on held-out cells."""
+    from multispin_gym.agents import load_agent
+    from multispin_gym.agents.training_env import HeldOutCells
+
+    agent = load_agent(name)
+    held_out = HeldOutCells(agent.spec.scenario, num_users, cells, agent.spec.env_id, seed)
+    goodput = held_out.goodput(agent.act(held_out.observation))
+    figures = {
+        "num_users": num_users,
+        "cells": cells,
+        "seed": seed,
+        "goodput": float(goodput.mean()),
+        "ratio_to_reference": float((goodput / held_out.reference).mean()),
+    }
+    for other in ("uniform_best", "homogeneous", "heterogeneous"):
+        decision = make_controller(other)(held_out.users, held_out.cell)
+        reached = play_round(held_out.users, held_out.cell, decision).goodput
+        figures[f"{other}_ratio_to_reference"] = float((reached / held_out.reference).mean())
+    return figures
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Publish the run that a command line names."""
+    import tyro
+
+    from multispin_gym.agents.pretrained_agents import CARD_FILE
+    from multispin_gym.agents.run_directory import CONFIG_FILE, WEIGHTS_FILE, read_spec
+
+    options = tyro.cli(Publish, args=arguments)
+    spec = read_spec(options.run)
+    bound, exact = "relaxation's upper bound, out of reach of whole lengths", "best common draft length, exact"
+    card = {
+        "name": options.name,
+        "scenario": spec.scenario.name,
+        "env_id": spec.env_id,
+        "trained_num_users": spec.num_users,
+        "seed": spec.training["seed"],
+        "total_timesteps": spec.training["total_timesteps"],
+        "start": "cloned" if spec.training["cloning"]["num_cells"] else "from scratch",
+        "command": options.command,
+        "reference": exact if spec.homogeneous else bound,
+        "held_out": [measure(options.run, count, options.cells) for count in options.num_users],
+        "limits": options.limits,
+        "versions": versions(),
+    }
+    files = {name: (options.run / name).read_bytes() for name in (CONFIG_FILE, WEIGHTS_FILE)}
+    write_atomically(options.output / options.name, {**files, CARD_FILE: (json.dumps(card, indent=2) + "\n").encode()})
+    print(json.dumps(card["held_out"], indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
