@@ -6,7 +6,7 @@ aggregating data under the agent's own decisions (DAgger) would draw the same ce
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,8 @@ from multispin_gym.agents.config import CloningConfig
 from multispin_gym.agents.network import EquivariantActorCritic
 from multispin_gym.agents.run_directory import AgentSpec
 from multispin_gym.baselines import make_controller
-from multispin_gym.rounds import compute_round
+from multispin_gym.cell import Cell
+from multispin_gym.rounds import Decision, compute_round
 from multispin_gym.spaces import ActionCodec
 from multispin_gym.users import Users
 
@@ -48,7 +49,7 @@ class Demonstrations:
 
 def demonstrate(
     spec: AgentSpec, config: CloningConfig, units: Callable[[Users], float | FloatArray], rng: np.random.Generator
-) -> Demonstrations:
+) -> list[Demonstrations]:
     """Let a controller decide in cells drawn from the scenario.
 
     Parameters
@@ -64,16 +65,29 @@ def demonstrate(
 
     Returns
     -------
-    Demonstrations
-        Observations, actions and rewards.
+    list of Demonstrations
+        Observations, actions and rewards, one part for each number of users.
     """
-    scenario, cell = spec.scenario, spec.scenario.cell
     default = "homogeneous" if spec.homogeneous else "heterogeneous"
     controller = make_controller(default if config.controller is None else config.controller)
-    codec = ActionCodec(cell, spec.num_users, homogeneous=spec.homogeneous)
-    users = scenario.sample_users(rng, spec.num_users, batch=(config.num_cells,))
+    counts = config.num_users or (spec.num_users,)
+    size = -(-config.num_cells // len(counts))
+    return [_demonstrate(spec, controller, count, size, units, rng) for count in counts]
+
+
+def _demonstrate(
+    spec: AgentSpec,
+    controller: Callable[[Users, Cell], Decision],
+    num_users: int,
+    num_cells: int,
+    units: Callable[[Users], float | FloatArray],
+    rng: np.random.Generator,
+) -> Demonstrations:
+    scenario, cell = spec.scenario, spec.scenario.cell
+    codec = ActionCodec(cell, num_users, homogeneous=spec.homogeneous)
+    users = scenario.sample_users(rng, num_users, batch=(num_cells,))
     actions, rewards = [], []
-    for start in range(0, config.num_cells, _CHUNK):
+    for start in range(0, num_cells, _CHUNK):
         some = users[start : start + _CHUNK]
         decision = controller(some, cell)
         actions.append(codec.encode(decision))
@@ -90,7 +104,9 @@ def demonstrate(
     )
 
 
-def clone(network: EquivariantActorCritic, shown: Demonstrations, config: CloningConfig, *, progress: bool) -> None:
+def clone(
+    network: EquivariantActorCritic, shown: Sequence[Demonstrations], config: CloningConfig, *, progress: bool
+) -> None:
     """Make a network's decisions likely where a controller took them, and its values those that the controller reached.
 
     The spread of the shares keeps its initial value: PPO explores from there.
@@ -100,27 +116,37 @@ def clone(network: EquivariantActorCritic, shown: Demonstrations, config: Clonin
     network
         The network; trained in place.
     shown
-        What the controller decided.
+        What the controller decided, one part for each number of users; minibatches of the parts take turns at random.
     config
         Passes, batch size and learning rate.
     progress
         Whether to show a progress bar.
     """
-    count = len(shown.reward)
     learned = [parameter for name, parameter in network.named_parameters() if name != "log_std"]
     optimizer = torch.optim.Adam(learned, lr=config.learning_rate)
     rate = schedule("cosine", 1.0)
-    total = config.num_epochs * -(-count // config.batch_size)
+    total = config.num_epochs * sum(-(-len(part.reward) // config.batch_size) for part in shown)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(1.0 - step / total))
     with tqdm(total=total, unit="batch", desc="cloning", disable=not progress) as bar:
         for _ in range(config.num_epochs):
-            for rows in torch.randperm(count).split(config.batch_size):  # type: ignore[no-untyped-call]
-                observation = {key: value[rows] for key, value in shown.observation.items()}
-                log_prob = network.distribution(observation).log_prob(shown.action[rows])
-                value_error = network.value(observation).squeeze(-1) - shown.reward[rows]
-                loss = 0.5 * value_error.square().mean() - log_prob.mean()
+            for part, rows in _minibatches(shown, config.batch_size):
+                observation = {key: value[rows] for key, value in part.observation.items()}
+                log_prob = network.distribution(observation).log_prob(part.action[rows])
+                value_error = network.value(observation).squeeze(-1) - part.reward[rows]
+                # Per user, so that cells of many users do not outweigh the others.
+                loss = 0.5 * value_error.square().mean() - log_prob.mean() / part.action.shape[-1]
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 scheduler.step()
                 bar.update()
+
+
+def _minibatches(shown: Sequence[Demonstrations], size: int) -> Iterator[tuple[Demonstrations, torch.Tensor]]:
+    """Shuffle the cells within each part, and the order of all parts' minibatches."""
+    batches: list[tuple[Demonstrations, torch.Tensor]] = []
+    for part in shown:
+        order = torch.randperm(len(part.reward))
+        batches += [(part, rows) for rows in order.split(size)]  # type: ignore[no-untyped-call]
+    for index in torch.randperm(len(batches)).tolist():
+        yield batches[index]

@@ -35,9 +35,9 @@ class PolicyConfig:
         Initial standard deviation of the share logits.
     """
 
-    width: int = 64
+    width: int = 32
     depth: int = 2
-    critic_width: int = 64
+    critic_width: int = 32
     lengths: Literal["categorical", "ordinal"] = "categorical"
     share_reference: Literal["equal", "demand", "equal_finish"] = "equal_finish"
     share_std: float = 0.05
@@ -90,11 +90,11 @@ class PPOConfig:
 
     num_envs: int = 1024
     rollout_steps: int = 4
-    batch_size: int = 1024
+    batch_size: int = 512
     num_epochs: int = 3
-    learning_rate: float = 2e-3
+    learning_rate: float = 8e-3
     learning_rate_schedule: Schedule = "linear"
-    entropy_coefficient: float = 0.01
+    entropy_coefficient: float = 0.02
     entropy_schedule: Schedule = "linear"
     clip_range: float = 0.2
     value_coefficient: float = 0.5
@@ -139,6 +139,8 @@ class CloningConfig:
     ----------
     num_cells
         Cells in which the controller decides; 0 trains from scratch.
+    num_users
+        Numbers of users of these cells, in equal parts; by default the number that PPO trains with.
     num_epochs
         Passes over them.
     batch_size
@@ -151,6 +153,7 @@ class CloningConfig:
     """
 
     num_cells: int = 0
+    num_users: tuple[int, ...] = ()
     num_epochs: int = 20
     batch_size: int = 256
     learning_rate: float = 3e-3
@@ -158,6 +161,8 @@ class CloningConfig:
 
     def __post_init__(self) -> None:
         check_integer("cloning.num_cells", self.num_cells, low=0, high=2**24)
+        counts = tuple(check_integer("cloning.num_users", count, low=1) for count in self.num_users)
+        object.__setattr__(self, "num_users", counts)
         check_integer("cloning.num_epochs", self.num_epochs, low=1)
         check_integer("cloning.batch_size", self.batch_size, low=1, high=2**20)
         check_number("cloning.learning_rate", self.learning_rate, low=0.0, high=1.0, low_open=True)
@@ -214,7 +219,7 @@ class TrainConfig:
     env_id: EnvId = ENV_IDS[0]
     num_users: int | None = None
     hyperparameters: str | None = None
-    total_timesteps: int = 500_000
+    total_timesteps: int = 1_000_000
     seed: int = 0
     seeds: tuple[int, ...] = ()
     jobs: int = 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from multispin_gym._validation import check_integer
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.hyperparameter_files import hyperparameters
+from multispin_gym.scenario_library import load_scenario
 
 if TYPE_CHECKING:
     import optuna
@@ -96,6 +97,7 @@ def search(config: SearchConfig) -> dict[str, Any]:
     from multispin_gym.agents.run_directory import write_atomically
     from multispin_gym.agents.training import train
 
+    load_scenario(config.scenario)
     fields = {**hyperparameters(config.scenario), "total_timesteps": config.total_timesteps}
     base = TrainConfig(scenario=config.scenario, seed=config.seed, eval_every=0, progress=False, **fields)
 

@@ -11,8 +11,9 @@ from gymnasium.vector import AutoresetMode
 from multispin_gym._validation import FloatArray
 from multispin_gym.agents.config import ENV_IDS
 from multispin_gym.agents.vec_adapter import RewardUnit, SB3VecEnv
-from multispin_gym.baselines import make_controller, relax
+from multispin_gym.baselines import certify, make_controller, relax
 from multispin_gym.cell import Cell
+from multispin_gym.evaluation import MOST_USERS_CERTIFIED
 from multispin_gym.rounds import compute_round
 from multispin_gym.scenario import Scenario
 from multispin_gym.spaces import ActionCodec, Observation
@@ -86,21 +87,23 @@ def make_training_env(
     """
     native = make_native_env(scenario, num_users=num_users, num_envs=num_envs, env_id=env_id)
     cell: Cell = native.unwrapped.scenario.cell  # type: ignore[attr-defined]
-    count = native.single_observation_space["acceptance_rate"].shape[0]  # type: ignore[index]
     controller = make_controller("homogeneous")
+
+    def server_only_goodput(users: Users) -> float:
+        return users.num_users / float(cell.verification.round_time(np.zeros(users.num_users)))
 
     def homogeneous_goodput(users: Users) -> FloatArray:
         return compute_round(users, cell, controller(users, cell)).goodput
 
-    alone = count / float(cell.verification.round_time(np.zeros(count)))
-    unit: RewardUnit = homogeneous_goodput if reward == "homogeneous" else alone
+    unit: RewardUnit = homogeneous_goodput if reward == "homogeneous" else server_only_goodput
     return SB3VecEnv(native, reward_unit=unit, terminal_observations=discount > 0.0)
 
 
 class HeldOutCells:
     """Cells that no training run sees, with the reference that policies are measured against.
 
-    The reference is the relaxation's upper bound; where drafts are homogeneous, the goodput of the exact controller.
+    The reference is the certified optimum's upper bound, within 1e-4 of it, for up to 12 users, and the relaxation's
+    beyond, where certificates take long. Where drafts are homogeneous it is the goodput of the exact controller.
 
     Parameters
     ----------
@@ -127,6 +130,8 @@ class HeldOutCells:
         if env_id == ENV_IDS[1]:
             decision = make_controller("homogeneous")(self.users, self.cell)
             self.reference: FloatArray = compute_round(self.users, self.cell, decision).goodput
+        elif num_users <= MOST_USERS_CERTIFIED:
+            self.reference = certify(self.users, self.cell, gap=1e-4).upper_bound
         else:
             self.reference = relax(self.users, self.cell).upper_bound
 

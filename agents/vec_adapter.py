@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from multispin_gym._validation import FloatArray, check_number
 from multispin_gym.users import Users
 
-RewardUnit = float | Callable[[Users], FloatArray]
+RewardUnit = float | Callable[[Users], float | FloatArray]
 VecEnvIndices = int | Iterable[int] | None
 Observation = dict[str, np.ndarray[Any, Any]]
 

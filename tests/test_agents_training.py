@@ -228,7 +228,7 @@ def test_cloning_starts_from_what_the_controller_decides(tmp_path, env_id):
         run_dir=str(tmp_path / "run"),
         env_id=env_id,
         total_timesteps=1,
-        cloning=CloningConfig(num_cells=2048, num_epochs=12, batch_size=64),
+        cloning=CloningConfig(num_cells=3072, num_epochs=12, batch_size=64, num_users=(2, 3)),
         policy=PolicyConfig(width=32, critic_width=32),
     )
     result = train(config)
