@@ -1,0 +1,150 @@
+"""How far the controllers are from the certified optimum, round by round, in every preset.
+
+Rounds are drawn and certified one by one, and every controller plays them. Writes distance.json, distance.md and
+distance.png. ``python benchmarks/distance.py --help``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from multispin_gym import Scenario, list_scenarios, load_scenario, play_round
+from multispin_gym._files import write_atomically
+from multispin_gym.baselines import certify, make_controller
+from multispin_gym.report import versions
+from multispin_gym.statistics import mean_estimate
+
+CONTROLLERS = ("heterogeneous", "homogeneous", "uniform_best", "tk_slt", "server_only")
+GAP = 1e-6
+
+
+def distances(scenario: Scenario, cells: int, limit: float, seed: int) -> dict[str, Any]:
+    """Shares of the certified optimum that the controllers reach, over rounds drawn from a scenario."""
+    users = scenario.sample_users(np.random.default_rng(seed), batch=(cells,))
+    start = time.process_time()
+    certificates = [certify(users[index], scenario.cell, GAP, limit) for index in range(cells)]
+    seconds = time.process_time() - start
+    best, bound, gap = (np.array([getattr(c, n) for c in certificates]) for n in ("goodput", "upper_bound", "gap"))
+    reached = {}
+    for name in CONTROLLERS:
+        goodput = play_round(users, scenario.cell, make_controller(name)(users, scenario.cell)).goodput
+        reached[name] = {
+            # The bound is within the gap of the optimum; where it is not closed, the ratio is too low by at most that.
+            **mean_estimate(goodput / bound, seed).to_dict(),
+            "median": float(np.median(goodput / bound)),
+            "lowest": float((goodput / bound).min()),
+            "optimal": float((goodput >= best * (1.0 - 1e-9)).mean()),
+        }
+    return {
+        "num_users": scenario.num_users,
+        "cells": cells,
+        "optimum": float(best.mean()),
+        "closed": int((gap <= GAP).sum()),
+        "largest_gap": float(gap.max()),
+        "certify_seconds": seconds / cells,
+        "controllers": reached,
+    }
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows)) + "\n"
+
+
+def to_markdown(report: dict[str, Any]) -> str:
+    """Write the page."""
+    names = [f"`{name}`" for name in CONTROLLERS]
+    means, details = [], []
+    for scenario, entry in report["scenarios"].items():
+        reached = [entry["controllers"][name] for name in CONTROLLERS]
+        columns = []
+        for name, found in zip(CONTROLLERS, reached, strict=True):
+            digits = 5 if name == "heterogeneous" else 3
+            low, high = found["ci95"] or [found["mean"]] * 2
+            columns.append(f"{found['mean']:.{digits}f} ({low:.{digits}f}, {high:.{digits}f})")
+        means.append([scenario, str(entry["num_users"]), f"{entry['optimum']:.1f}", *columns])
+        details.append(
+            [
+                scenario,
+                *(f"{found['lowest']:.3f} / {found['optimal']:.0%}" for found in reached),
+                f"{entry['closed']} of {entry['cells']}",
+                f"{entry['largest_gap']:.0e}",
+                f"{1e3 * entry['certify_seconds']:.0f} ms",
+            ]
+        )
+    return "\n".join(
+        [
+            "# How far from the optimum, round by round\n",
+            f"`{report['command']}`\n",
+            "Mean ratio of a round's goodput to its certified upper bound, with 95 % bootstrap intervals, over",
+            f"{report['cells']} rounds of each scenario, seed {report['seed']}. `server_only` is no decision of the",
+            "cell where the least draft length is 1; above 1, speculation does not pay.\n",
+            table(["scenario", "users", "optimum, token/s", *names], means),
+            "Lowest ratio of a round, and share of the rounds in which a controller is optimal; then the certificates:",
+            f"how many were closed to {GAP:g} within {report['limit']:g} s, the largest gap, and the mean processor",
+            f"time ({os.cpu_count()} cores, {platform.machine()}).\n",
+            table(["scenario", *names, "closed", "largest gap", "CPU"], details),
+            "![Ratio to the certified optimum by scenario and controller](distance.png)\n",
+        ]
+    )
+
+
+def draw(found: dict[str, Any]) -> bytes:
+    """Share of the optimum by preset and controller, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    axes, width = figure.subplots(), 0.8 / len(CONTROLLERS)
+    for index, controller in enumerate(CONTROLLERS):
+        entries = [entry["controllers"][controller] for entry in found.values()]
+        mean = np.array([entry["mean"] for entry in entries])
+        error = np.abs(np.array([entry["ci95"] or [entry["mean"]] * 2 for entry in entries]).T - mean)
+        axes.bar(np.arange(len(mean)) + index * width, mean, width, yerr=error, label=controller)
+    axes.set_xticks(np.arange(len(found)) + 0.4 - width / 2, list(found))
+    axes.set_ylabel("goodput / certified optimum")
+    axes.axhline(1.0, color="black", linewidth=0.8)
+    figure.legend(ncols=len(CONTROLLERS), loc="outside upper center", frameon=False)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=120)
+    return image.getvalue()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenarios", nargs="+", default=list_scenarios(), help="presets or scenario files")
+    parser.add_argument("--cells", type=int, default=100, help="rounds of each scenario")
+    parser.add_argument("--limit", type=float, default=5.0, help="time for a certificate, s")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the rounds and of the resampling")
+    parser.add_argument("--quick", action="store_true", help="10 rounds of each")
+    parser.add_argument("--output", type=Path, default=Path("results/distance"), help="directory for the results")
+    options = parser.parse_args()
+    cells, found = 10 if options.quick else options.cells, {}
+    for scenario in map(load_scenario, options.scenarios):
+        found[scenario.name] = distances(scenario, cells, options.limit, options.seed)
+        print(f"{scenario.name}: done", file=sys.stderr)
+    report = {
+        "command": shlex.join(["python", "benchmarks/distance.py", *sys.argv[1:]]),
+        "seed": options.seed,
+        "cells": cells,
+        "limit": options.limit,
+        "versions": versions(),
+        "scenarios": found,
+    }
+    page = to_markdown(report)
+    text = (json.dumps(report, indent=1) + "\n").encode()
+    write_atomically(options.output, {"distance.json": text, "distance.md": page.encode(), "distance.png": draw(found)})
+    print(page)
+
+
+if __name__ == "__main__":
+    main()
