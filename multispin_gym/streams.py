@@ -226,7 +226,9 @@ class CellStreams:
     def users(self) -> Users:
         """The users of the round about to be played. Shape (N, K)."""
         users = Users.trusted(**self._fixed)
-        vars(users)["channel_gain"] = self.scenario.db_to_gain(self.gain_db)
+        gain = self.scenario.db_to_gain(self.gain_db)
+        gain.flags.writeable = False
+        vars(users)["channel_gain"] = gain
         return users
 
     @property
