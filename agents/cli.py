@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from multispin_gym import _command_line
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.hyperparameter_files import SECTIONS, build_section, hyperparameters
 
@@ -115,29 +114,13 @@ def parse(argv: list[str]) -> TrainConfig:
     known, _ = early.parse_known_args(argv)
     if known.resume and not {"-h", "--help"} & set(argv):
         stored = _stored(known.run_dir)
-        config = _parse_flags(argv, stored)
+        config = _command_line.parse(TrainConfig, argv, "train.py", stored)
         _check_resumed(stored, config)
         return config
     scenario = known.scenario or "default"
     run_dir = known.run_dir or f"runs/{Path(scenario).stem}"
     fields = hyperparameters(scenario, known.hyperparameters)
-    return _parse_flags(argv, TrainConfig(scenario=scenario, run_dir=run_dir, **fields))
-
-
-def _parse_flags(argv: list[str], default: TrainConfig) -> TrainConfig:
-    """Let flags override a configuration; whatever the parser draws around an error becomes one line."""
-    import tyro
-
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(TrainConfig, default=default, args=argv, prog="train.py")
-    except SystemExit as leaving:
-        if leaving.code in (None, 0):
-            raise
-        lines = [line.strip("│╭╮╰╯─ ") for line in complaint.getvalue().splitlines()]
-        text = [line for line in lines if line and "full helptext" not in line]
-        raise ValueError(" ".join(text[1:]).partition(" Argument helptext:")[0]) from None
+    return _command_line.parse(TrainConfig, argv, "train.py", TrainConfig(scenario=scenario, run_dir=run_dir, **fields))
 
 
 def _stored(run_dir: str | None) -> TrainConfig:

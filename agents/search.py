@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multispin_gym._command_line import parse
 from multispin_gym._validation import check_integer
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.hyperparameter_files import hyperparameters
@@ -149,10 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: 0, or 2 on bad input.
     """
-    import tyro
-
+    args = sys.argv[1:] if arguments is None else arguments
     try:
-        report = search(tyro.cli(SearchConfig, args=arguments, prog="python -m multispin_gym.agents.search"))
+        report = search(parse(SearchConfig, args, "python -m multispin_gym.agents.search"))
     except (ValueError, TypeError, OSError) as error:
         print(f"search: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

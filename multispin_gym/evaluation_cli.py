@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from multispin_gym._command_line import parse
+
 EnvId = Literal["multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0"]
 
 
@@ -74,9 +76,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     args = sys.argv[1:] if args is None else list(args)
     try:
-        import tyro
-
-        return _run(tyro.cli(Evaluation, args=args, prog="evaluate.py"), args)
+        return _run(parse(Evaluation, args, "evaluate.py"), args)
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         print(f"error: {package} is not installed: pip install 'multispin-gym[report]'", file=sys.stderr)

@@ -87,8 +87,22 @@ def test_help_explains_every_option():
         assert f"--{option}" in done.stdout
 
 
-def test_unknown_option_is_refused():
-    assert run("--epsiodes", "3").returncode == 2
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--epsiodes", "3"], "Unrecognized options: --epsiodes"),
+        (["--num-users", "many"], "--num-users"),
+        (["--reference", "nobody"], "invalid choice 'nobody'"),
+        (["--seed"], "Missing value for argument '--seed'"),
+    ],
+)
+def test_what_cannot_be_parsed_is_refused_in_one_line(args, message, capsys):
+    assert main(args) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
