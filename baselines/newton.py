@@ -15,7 +15,7 @@ from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.idle_prices import idle_prices
 from multispin_gym.baselines.latency import Tangent, least_deadline
 from multispin_gym.baselines.problem import Problem
-from multispin_gym.baselines.stationarity import SHORTEST, into_range, limits, settle, starting_lengths
+from multispin_gym.baselines.stationarity import into_range, limits, settle, starting_lengths
 
 _STEPS = 40
 # How often a row that is not done is settled anew before the slower, surer steps.
@@ -176,7 +176,7 @@ def _rest(problem: Problem, point: Point, prices: FloatArray, rows: np.ndarray, 
         pays = (worth > level[:, None] * (price + part.slope[:, None]) * (1.0 + _ROUNDED)).any(axis=-1)
         part, price, resting = part[~pays], price[~pays], resting[~pays]
     prices[rows[resting]] = price
-    point.put(rows[resting], Point.at(part, np.full_like(price, SHORTEST)))
+    point.put(rows[resting], Point.at(part, limits(part)[0]))
     return np.delete(rows, resting)
 
 
@@ -187,12 +187,13 @@ def _newton_step(problem: Problem, point: Point) -> tuple[FloatArray, FloatArray
     price = level * (tangent.prices + problem.slope[:, None])
     marginal = problem.marginal_tokens(lengths)
     # Along the ray through the point the deadline has no curvature: tokens must give some, however flat they are.
-    diagonal = np.maximum(problem.decay * marginal, _FLATTEST * level * tangent.bend)
+    least = _FLATTEST * level * (tangent.bend + tangent.prices)
+    diagonal = np.maximum(problem.decay * marginal, least)
     hessian = _Curvature(diagonal, tangent, level)
     newton, multiplier = _feasible_newton(problem, lengths, marginal - price, hessian)
 
     price = price + multiplier[:, None]
-    wanted = np.maximum(problem.best_real_lengths(price), SHORTEST)
+    wanted = np.clip(problem.best_real_lengths(price), *limits(problem))
     tokens = problem.tokens(lengths)
     count = lengths.sum(axis=-1) + problem.num_users
     with np.errstate(invalid="ignore"):

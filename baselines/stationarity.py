@@ -16,8 +16,8 @@ from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.latency import least_deadline
 from multispin_gym.baselines.problem import Problem
 
-# A length of zero would make the seconds per token infinite; no goodput sees a draft this short.
-SHORTEST = 1e-9
+# A length of zero would make the seconds per token infinite; no goodput sees a draft of this many tokens or seconds.
+_SHORTEST, _LEAST = 1e-9, 1e-100
 _STEPS = 10
 # Steps of ln T and ln nu after which nothing moves any more.
 _STILL = 1e-8
@@ -40,7 +40,10 @@ def limits(problem: Problem) -> tuple[FloatArray, FloatArray]:
     low, high : numpy.ndarray
         Limits of the lengths. Shape (M, K).
     """
-    return np.maximum(problem.low, SHORTEST), np.maximum(problem.high, SHORTEST)
+    if problem.low.all():
+        return problem.low, problem.high
+    shortest = np.maximum(_SHORTEST / (1.0 + problem.curves.drafting_time + problem.curves.scale), _LEAST)
+    return np.maximum(problem.low, shortest), np.maximum(problem.high, shortest)
 
 
 def into_range(problem: Problem, lengths: FloatArray) -> FloatArray:
@@ -98,9 +101,9 @@ def starting_lengths(problem: Problem) -> tuple[FloatArray, FloatArray]:
     for _ in range(4):
         level = problem.level(problem.tokens(lengths).sum(axis=-1) / ((price * lengths).sum(axis=-1) + fixed))
         lengths = problem.best_real_lengths(level[:, None] * price)
-    # Nobody starts with drafts that would hold the others back.
-    lengths = np.maximum(lengths, 0.5)
-    lengths = np.minimum(lengths, 0.5 * _total(price * lengths) / problem.curves.floor)
+    # Nobody starts with drafts that would hold the others back: a dead channel would hide all the rest.
+    seconds = _total(price * lengths) + fixed[:, None]
+    lengths = np.minimum(np.maximum(lengths, 0.5), 0.5 * seconds / problem.curves.floor)
     return settle(problem, np.clip(lengths, *limits(problem)))
 
 
