@@ -1,0 +1,85 @@
+"""Controllers and the relaxation on cells at the ends of what is allowed."""
+
+import numpy as np
+import pytest
+from reference import FORMS, brute_force, random_cell
+
+from multispin_gym import AffineVerification, Cell, Decision, Users, play_round
+from multispin_gym.baselines import certify, list_controllers, make_controller, relax
+
+POWER = 0.02
+CASES = {
+    "one user": Users([0.7], [100.0], [1e-11], POWER),
+    "one hopeless user": Users([0.0], [1e-3], [1e-30], POWER),
+    "equal users": Users(np.full(4, 0.7), 100.0, 1e-11, POWER),
+    "nothing is accepted": Users(np.zeros(4), [50.0, 100.0, 200.0, 300.0], 1e-11, POWER),
+    "everything is accepted": Users(np.ones(4), [50.0, 100.0, 200.0, 300.0], 1e-11, POWER),
+    "nearly certain": Users([0.0, 1e-300, 1e-12, 1.0 - 1e-12], 100.0, 1e-11, POWER),
+    "one dead channel": Users([0.8, 0.7, 0.6, 0.9], 100.0, [1e-10, 1e-11, 1e-12, 1e-30], POWER),
+    "dead channels": Users([0.8, 0.7, 0.6, 0.9], 100.0, 1e-30, POWER),
+    "a hundredfold spread of speeds": Users(0.8, [5.0, 20.0, 100.0, 500.0], 1e-11, POWER),
+    "speeds without limit": Users(0.8, [1e6, 1e6, 1e9, 1e9], [1e-3, 1.0, 1e-3, 1.0], POWER),
+}
+EVERY_CASE = pytest.mark.parametrize("case", CASES)
+EVERY_FORM = pytest.mark.parametrize("form", FORMS, ids="-".join)
+RANGES = pytest.mark.parametrize(("shortest", "longest"), [(0, 4), (1, 4), (3, 3), (0, 1)])
+
+
+@EVERY_CASE
+@EVERY_FORM
+@RANGES
+def test_decisions_are_allowed_and_in_order_and_no_bound_is_passed(case, form, shortest, longest):
+    users, cell = CASES[case], random_cell(np.random.default_rng(1), *form, shortest, longest)
+    goodput = {}
+    for name in list_controllers():
+        options = {"draft_length": longest} if name == "uniform_fixed" else {}
+        decision = make_controller(name, **options)(users, cell)
+        checked = Decision(decision.draft_lengths, decision.bandwidth_shares)
+        outcome = play_round(users, cell, checked)
+        assert not np.isnan(outcome.latency)
+        goodput[name] = float(outcome.goodput)
+    best, _ = brute_force(users, cell)
+    assert goodput["exact"] == pytest.approx(best, rel=1e-6)
+    assert goodput["exact"] >= goodput["heterogeneous"] * (1.0 - 1e-9) >= goodput["homogeneous"] * (1.0 - 2e-9)
+    assert goodput["homogeneous"] >= goodput["uniform_best"] * (1.0 - 1e-9)
+    assert goodput["heterogeneous"] >= 0.98 * best
+    relaxed, certificate = relax(users, cell), certify(users, cell)
+    assert min(float(relaxed.upper_bound), float(certificate.upper_bound)) >= best * (1.0 - 1e-9)
+    assert certificate.gap <= 1.01e-6
+    assert np.isfinite(relaxed.draft_lengths).all()
+    assert relaxed.bandwidth_shares.sum() == pytest.approx(1.0, abs=1e-9)
+
+
+@EVERY_FORM
+def test_equal_users_get_equal_shares(form):
+    cell = random_cell(np.random.default_rng(2), *form)
+    shares = make_controller("homogeneous")(CASES["equal users"], cell).bandwidth_shares
+    np.testing.assert_allclose(shares, 0.25, rtol=1e-12)
+
+
+@EVERY_FORM
+def test_a_user_alone_gets_the_whole_band_and_its_own_best_length(form):
+    cell, users = random_cell(np.random.default_rng(3), *form), CASES["one user"]
+    lengths = np.arange(cell.min_draft_length, cell.max_draft_length + 1)[:, None]
+    best = lengths[play_round(users, cell, Decision(lengths, np.ones(lengths.shape))).goodput.argmax()]
+    for name in ("tk_slt", "uniform_best", "homogeneous", "heterogeneous", "exact"):
+        decision = make_controller(name)(users, cell)
+        assert decision.draft_lengths == best
+        assert decision.bandwidth_shares == 1.0
+
+
+@pytest.mark.parametrize("power", ["total", "density"])
+@pytest.mark.parametrize("batching", ["padded", "ragged"])
+def test_a_user_with_a_dead_channel_leaves_the_others_at_their_own_optimum(power, batching):
+    cell = Cell(10e6, 4e-21, 16384.0, AffineVerification(0.08, 0.0, batching), power, 0, 8)
+    three = Users([0.9, 0.8, 0.85], [200.0, 150.0, 250.0], 1e-10, POWER)
+    four = Users([0.9, 0.8, 0.85, 0.7], [200.0, 150.0, 250.0, 200.0], [1e-10, 1e-10, 1e-10, 1e-30], POWER)
+    for solve in (make_controller("exact"), make_controller("heterogeneous")):
+        alone, together = solve(three, cell), solve(four, cell)
+        assert together.draft_lengths[3] == 0
+        # The fourth adds its one token to every round, which only makes rounds shorter.
+        assert (together.draft_lengths[:3] <= alone.draft_lengths).all()
+        assert together.bandwidth_shares[:3].sum() == pytest.approx(1.0, abs=1e-12)
+    relaxed, best = relax(four, cell), certify(four, cell).goodput
+    assert best * (1.0 - 1e-9) <= relaxed.goodput
+    assert relaxed.upper_bound <= relaxed.goodput * (1.0 + 1e-6)
