@@ -57,8 +57,8 @@ def soak(steps: int, rows: int, num_users: int, scenario: str, sampled: bool, mo
     envs.action_space.seed(0)
     actions = [envs.action_space.sample() for _ in range(ACTIONS)]
     envs.reset(seed=0)
-    # The first episodes bring buffers and allocator to their size.
-    warm = 3 * envs.unwrapped.num_rounds
+    # Users are drawn for up to 32 episodes at a time: until they are drawn again, buffers come to their size.
+    warm = 35 * envs.unwrapped.num_rounds
     for index in range(warm):
         envs.step(actions[index % ACTIONS])
     before, start, largest = resident_bytes(), time.perf_counter(), 0.0
