@@ -102,7 +102,10 @@ def finish_together(
     shares : numpy.ndarray
         Shares of the band; they sum to one where anybody drafts and are equal where nobody does. Shape (M, K).
     """
-    deadline = least_deadline(curves, lengths, start)
+    # The split depends on the lengths' ratios only: a common length gets the same shares whatever it is.
+    longest = np.maximum(lengths.max(axis=-1), 1e-300)
+    lengths = lengths / longest[:, None]
+    deadline = least_deadline(curves, lengths, None if start is None else start / longest)
     theta = _seconds(np.where(deadline > 0.0, deadline, 1.0), lengths)
     share, slope = curves.derivatives(theta, order=1)
     drafting = lengths > 0.0
@@ -112,7 +115,8 @@ def finish_together(
     left = 1.0 - share.sum(axis=-1, keepdims=True)
     shares = np.maximum(share + left * elastic / np.where(spread > 0.0, spread, 1.0), 0.0)
     total = shares.sum(axis=-1, keepdims=True)
-    return deadline, np.where(total > 0.0, shares / np.where(total > 0.0, total, 1.0), 1.0 / lengths.shape[-1])
+    split = np.where(total > 0.0, shares / np.where(total > 0.0, total, 1.0), 1.0 / lengths.shape[-1])
+    return deadline * longest, split
 
 
 def token_prices(curves: ShareCurves, lengths: FloatArray, deadline: FloatArray) -> FloatArray:

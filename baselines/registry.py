@@ -94,9 +94,16 @@ def _random(seed: int = 0) -> Rule:
     return lambda users, cell: agnostic.random_decision(users, cell, rng)
 
 
-def _uniform_fixed(draft_length: int = 4) -> Rule:
+def _uniform_fixed(draft_length: int | None = None) -> Rule:
+    if draft_length is None:
+        return lambda users, cell: agnostic.uniform_fixed(users, cell, _usual_length(cell))
     length = check_integer("draft_length", draft_length, low=0)
     return lambda users, cell: agnostic.uniform_fixed(users, cell, length)
+
+
+def _usual_length(cell: Cell) -> int:
+    """Four, or the allowed length that is nearest."""
+    return min(max(4, cell.min_draft_length), cell.max_draft_length)
 
 
 def _heterogeneous(objective: str = "sum", weights: Sequence[float] | None = None) -> Rule:
@@ -142,7 +149,10 @@ _LENGTHS = {"heterogeneous": heterogeneous, "homogeneous": homogeneous}
 _FACTORIES: dict[str, tuple[str, Callable[..., Rule]]] = {
     "server_only": ("nobody drafts; the server decodes one token a round for each user", lambda: agnostic.server_only),
     "random": ("random lengths and shares (option: seed)", _random),
-    "uniform_fixed": ("equal shares and one given length (option: draft_length, 4)", _uniform_fixed),
+    "uniform_fixed": (
+        "equal shares and one given length (option: draft_length; 4 where the cell allows it)",
+        _uniform_fixed,
+    ),
     "uniform_best": ("equal shares and the best common length", lambda: agnostic.uniform_best),
     "tk_slt": ("equal shares, each user its own single-user optimum", lambda: agnostic.tk_slt),
     "homogeneous": ("the best common length, with shares that let all finish together", _homogeneous),

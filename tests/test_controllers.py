@@ -354,3 +354,11 @@ def test_single_point_table_and_a_single_length_leave_one_decision():
     for name in ("homogeneous", "heterogeneous"):
         assert make_controller(name)(users, cell).draft_lengths.tolist() == [3, 3, 3]
     assert float(relax(users, cell).goodput) == pytest.approx(goodput("homogeneous", users, cell), rel=1e-12)
+
+
+def test_fixed_length_is_four_or_the_nearest_that_the_cell_allows():
+    cell = random_cell(np.random.default_rng(0), "affine", "padded", "total")
+    users = random_users(np.random.default_rng(0), 3)
+    for low, high, expected in ((1, 12, 4), (1, 2, 2), (6, 8, 6)):
+        narrow = dataclasses.replace(cell, min_draft_length=low, max_draft_length=high)
+        assert make_controller("uniform_fixed")(users, narrow).draft_lengths.tolist() == [expected] * 3
