@@ -92,9 +92,9 @@ class PPOConfig:
     rollout_steps: int = 4
     batch_size: int = 512
     num_epochs: int = 3
-    learning_rate: float = 8e-3
+    learning_rate: float = 4e-3
     learning_rate_schedule: Schedule = "linear"
-    entropy_coefficient: float = 0.02
+    entropy_coefficient: float = 0.03
     entropy_schedule: Schedule = "linear"
     clip_range: float = 0.2
     value_coefficient: float = 0.5

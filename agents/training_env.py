@@ -99,11 +99,31 @@ def make_training_env(
     return SB3VecEnv(native, reward_unit=unit, terminal_observations=discount > 0.0)
 
 
+def optimum_bound(users: Users, cell: Cell) -> FloatArray:
+    """Bound the goodput of any allowed decision: what ratios are taken to.
+
+    Parameters
+    ----------
+    users
+        The users. Shape (..., K).
+    cell
+        The shared system.
+
+    Returns
+    -------
+    numpy.ndarray
+        The certified optimum's upper bound, within 1e-4 of it, for up to 12 users, and the relaxation's beyond, where
+        certificates take long. Shape (...,).
+    """
+    if users.num_users <= MOST_USERS_CERTIFIED:
+        return certify(users, cell, gap=1e-4).upper_bound
+    return relax(users, cell).upper_bound
+
+
 class HeldOutCells:
     """Cells that no training run sees, with the reference that policies are measured against.
 
-    The reference is the certified optimum's upper bound, within 1e-4 of it, for up to 12 users, and the relaxation's
-    beyond, where certificates take long. Where drafts are homogeneous it is the goodput of the exact controller.
+    The reference is :func:`optimum_bound`; where drafts are homogeneous, the goodput of the exact controller.
 
     Parameters
     ----------
@@ -130,10 +150,8 @@ class HeldOutCells:
         if env_id == ENV_IDS[1]:
             decision = make_controller("homogeneous")(self.users, self.cell)
             self.reference: FloatArray = compute_round(self.users, self.cell, decision).goodput
-        elif num_users <= MOST_USERS_CERTIFIED:
-            self.reference = certify(self.users, self.cell, gap=1e-4).upper_bound
         else:
-            self.reference = relax(self.users, self.cell).upper_bound
+            self.reference = optimum_bound(self.users, self.cell)
 
     def goodput(self, action: np.ndarray[Any, Any]) -> FloatArray:
         """Expected goodput of actions.

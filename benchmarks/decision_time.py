@@ -25,7 +25,7 @@ from multispin_gym.report import versions
 
 @dataclass(frozen=True)
 class DecisionTime:
-    """Time decisions, one thread, median over repetitions.
+    """Time decisions on one thread: process time, which other load on the machine does not stretch, median of several.
 
     Writes decision_time.json.
     """
@@ -45,13 +45,13 @@ class DecisionTime:
 
 
 def median_time(call: Callable[[], Any], seconds: float) -> float:
-    """Median duration of a call, s."""
+    """Median process time of a call, s."""
     call()
     taken: list[float] = []
     while len(taken) < 3 or sum(taken) < seconds:
-        start = time.perf_counter()
+        start = time.process_time()
         call()
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     return float(np.median(taken))
 
 

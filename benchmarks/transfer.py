@@ -1,7 +1,8 @@
 """What an agent is worth in a cell that it was not trained in, beside the closed forms.
 
-Every change is applied to the scenario that the agent was trained on; ratios are to the relaxation's upper bound in the
-changed cell. ``python benchmarks/transfer.py --help``. Writes transfer.json and prints a Markdown table.
+Every change is applied to the scenario that the agent was trained on. Ratios are to the certified optimum in the
+changed cell for up to 12 users, to the relaxation's upper bound beyond. ``python benchmarks/transfer.py --help``.
+Writes transfer.json and prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 from multispin_gym import AffineVerification, Scenario, Users, play_round
 from multispin_gym._files import write_atomically
-from multispin_gym.baselines import make_controller, relax
+from multispin_gym.baselines import make_controller
 from multispin_gym.report import versions
 
 CONTROLLERS = ("uniform_best", "homogeneous", "heterogeneous")
@@ -102,6 +103,7 @@ CHANGES: dict[str, tuple[int | None, Callable[[Scenario], Scenario], Callable[[U
 def transfer(name: str, cells: int, seed: int) -> dict[str, dict[str, float]]:
     """Mean ratios to the upper bound, of an agent and of the controllers, after each change."""
     from multispin_gym.agents import load_agent
+    from multispin_gym.agents.training_env import optimum_bound
 
     agent = load_agent(name)
     rows: dict[str, dict[str, float]] = {}
@@ -109,7 +111,7 @@ def transfer(name: str, cells: int, seed: int) -> dict[str, dict[str, float]]:
         scenario = change_scenario(agent.spec.scenario)
         rng = np.random.default_rng(seed)
         users = change_users(scenario.sample_users(rng, num_users or agent.spec.num_users, batch=(cells,)))
-        bound = relax(users, scenario.cell).upper_bound
+        bound = optimum_bound(users, scenario.cell)
         policies = {"agent": agent, **{controller: make_controller(controller) for controller in CONTROLLERS}}
         rows[change] = {
             label: float((play_round(users, scenario.cell, policy(users, scenario.cell)).goodput / bound).mean())
