@@ -69,15 +69,16 @@ def relax(users: Users, cell: Cell, objective: Objective | None = None) -> Relax
     """
     search = Search.of(users, cell, objective)
     idle = search.idle()
-    lengths, goodput = idle.lengths, idle.score
+    lengths, deadline, goodput = idle.lengths, idle.deadline, idle.score
     rows = np.arange(len(goodput))
     for piece in range(len(search.pieces)):
         point = search.open(rows, np.full(len(rows), piece))
         wins = point.score > goodput
         lengths = np.where(wins[:, None], point.lengths, lengths)
+        deadline = np.where(wins, point.deadline, deadline)
         goodput = np.where(wins, point.score, goodput)
     shape = (*users.batch_shape, users.num_users)
-    _, shares = finish_together(search.problem.curves, lengths)
+    _, shares = finish_together(search.problem.curves, lengths, deadline)
     bound = np.maximum(search.bounds.max(axis=-1), idle.score)
     return Relaxation(
         lengths.reshape(shape), shares.reshape(shape), goodput.reshape(shape[:-1]), bound.reshape(shape[:-1])

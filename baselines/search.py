@@ -8,7 +8,7 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.bounds import lagrangian_bound, table_bound
-from multispin_gym.baselines.latency import finish_together, token_prices
+from multispin_gym.baselines.latency import least_deadline, token_prices
 from multispin_gym.baselines.newton import Point, solve_relaxation
 from multispin_gym.baselines.pieces import Pieces, pieces_of
 from multispin_gym.baselines.problem import Problem
@@ -76,9 +76,11 @@ class Search:
         pieces = pieces_of(cell, users.num_users)
         shape = (len(problem.alpha), len(pieces))
         search = cls(problem, cell, pieces, np.full(shape, np.inf), np.zeros(shape, dtype=bool))
-        ones = np.ones_like(problem.alpha)
-        deadline, _ = finish_together(problem.curves, ones)
-        search.tighten(np.arange(shape[0]), problem.linearised(ones), token_prices(problem.curves, ones, deadline))
+        if shape[1] > 1:
+            # Prices hold at any deadline, so a rough one does to rank the pieces.
+            ones = np.ones_like(problem.alpha)
+            prices = token_prices(problem.curves, ones, least_deadline(problem.curves, ones, tolerance=1e-2))
+            search.tighten(np.arange(shape[0]), problem.linearised(ones), prices)
         return search
 
     def tighten(self, rows: np.ndarray, linear: Problem, prices: FloatArray) -> None:
