@@ -136,13 +136,15 @@ def settle(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, FloatArra
 def _iterate(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
     curves = problem.curves
     low, high = limits(problem)
+    ends = np.stack([high, low])
     time = least_deadline(curves, lengths, tolerance=0.1)[:, None]
     alone = (low * curves.seconds_per_token(np.ones(1))).max(axis=-1, keepdims=True)
     z, gone = curves.coordinate(time / lengths), np.zeros(lengths.shape, dtype=bool)
     still = np.zeros(time.shape, dtype=bool)
     multiplier, before, reach = None, np.zeros_like(time), np.ones_like(time)
     for _ in range(_STEPS):
-        bottom, top = np.maximum(curves.coordinate(time / high), _NEAREST), curves.coordinate(time / low)
+        bottom, top = curves.coordinate(time / ends)
+        bottom = np.maximum(bottom, _NEAREST)
         here = np.where(gone, top, np.clip(z, bottom, top))
         state = _State.at(problem, time, multiplier, here, bottom, top)
         multiplier = state.multiplier
