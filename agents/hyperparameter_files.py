@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from multispin_gym._validation import nearest
-from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig
+from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig, TrainConfig
 
 Section = PolicyConfig | PPOConfig | CloningConfig
 
@@ -110,7 +112,53 @@ def hyperparameters(scenario: str, path: str | None = None) -> dict[str, Any]:
     """
     if path is not None:
         return {**read_hyperparameters(Path(path).read_text(encoding="utf-8"), path), "hyperparameters": path}
-    folder = resources.files("multispin_gym.agents").joinpath("hyperparameters")
-    own = folder.joinpath(f"{Path(scenario).stem}.toml")
-    chosen = own if own.is_file() else folder.joinpath("any.toml")
-    return read_hyperparameters(chosen.read_text(encoding="utf-8"), chosen.name)
+    own = f"{Path(scenario).stem}.toml"
+    return shipped_hyperparameters(own if _shipped(own).is_file() else "any.toml")
+
+
+def shipped_hyperparameters(name: str) -> dict[str, Any]:
+    """Return the hyperparameters of a file that ships with the package.
+
+    Parameters
+    ----------
+    name
+        The file's name: ``any.toml``, or a preset's.
+
+    Returns
+    -------
+    dict
+        Fields of :class:`TrainConfig`.
+    """
+    return read_hyperparameters(_shipped(name).read_text(encoding="utf-8"), name)
+
+
+def _shipped(name: str) -> Traversable:
+    return resources.files("multispin_gym.agents").joinpath("hyperparameters", name)
+
+
+def hyperparameter_text(config: TrainConfig) -> str:
+    """Write a configuration's hyperparameters of a training from scratch as TOML.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+
+    Returns
+    -------
+    str
+        TOML with the tables ``policy`` and ``ppo``.
+
+    Examples
+    --------
+    >>> text = hyperparameter_text(TrainConfig())
+    >>> read_hyperparameters(text, "text") == {"policy": PolicyConfig(), "ppo": PPOConfig()}
+    True
+    """
+    tables: dict[str, Section] = {"policy": config.policy, "ppo": config.ppo}
+    return "\n".join(f"[{name}]\n{_table(section)}" for name, section in tables.items())
+
+
+def _table(section: Section) -> str:
+    # The values are numbers, words and lists of numbers, which JSON and TOML write alike.
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in dataclasses.asdict(section).items())

@@ -14,14 +14,32 @@ def test_a_study_is_reproducible_and_its_best_trial_becomes_a_hyperparameter_fil
         search(SearchConfig(output=tmp_path / name / "study.json", num_trials=2, total_timesteps=1, seed=3))
         for name in ("a", "b")
     ]
-    assert reports[0] == reports[1] == json.loads((tmp_path / "a" / "study.json").read_text())
+    assert reports[0] == reports[1]
+    stored = json.loads((tmp_path / "a" / "study.json").read_text())
+    assert stored["trials"] == reports[0]["trials"]
     trials = reports[0]["trials"]
     assert len(trials) == 2
-    assert reports[0]["best"] == max(trials, key=lambda trial: trial["ratio"])
+    best = max(trials, key=lambda trial: trial["ratio"])
+    assert reports[0]["best"] == {name: value for name, value in best.items() if name != "ratios"}
+    assert best["ratio"] == pytest.approx(sum(best["ratios"]) / 2)
     text = (tmp_path / "a" / "study.toml").read_text()
-    best = TrainConfig(**read_hyperparameters(text, "study.toml"))
-    assert best.ppo.learning_rate == reports[0]["best"]["learning_rate"]
-    assert best.policy.share_std == reports[0]["best"]["share_std"]
+    config = TrainConfig(**read_hyperparameters(text, "study.toml"))
+    assert config.ppo.learning_rate == reports[0]["best"]["learning_rate"]
+    assert config.policy.share_std == reports[0]["best"]["share_std"]
+
+
+def test_a_trial_is_given_up_after_a_seed_below_the_median_of_the_others(tmp_path):
+    base = tmp_path / "base.toml"
+    base.write_text("[ppo]\nnum_envs = 16\nrollout_steps = 128\nbatch_size = 512\n")
+    config = SearchConfig(
+        tmp_path / "study.json", num_users=2, hyperparameters=str(base), num_trials=9, total_timesteps=2048
+    )
+    trials = search(config)["trials"]
+    given_up = [trial for trial in trials if trial["ratio"] is None]
+    assert given_up
+    assert all(len(trial["ratios"]) == 1 for trial in given_up)
+    assert all(len(trial["ratios"]) == 2 for trial in trials if trial["ratio"] is not None)
+    assert trials[0]["learning_rate"] == TrainConfig().ppo.learning_rate
 
 
 def test_bad_input_gives_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys):
@@ -30,4 +48,6 @@ def test_bad_input_gives_one_line_and_writes_nothing(tmp_path, monkeypatch, caps
     assert "Did you mean 'default'?" in capsys.readouterr().err
     with pytest.raises(ValueError, match="num_trials must be a whole number"):
         SearchConfig(num_trials=0)
+    with pytest.raises(ValueError, match="training_seeds must name at least one seed"):
+        SearchConfig(training_seeds=())
     assert list(tmp_path.iterdir()) == []
