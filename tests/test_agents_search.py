@@ -30,9 +30,9 @@ def test_a_study_is_reproducible_and_its_best_trial_becomes_a_hyperparameter_fil
 
 def test_a_trial_is_given_up_after_a_seed_below_the_median_of_the_others(tmp_path):
     base = tmp_path / "base.toml"
-    base.write_text("[ppo]\nnum_envs = 16\nrollout_steps = 128\nbatch_size = 512\n")
+    base.write_text("[ppo]\nnum_envs = 512\nrollout_steps = 4\nbatch_size = 512\n")
     config = SearchConfig(
-        tmp_path / "study.json", num_users=2, hyperparameters=str(base), num_trials=9, total_timesteps=2048
+        tmp_path / "study.json", num_users=2, hyperparameters=str(base), num_trials=8, total_timesteps=8192
     )
     trials = search(config)["trials"]
     given_up = [trial for trial in trials if trial["ratio"] is None]
