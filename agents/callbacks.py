@@ -11,6 +11,7 @@ from types import FrameType
 
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.utils import obs_as_tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from multispin_gym.agents.config import TrainConfig
@@ -171,7 +172,7 @@ class BetweenUpdates(BaseCallback):
 
     def _measure(self) -> float:
         with torch.no_grad():
-            observation, _ = self.model.policy.obs_to_tensor(self.held_out.observation)
+            observation = obs_as_tensor(self.held_out.observation, self.model.device)
             action = self.model.policy._predict(observation, deterministic=True).cpu().numpy()
         goodput = self.held_out.goodput(action)
         ratio = float((goodput / self.held_out.reference).mean())

@@ -59,6 +59,8 @@ class PPOConfig:
     ----------
     num_envs
         Rows of the vector environment.
+    num_users
+        Numbers of users that updates take turns with; by default the run's own. Evaluations are at the run's own.
     rollout_steps
         Rounds played in each row between two updates.
     batch_size
@@ -82,13 +84,15 @@ class PPOConfig:
     gae_lambda
         Decay of the advantage estimator; without effect at discount 0.
     reward
-        What rewards are counted in: ``"server_only"`` (the goodput without drafts, one number for all rounds) or
-        ``"homogeneous"`` (the best common draft length of the same round, which the critic then need not predict).
+        What rewards are counted in: ``"server_only"`` (the goodput without drafts, one number for all rounds),
+        ``"homogeneous"`` (the best common draft length of the same round, which the critic then need not predict) or
+        ``"optimum"`` (the certified optimum of the same round, or the relaxation's bound beyond 12 users: slow).
     max_gradient_norm
         Gradients are scaled down to this norm.
     """
 
     num_envs: int = 1024
+    num_users: tuple[int, ...] = ()
     rollout_steps: int = 4
     batch_size: int = 512
     num_epochs: int = 3
@@ -100,11 +104,13 @@ class PPOConfig:
     value_coefficient: float = 0.5
     discount: float = 0.0
     gae_lambda: float = 1.0
-    reward: Literal["server_only", "homogeneous"] = "server_only"
+    reward: Literal["server_only", "homogeneous", "optimum"] = "server_only"
     max_gradient_norm: float = 0.5
 
     def __post_init__(self) -> None:
         check_integer("ppo.num_envs", self.num_envs, low=1, high=2**20)
+        counts = tuple(check_integer("ppo.num_users", count, low=1) for count in self.num_users)
+        object.__setattr__(self, "num_users", counts)
         check_integer("ppo.rollout_steps", self.rollout_steps, low=1, high=2**20)
         check_integer("ppo.num_epochs", self.num_epochs, low=1, high=1000)
         if self.rollout_size < 2:
@@ -122,7 +128,7 @@ class PPOConfig:
         check_number("ppo.gae_lambda", self.gae_lambda, low=0.0, high=1.0)
         check_number("ppo.max_gradient_norm", self.max_gradient_norm, low=0.0, low_open=True)
         check_choice("ppo.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
-        check_choice("ppo.reward", self.reward, ("server_only", "homogeneous"))
+        check_choice("ppo.reward", self.reward, ("server_only", "homogeneous", "optimum"))
         check_choice("ppo.entropy_schedule", self.entropy_schedule, SCHEDULES)
 
     @property

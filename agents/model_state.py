@@ -7,20 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3 import PPO
 
-from multispin_gym.agents.vec_adapter import SB3VecEnv
+from multispin_gym.agents.mixed_users import MixedUsersPPO, Turn
 
 
-def collect_state(model: PPO, env: SB3VecEnv) -> dict[str, Any]:
+def collect_state(model: MixedUsersPPO) -> dict[str, Any]:
     """Collect the state of a model between two updates.
 
     Parameters
     ----------
     model
         The model.
-    env
-        Its environment.
 
     Returns
     -------
@@ -35,23 +32,26 @@ def collect_state(model: PPO, env: SB3VecEnv) -> dict[str, Any]:
         "optimizer": model.policy.optimizer.state_dict(),
         "torch_rng": torch.get_rng_state(),
         "numpy_rng": [name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, gauss],
-        "env_steps": model.num_timesteps // env.num_envs,
-        "env_returns": torch.from_numpy(env.returns.copy()),
-        "env_episode_lengths": torch.from_numpy(env.episode_lengths.copy()),
+        "envs": [
+            {
+                "steps": model.updates_of(index) * model.n_steps,
+                "returns": torch.from_numpy(turn.env.returns.copy()),
+                "episode_lengths": torch.from_numpy(turn.env.episode_lengths.copy()),
+            }
+            for index, turn in enumerate(model.turns)
+        ],
         "episodes": [dict(episode) for episode in model.ep_info_buffer or ()],
         "pending_logs": {key: float(value) for key, value in model.logger.name_to_value.items()},
     }
 
 
-def restore_state(model: PPO, env: SB3VecEnv, state: dict[str, Any]) -> None:
+def restore_state(model: MixedUsersPPO, state: dict[str, Any]) -> None:
     """Bring a freshly built and seeded model where :func:`collect_state` found it.
 
     Parameters
     ----------
     model
-        The model, with its logger set.
-    env
-        Its environment, seeded as at the run's start.
+        The model, with its logger set and its environments seeded as at the run's start.
     state
         The state.
     """
@@ -63,24 +63,24 @@ def restore_state(model: PPO, env: SB3VecEnv, state: dict[str, Any]) -> None:
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
     for key, value in state["pending_logs"].items():
         model.logger.record(key, value)
-    _replay(model, env, state)
+    for turn, stored in zip(model.turns, state["envs"], strict=True):
+        _replay(turn, stored)
+    model._last_obs = model.turns[0].observation
     torch.set_rng_state(state["torch_rng"])
     name, keys, position, has_gauss, gauss = state["numpy_rng"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
 
 
-def _replay(model: PPO, env: SB3VecEnv, state: dict[str, Any]) -> None:
-    """Bring the environment where it was: what it draws does not depend on the actions, so any will do."""
-    observation = env.reset()
-    dones = np.ones(env.num_envs, dtype=np.bool_)
+def _replay(turn: Turn, stored: dict[str, Any]) -> None:
+    """Bring an environment where it was: what it draws does not depend on the actions, so any will do."""
+    env = turn.env
+    turn.observation = env.reset()
     action_size = env.env.single_action_space.shape
     assert action_size is not None
     idle = np.zeros((env.num_envs, *action_size), dtype=np.float32)
-    for _ in range(state["env_steps"]):
-        stepped, _, dones, _ = env.step(idle)
-        assert isinstance(stepped, dict)
-        observation = stepped
-    env.returns[:] = state["env_returns"].numpy()
-    env.episode_lengths[:] = state["env_episode_lengths"].numpy()
-    model._last_obs = observation
-    model._last_episode_starts = dones
+    for _ in range(stored["steps"]):
+        observation, _, turn.starts, _ = env.step(idle)
+        assert isinstance(observation, dict)
+        turn.observation = observation
+    env.returns[:] = stored["returns"].numpy()
+    env.episode_lengths[:] = stored["episode_lengths"].numpy()

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from multispin_gym.agents.callbacks import BetweenUpdates, StopTraining, schedule, stop_flag
 from multispin_gym.agents.cloning import clone, demonstrate
 from multispin_gym.agents.config import TrainConfig
+from multispin_gym.agents.mixed_users import MixedUsersPPO
 from multispin_gym.agents.model_state import collect_state, restore_state
 from multispin_gym.agents.network import EquivariantActorCritic
 from multispin_gym.agents.policy import EquivariantPolicy
@@ -32,7 +32,6 @@ from multispin_gym.agents.run_directory import (
     write_weights,
 )
 from multispin_gym.agents.training_env import HeldOutCells, make_training_env
-from multispin_gym.agents.vec_adapter import SB3VecEnv
 from multispin_gym.scenario import Scenario
 from multispin_gym.scenario_library import load_scenario
 
@@ -116,8 +115,8 @@ def describe(config: TrainConfig, scenario: Scenario) -> AgentSpec:
     )
 
 
-def build_model(config: TrainConfig, spec: AgentSpec) -> tuple[PPO, SB3VecEnv]:
-    """Build PPO and its environment, seeded.
+def build_model(config: TrainConfig, spec: AgentSpec) -> MixedUsersPPO:
+    """Build PPO and its environments, seeded.
 
     Parameters
     ----------
@@ -128,22 +127,26 @@ def build_model(config: TrainConfig, spec: AgentSpec) -> tuple[PPO, SB3VecEnv]:
 
     Returns
     -------
-    tuple
-        The model, and its environment.
+    MixedUsersPPO
+        The model.
     """
     learner_seed, env_seed = training_seeds(config.seed)
     ppo = config.ppo
-    env = make_training_env(
-        spec.scenario,
-        num_users=spec.num_users,
-        num_envs=ppo.num_envs,
-        env_id=spec.env_id,
-        discount=ppo.discount,
-        reward=ppo.reward,
-    )
-    model = PPO(
+    envs = [
+        make_training_env(
+            spec.scenario,
+            num_users=count,
+            num_envs=ppo.num_envs,
+            env_id=spec.env_id,
+            discount=ppo.discount,
+            reward=ppo.reward,
+        )
+        # From the largest: the policy sees from its action's size whether all users share one draft length.
+        for count in sorted(set(ppo.num_users or (spec.num_users,)), reverse=True)
+    ]
+    model = MixedUsersPPO(
         EquivariantPolicy,
-        env,
+        envs,
         learning_rate=schedule(ppo.learning_rate_schedule, ppo.learning_rate),
         n_steps=ppo.rollout_steps,
         batch_size=ppo.batch_size,
@@ -158,8 +161,9 @@ def build_model(config: TrainConfig, spec: AgentSpec) -> tuple[PPO, SB3VecEnv]:
         seed=learner_seed,
         device="cpu",
     )
-    env.seed(env_seed)
-    return model, env
+    for env in envs:
+        env.seed(env_seed)
+    return model
 
 
 def train(config: TrainConfig) -> TrainingResult:
@@ -191,24 +195,24 @@ def train(config: TrainConfig) -> TrainingResult:
     else:
         spec = describe(config, load_scenario(config.scenario))
     held_out = HeldOutCells(spec.scenario, spec.num_users, config.eval_cells, spec.env_id)
-    model, env = build_model(config, spec)
+    model = build_model(config, spec)
     if not config.resume:
         start_run_directory(path, spec)
     tensorboard = _ContinuedTensorBoard(str(path / "tensorboard"), state.get("num_timesteps", -1) + 1)
     model.set_logger(Logger(str(path), [tensorboard]))
     try:
         with stop_flag() as stop:
-            return _learn(config, spec, model, env, held_out, state, stop)
+            return _learn(config, spec, model, held_out, state, stop)
     finally:
-        env.close()
+        for turn in model.turns:
+            turn.env.close()
         model.logger.close()
 
 
 def _learn(
     config: TrainConfig,
     spec: AgentSpec,
-    model: PPO,
-    env: SB3VecEnv,
+    model: MixedUsersPPO,
     held_out: HeldOutCells,
     state: dict[str, Any],
     stop: list[bool],
@@ -218,13 +222,13 @@ def _learn(
     path = Path(config.run_dir)
 
     def save() -> None:
-        _save(path, model, env, evaluations, callback.seconds)
+        _save(path, model, evaluations, callback.seconds)
 
     callback = BetweenUpdates(config, held_out, save, evaluations, state.get("seconds", 0.0), stop)
     if state:
-        restore_state(model, env, state)
+        restore_state(model, state)
     elif config.cloning.num_cells:
-        _clone(config, spec, model, env)
+        _clone(config, spec, model)
     remaining = config.total_timesteps - model.num_timesteps
     if remaining > 0:
         try:
@@ -237,16 +241,16 @@ def _learn(
     return TrainingResult(path, evaluations, stopped)
 
 
-def _clone(config: TrainConfig, spec: AgentSpec, model: PPO, env: SB3VecEnv) -> None:
+def _clone(config: TrainConfig, spec: AgentSpec, model: MixedUsersPPO) -> None:
     rng = np.random.default_rng([config.seed, 1])
-    shown = demonstrate(spec, config.cloning, env.units, rng)
+    shown = demonstrate(spec, config.cloning, model.turns[0].env.units, rng)
     network: EquivariantActorCritic = model.policy.network  # type: ignore[assignment]
     clone(network, shown, config.cloning, progress=config.progress)
 
 
-def _save(path: Path, model: PPO, env: SB3VecEnv, evaluations: list[dict[str, float]], seconds: float) -> None:
+def _save(path: Path, model: MixedUsersPPO, evaluations: list[dict[str, float]], seconds: float) -> None:
     """Write a checkpoint; what resuming needs comes in one file, so it can never be two halves of two checkpoints."""
-    state = {**collect_state(model, env), "evaluations": evaluations, "seconds": seconds}
+    state = {**collect_state(model), "evaluations": evaluations, "seconds": seconds}
     write_state(path, state)
     network: torch.nn.Module = model.policy.network  # type: ignore[assignment]
     write_weights(path, network.state_dict())

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from multispin_gym._validation import FloatArray
+from multispin_gym._validation import FloatArray, check_choice
 from multispin_gym.agents.config import ENV_IDS
 from multispin_gym.agents.vec_adapter import RewardUnit, SB3VecEnv
 from multispin_gym.baselines import certify, make_controller, relax
@@ -78,7 +78,7 @@ def make_training_env(
     discount
         The learner's discount factor; at 0 no terminal observations are passed on.
     reward
-        What rewards are counted in: ``"server_only"`` or ``"homogeneous"``; see :class:`PPOConfig`.
+        What rewards are counted in: ``"server_only"``, ``"homogeneous"`` or ``"optimum"``; see :class:`PPOConfig`.
 
     Returns
     -------
@@ -95,7 +95,12 @@ def make_training_env(
     def homogeneous_goodput(users: Users) -> FloatArray:
         return compute_round(users, cell, controller(users, cell)).goodput
 
-    unit: RewardUnit = homogeneous_goodput if reward == "homogeneous" else server_only_goodput
+    units: dict[str, RewardUnit] = {
+        "server_only": server_only_goodput,
+        "homogeneous": homogeneous_goodput,
+        "optimum": lambda users: optimum_bound(users, cell),
+    }
+    unit = units[check_choice("reward", reward, units)]
     return SB3VecEnv(native, reward_unit=unit, terminal_observations=discount > 0.0)
 
 

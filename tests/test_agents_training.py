@@ -24,6 +24,8 @@ from multispin_gym.agents import (
 )
 from multispin_gym.agents.callbacks import schedule
 from multispin_gym.agents.config import ENV_IDS
+from multispin_gym.agents.mixed_users import MixedUsersPPO
+from multispin_gym.agents.policy import EquivariantPolicy
 from multispin_gym.agents.run_directory import STATE_FILE, WEIGHTS_FILE, RunDirectoryError, read_spec
 from multispin_gym.agents.training_env import HELD_OUT_SEED, HeldOutCells
 from multispin_gym.baselines import make_controller
@@ -80,8 +82,12 @@ def test_one_seed_gives_one_set_of_weights_and_another_seed_another(tmp_path, sc
     assert [row["timesteps"] for row in rows[0]] == ["0", "128", "256", "384"]
 
 
-def test_an_interrupted_and_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, scenario_file):
-    config = dataclasses.replace(SMALL, scenario=scenario_file, total_timesteps=60 * 64, eval_every=7)
+@pytest.mark.parametrize("num_users", [(), (2, 5, 3)])
+def test_an_interrupted_and_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path, scenario_file, num_users
+):
+    ppo = dataclasses.replace(SMALL.ppo, num_users=num_users)
+    config = dataclasses.replace(SMALL, scenario=scenario_file, total_timesteps=60 * 64, eval_every=7, ppo=ppo)
     whole = train(dataclasses.replace(config, run_dir=str(tmp_path / "whole")))
     broken = dataclasses.replace(config, run_dir=str(tmp_path / "broken"))
     thread = interrupt_once_there_is(tmp_path / "broken" / STATE_FILE)
@@ -246,3 +252,38 @@ def test_rewards_can_be_counted_in_the_homogeneous_optimum_of_the_same_round():
     decision = make_controller("homogeneous")(native.users, native.cell)
     _, rewards, _, _ = env.step(native.encode_action(decision))
     assert np.allclose(rewards, 1.0, rtol=1e-4)
+
+
+def test_rewards_can_be_counted_in_the_optimum_of_the_same_round():
+    env = make_training_env("default", num_users=3, num_envs=16, reward="optimum")
+    env.seed(0)
+    env.reset()
+    native = env.env.unwrapped
+    decision = make_controller("exact")(native.users, native.cell)
+    _, rewards, _, _ = env.step(native.encode_action(decision))
+    assert np.allclose(rewards, 1.0, rtol=2e-4)
+    with pytest.raises(ValueError, match="reward must be one of"):
+        make_training_env("default", reward="optimal")
+
+
+def test_updates_take_turns_with_the_numbers_of_users():
+    envs = [make_training_env("default", num_users=count, num_envs=8) for count in (5, 2)]
+    scenario = load_scenario("default")
+    options = {"n_steps": 2, "batch_size": 16, "n_epochs": 1, "gamma": 0.0, "policy_kwargs": {"scenario": scenario}}
+    model = MixedUsersPPO(EquivariantPolicy, envs, **options)
+    for _ in range(2):
+        model.learn(3 * 16)
+        assert [model.updates_of(index) for index in range(2)] == [2, 1]
+        assert [turn.buffer.actions.shape for turn in model.turns] == [(32 // 2, 10), (16, 4)]
+        # Each environment stands where its own rounds left it.
+        assert [int(turn.env.episode_lengths[0]) for turn in model.turns] == [4, 2]
+        for turn in model.turns:
+            native = turn.env.env.unwrapped
+            assert np.array_equal(turn.observation["acceptance_rate"][:, 0], native.users.acceptance_rate[:, 0])
+
+
+def test_environments_that_take_turns_need_equally_many_rows():
+    envs = [make_training_env("default", num_users=2, num_envs=rows) for rows in (4, 8)]
+    for chosen in ([], envs):
+        with pytest.raises(ValueError, match="envs must be at least one environment, all with equally many rows"):
+            MixedUsersPPO(EquivariantPolicy, chosen)
