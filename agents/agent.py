@@ -46,19 +46,16 @@ def build_network(
     Raises
     ------
     ValueError
-        If the cell allows other draft lengths than the one that the agent was trained in.
+        If the cell allows none of the draft lengths that the agent was trained for.
     """
     trained = spec.scenario.cell
     cell = trained if cell is None else cell
-    low, high = trained.min_draft_length, trained.max_draft_length
-    if (cell.min_draft_length, cell.max_draft_length) != (low, high):
-        raise ValueError(
-            f"the agent was trained for draft lengths in [{low}, {high}], "
-            f"the cell allows [{cell.min_draft_length}, {cell.max_draft_length}]"
-        )
-    layout = ActionLayout(low, high, common_length=spec.homogeneous)
+    learned, layout = (
+        ActionLayout(where.min_draft_length, where.max_draft_length, common_length=spec.homogeneous)
+        for where in (trained, cell)
+    )
     power = spec.scenario.reference_power if reference_power is None else reference_power
-    return EquivariantActorCritic(CellTerms(cell, power), layout, spec.policy)
+    return EquivariantActorCritic(CellTerms(cell, power), layout, spec.policy, learned)
 
 
 class Agent:
@@ -86,7 +83,7 @@ class Agent:
         Parameters
         ----------
         cell
-            The cell to act in; it must allow the same draft lengths.
+            The cell to act in. Draft lengths are chosen among those that it and the cell trained in allow.
         reference_power
             The transmit power that observed gains are relative to, W; by default that of the scenario trained on.
 
@@ -146,7 +143,7 @@ class Agent:
         users
             The users. Shape (..., K).
         cell
-            The shared system; it may differ from the one trained in, but must allow the same draft lengths.
+            The shared system; it may differ from the one trained in.
 
         Returns
         -------
@@ -185,8 +182,8 @@ def load_agent(path: str | Path, *, cell: Cell | None = None) -> Agent:
     RunDirectoryError
         If the directory is missing, truncated or foreign.
     ValueError
-        If there is no pretrained agent of the name, or the cell allows other draft lengths than the one that the agent
-        was trained in.
+        If there is no pretrained agent of the name, or the cell allows none of the draft lengths that the agent was
+        trained for.
 
     Examples
     --------

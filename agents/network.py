@@ -15,6 +15,7 @@ from multispin_gym.agents.features import USER_FEATURES, CellTerms, RoundTerms
 from multispin_gym.agents.references import share_reference
 
 _DRAFT_FEATURES = 3
+_NEVER = -1e9
 _LOG_STD_RANGE = (math.log(5e-3), math.log(0.5))
 
 
@@ -51,7 +52,7 @@ class SetLayer(nn.Module):
 
 
 class SetEncoder(nn.Module):
-    """A stack of deep-sets layers with residual connections.
+    """A stack of deep-sets layers, each normalised, with residual connections.
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ class SetEncoder(nn.Module):
         super().__init__()
         sizes = [num_inputs, *[width] * depth]
         self.layers = nn.ModuleList(SetLayer(i, o) for i, o in itertools.pairwise(sizes))
+        self.norms = nn.ModuleList(nn.LayerNorm(o) for o in sizes[1:])
 
     def forward(self, users: torch.Tensor) -> torch.Tensor:
         """Encode each user in the light of all others.
@@ -81,8 +83,8 @@ class SetEncoder(nn.Module):
         torch.Tensor
             Codes. Shape (N, K, width).
         """
-        for layer in self.layers:
-            update = torch.nn.functional.silu(layer(users))
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            update = torch.nn.functional.silu(norm(layer(users)))
             users = users + update if users.shape == update.shape else update
         return users
 
@@ -98,20 +100,40 @@ class EquivariantActorCritic(nn.Module):
     terms
         Turns observations into features, for the cell at hand.
     layout
-        The action's layout.
+        The action's layout, in the cell at hand.
     config
         Sizes and choices of the policy.
+    learned
+        The layout that the weights belong to; by default the same. Where the cell at hand allows other draft lengths,
+        the choice is among those that both allow.
+
+    Raises
+    ------
+    ValueError
+        If the two layouts have no draft length in common.
     """
 
-    def __init__(self, terms: CellTerms, layout: ActionLayout, config: PolicyConfig) -> None:
+    def __init__(
+        self, terms: CellTerms, layout: ActionLayout, config: PolicyConfig, learned: ActionLayout | None = None
+    ) -> None:
         super().__init__()
         self.terms = terms
         self.layout = layout
+        self.learned = layout if learned is None else learned
+        first = max(layout.min_draft_length, self.learned.min_draft_length)
+        last = min(layout.max_draft_length, self.learned.max_draft_length)
+        if first > last:
+            raise ValueError(
+                f"the agent was trained for draft lengths in [{self.learned.min_draft_length}, "
+                f"{self.learned.max_draft_length}], none of which the cell allows: "
+                f"[{layout.min_draft_length}, {layout.max_draft_length}]"
+            )
+        self._common = first, last
         self.config = config
         self.reference = share_reference(config.share_reference)
         width = config.width
         self.actor = SetEncoder(USER_FEATURES, width, config.depth)
-        self.length_head = nn.Linear(width, 2 if config.lengths == "ordinal" else layout.num_lengths)
+        self.length_head = nn.Linear(width, 2 if config.lengths == "ordinal" else self.learned.num_lengths)
         self.share_layer = SetLayer(width + _DRAFT_FEATURES + 1, width)
         self.share_head = nn.Linear(width, 1)
         self.log_std = nn.Parameter(torch.tensor(math.log(config.share_std)))
@@ -139,15 +161,24 @@ class EquivariantActorCritic(nn.Module):
         head = self.length_head(codes.mean(dim=-2, keepdim=True) if self.layout.common_length else codes)
         return DecisionDistribution(
             layout=self.layout,
-            length_logits=self._ordinal_logits(head) if self.config.lengths == "ordinal" else head,
+            length_logits=self._allowed(self._ordinal_logits(head) if self.config.lengths == "ordinal" else head),
             share_mean=lambda lengths: self._share_mean(terms, codes, lengths),
             log_std=self.log_std.clamp(*_LOG_STD_RANGE),
             num_users=int(terms.signal.shape[-1]),
         )
 
+    def _allowed(self, logits: torch.Tensor) -> torch.Tensor:
+        """Turn logits of the learned lengths into logits of the cell's, those that were not learned far below."""
+        if self.layout == self.learned:
+            return logits
+        first, last = self._common
+        low = self.learned.min_draft_length
+        missing = first - self.layout.min_draft_length, self.layout.max_draft_length - last
+        return torch.nn.functional.pad(logits[..., first - low : last - low + 1], missing, value=_NEVER)
+
     def _ordinal_logits(self, head: torch.Tensor) -> torch.Tensor:
         """Logits of a normal density cut to the allowed lengths: neighbouring lengths learn from each other."""
-        count = self.layout.num_lengths
+        count = self.learned.num_lengths
         grid = torch.arange(count, dtype=head.dtype, device=head.device)
         centre = 0.5 * (count - 1) * (1.0 + 2.0 * head[..., :1])
         scale = 0.25 * count * torch.exp(head[..., 1:].clamp(-4.0, 2.0))

@@ -10,6 +10,7 @@ from multispin_gym import AffineVerification, Cell, Users
 from multispin_gym.agents.agent import Agent, build_network
 from multispin_gym.agents.config import ENV_IDS, PolicyConfig
 from multispin_gym.agents.features import CellTerms
+from multispin_gym.agents.network import EquivariantActorCritic
 from multispin_gym.agents.references import share_reference
 from multispin_gym.agents.run_directory import AgentSpec
 from multispin_gym.rounds import Decision, compute_round
@@ -146,8 +147,42 @@ def test_acts_like_a_controller_in_its_own_cell_and_in_another():
     assert np.array_equal(decision.draft_lengths, layout.lengths(index, 4).numpy())
     wider = dataclasses.replace(scenario.cell, bandwidth=100.0 * scenario.cell.bandwidth)
     assert not np.array_equal(trained(users, wider).bandwidth_shares, decision.bandwidth_shares)
-    with pytest.raises(ValueError, match=r"trained for draft lengths in .* the cell allows \[1, 3\]"):
-        trained(users, dataclasses.replace(scenario.cell, max_draft_length=3))
+
+
+@pytest.mark.parametrize("lengths", ["categorical", "ordinal"])
+@pytest.mark.parametrize(("low", "high"), [(1, 12), (2, 3), (0, 4), (0, 30), (6, 20)])
+def test_where_other_draft_lengths_are_allowed_the_likeliest_that_both_cells_allow_are_chosen(lengths, low, high):
+    trained = agent(lengths=lengths)
+    for layer in (trained.network.actor.layers[0].own, trained.network.length_head):
+        torch.nn.init.normal_(layer.weight, std=1.0)
+    scenario = trained.spec.scenario
+    users = scenario.sample_users(np.random.default_rng(9), 40, batch=(5,))
+    cell = dataclasses.replace(scenario.cell, min_draft_length=low, max_draft_length=high)
+    observation = {
+        "acceptance_rate": torch.tensor(users.acceptance_rate, dtype=torch.float32),
+        "drafting_speed": torch.tensor(users.drafting_speed, dtype=torch.float32),
+        "channel_gain_db": torch.tensor(scenario.gain_to_db(users.channel_gain), dtype=torch.float32),
+    }
+    elsewhere = trained.in_cell(cell).network.distribution(observation)
+    assert elsewhere.log_probs.shape == (5, 40, high - low + 1)
+    assert torch.isfinite(elsewhere.log_prob(elsewhere.mode())).all()
+    assert torch.isfinite(elsewhere.entropy()).all()
+    # The slope among the features depends on the allowed lengths; everything else is the same.
+    same = EquivariantActorCritic(trained.in_cell(cell).network.terms, trained.network.layout, trained.spec.policy)
+    same.load_state_dict(trained.network.state_dict())
+    first, last = max(low, 1), min(high, 12)
+    expected = same.distribution(observation).length_logits[..., first - 1 : last].argmax(dim=-1) + first
+    assert np.array_equal(trained(users, cell).draft_lengths, expected.numpy())
+    assert lengths == "ordinal" or expected.unique().numel() > 1
+
+
+def test_a_cell_without_any_of_the_lengths_trained_for_is_refused():
+    trained = agent()
+    cell = dataclasses.replace(trained.spec.scenario.cell, min_draft_length=13, max_draft_length=14)
+    with pytest.raises(
+        ValueError, match=r"trained for draft lengths in \[1, 12\], none of which the cell allows: \[13, 14\]"
+    ):
+        trained.in_cell(cell)
 
 
 def test_extreme_users_give_finite_decisions():

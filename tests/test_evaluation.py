@@ -363,11 +363,15 @@ def test_an_agent_is_told_the_cell_and_the_reference_power_that_it_plays_in(run_
     assert told != pytest.approx(evaluate({"agent": agent}, scenario, episodes=4).policies["agent"].goodput, rel=1e-3)
 
 
-def test_an_agent_of_other_draft_lengths_is_refused(run_directory):
+def test_an_agent_of_other_draft_lengths_chooses_among_those_that_both_allow(run_directory):
     scenario = small()
     shorter = dataclasses.replace(scenario, cell=dataclasses.replace(scenario.cell, max_draft_length=5))
-    with pytest.raises(ValueError, match=r"policy '.*': the agent was trained for draft lengths in \[1, 12\]"):
-        evaluate([str(run_directory)], shorter, episodes=2)
+    assert evaluate({"agent": load_agent(run_directory)}, shorter, episodes=2).policies["agent"].goodput.min() > 0.0
+    none = dataclasses.replace(
+        scenario, cell=dataclasses.replace(scenario.cell, min_draft_length=13, max_draft_length=14)
+    )
+    with pytest.raises(ValueError, match=r"policy '.*': the agent was trained for draft lengths in \[1, 12\], none of"):
+        evaluate([str(run_directory)], none, episodes=2)
 
 
 def test_the_long_run_policy_is_prepared_for_each_set_of_users_and_wins_by_its_own_measure(monkeypatch):
