@@ -91,13 +91,13 @@ def suggest(trial: optuna.trial.BaseTrial, base: TrainConfig) -> TrainConfig:
     """
     ppo = dataclasses.replace(
         base.ppo,
-        learning_rate=trial.suggest_float("learning_rate", 1e-3, 2e-2, log=True),
-        num_epochs=trial.suggest_int("num_epochs", 1, 4),
+        learning_rate=trial.suggest_float("learning_rate", 2e-3, 2e-2, log=True),
+        num_epochs=trial.suggest_int("num_epochs", 2, 4),
         batch_size=trial.suggest_categorical("batch_size", [256, 512, 1024, 2048]),
-        entropy_coefficient=trial.suggest_float("entropy_coefficient", 1e-3, 1e-1, log=True),
-        clip_range=trial.suggest_float("clip_range", 0.1, 0.5),
+        entropy_coefficient=trial.suggest_float("entropy_coefficient", 3e-3, 1e-1, log=True),
+        clip_range=trial.suggest_float("clip_range", 0.15, 0.5),
     )
-    policy = dataclasses.replace(base.policy, share_std=trial.suggest_float("share_std", 0.01, 0.2, log=True))
+    policy = dataclasses.replace(base.policy, share_std=trial.suggest_float("share_std", 0.02, 0.2, log=True))
     return dataclasses.replace(base, ppo=ppo, policy=policy)
 
 
