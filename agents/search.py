@@ -128,7 +128,7 @@ def search(config: SearchConfig) -> dict[str, Any]:
     base = TrainConfig(scenario=config.scenario, eval_every=0, checkpoint_every=2**30, progress=False, **fields)
     study = optuna.create_study(
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=config.seed),
+        sampler=optuna.samplers.TPESampler(n_startup_trials=5, seed=config.seed),
         pruner=optuna.pruners.MedianPruner(),
     )
     # The configuration in use is the first trial: the search can only improve on it.
