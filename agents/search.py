@@ -181,7 +181,9 @@ def _write(config: SearchConfig, report: dict[str, Any], best: TrainConfig) -> N
 
     config.output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(config.output, (json.dumps(report, indent=2) + "\n").encode())
-    comment = f"# The best of {config.num_trials} trials in the scenario {config.scenario}: {config.output.name}.\n"
+    comment = (
+        f"# The best of {config.num_trials} trials in the scenario {config.scenario}: {config.output.as_posix()}\n"
+    )
     write_atomically(config.output.with_suffix(".toml"), (comment + hyperparameter_text(best)).encode())
 
 

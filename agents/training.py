@@ -115,7 +115,9 @@ def describe(config: TrainConfig, scenario: Scenario) -> AgentSpec:
     )
 
 
-def build_model(config: TrainConfig, spec: AgentSpec) -> MixedUsersPPO:
+def build_model(
+    config: TrainConfig, spec: AgentSpec, policy_class: type[EquivariantPolicy] = EquivariantPolicy
+) -> MixedUsersPPO:
     """Build PPO and its environments, seeded.
 
     Parameters
@@ -124,6 +126,8 @@ def build_model(config: TrainConfig, spec: AgentSpec) -> MixedUsersPPO:
         The run's configuration.
     spec
         The agent to train.
+    policy_class
+        The policy's class.
 
     Returns
     -------
@@ -145,7 +149,7 @@ def build_model(config: TrainConfig, spec: AgentSpec) -> MixedUsersPPO:
         for count in sorted(set(ppo.num_users or (spec.num_users,)), reverse=True)
     ]
     model = MixedUsersPPO(
-        EquivariantPolicy,
+        policy_class,
         envs,
         learning_rate=schedule(ppo.learning_rate_schedule, ppo.learning_rate),
         n_steps=ppo.rollout_steps,
@@ -166,13 +170,15 @@ def build_model(config: TrainConfig, spec: AgentSpec) -> MixedUsersPPO:
     return model
 
 
-def train(config: TrainConfig) -> TrainingResult:
+def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = EquivariantPolicy) -> TrainingResult:
     """Train an agent, or continue training it.
 
     Parameters
     ----------
     config
         The run's configuration.
+    policy_class
+        The policy's class; agents are loaded with the default one.
 
     Returns
     -------
@@ -195,7 +201,7 @@ def train(config: TrainConfig) -> TrainingResult:
     else:
         spec = describe(config, load_scenario(config.scenario))
     held_out = HeldOutCells(spec.scenario, spec.num_users, config.eval_cells, spec.env_id)
-    model = build_model(config, spec)
+    model = build_model(config, spec, policy_class)
     if not config.resume:
         start_run_directory(path, spec)
     tensorboard = _ContinuedTensorBoard(str(path / "tensorboard"), state.get("num_timesteps", -1) + 1)

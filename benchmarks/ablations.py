@@ -18,9 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ablation_policies import FlatGaussianPolicy, FlatPolicy, GaussianPolicy, UnnormalisedPolicy
+
 from multispin_gym._files import write_atomically
+from multispin_gym._validation import check_choice
 from multispin_gym.agents.config import CloningConfig, TrainConfig
 from multispin_gym.agents.hyperparameter_files import hyperparameters
+from multispin_gym.agents.policy import EquivariantPolicy
 from multispin_gym.agents.seeds import mean_interval
 from multispin_gym.report import versions
 
@@ -40,7 +44,7 @@ class Ablations:
     """Name of a preset, or path of a scenario file."""
     num_users: int | None = None
     """Users in the cell; None: the scenario's number."""
-    total_timesteps: int = 400_000
+    total_timesteps: int = 200_000
     """Rounds of each training."""
     eval_cells: int = 1024
     """Held-out cells."""
@@ -50,101 +54,61 @@ class Ablations:
     """Directory for the results."""
 
 
-def variant_config(name: str, base: TrainConfig) -> TrainConfig:
-    """Return the configuration of a variant."""
-    policy, ppo = base.policy, base.ppo
-    changes: dict[str, Any] = {
-        "full": {},
-        "flat_mlp_gaussian": {"ppo": dataclasses.replace(ppo, learning_rate=1e-3, entropy_coefficient=0.0)},
-        "ordinal_lengths": {"policy": dataclasses.replace(policy, lengths="ordinal")},
-        "shares_from_demand": {"policy": dataclasses.replace(policy, share_reference="demand")},
-        "shares_from_equal": {"policy": dataclasses.replace(policy, share_reference="equal")},
-        "homogeneous_baseline": {"ppo": dataclasses.replace(ppo, reward="homogeneous")},
-        "no_entropy_bonus": {"ppo": dataclasses.replace(ppo, entropy_coefficient=0.0)},
-        "cloned_only": {"cloning": CloningConfig(num_cells=16_384), "total_timesteps": 1},
-        "cloned": {
-            "cloning": CloningConfig(num_cells=16_384),
-            "ppo": dataclasses.replace(ppo, learning_rate=0.25 * ppo.learning_rate, entropy_coefficient=1e-3),
-        },
-    }
-    if name not in changes:
-        raise ValueError(f"variants must be among {', '.join(changes)}; got {name!r}")
-    return dataclasses.replace(base, **changes[name])
-
-
+CLONING = CloningConfig(num_cells=16_384)
+POLICIES = {
+    "flat_gaussian": FlatGaussianPolicy,
+    "equivariant_gaussian": GaussianPolicy,
+    "flat": FlatPolicy,
+    "not_normalised": UnnormalisedPolicy,
+}
 VARIANTS = (
     "full",
-    "flat_mlp_gaussian",
+    "flat_gaussian",
+    "equivariant_gaussian",
+    "flat",
+    "not_normalised",
     "ordinal_lengths",
     "shares_from_demand",
     "shares_from_equal",
-    "homogeneous_baseline",
     "no_entropy_bonus",
+    "homogeneous_baseline",
+    "optimum_baseline",
     "cloned_only",
     "cloned",
 )
 
 
+def variant_config(name: str, base: TrainConfig) -> TrainConfig:
+    """Return the configuration of a variant."""
+    policy, ppo = base.policy, base.ppo
+    # A Gaussian over the box breaks down at the rate and the entropy bonus that suit the other distribution.
+    gaussian = {"ppo": dataclasses.replace(ppo, learning_rate=1e-3, entropy_coefficient=0.0, clip_range=0.2)}
+    slower = dataclasses.replace(ppo, learning_rate=0.1 * ppo.learning_rate, entropy_coefficient=1e-3)
+    changes: dict[str, Any] = {
+        "flat_gaussian": gaussian,
+        "equivariant_gaussian": gaussian,
+        "ordinal_lengths": {"policy": dataclasses.replace(policy, lengths="ordinal")},
+        "shares_from_demand": {"policy": dataclasses.replace(policy, share_reference="demand")},
+        "shares_from_equal": {"policy": dataclasses.replace(policy, share_reference="equal")},
+        "no_entropy_bonus": {"ppo": dataclasses.replace(ppo, entropy_coefficient=0.0)},
+        "homogeneous_baseline": {"ppo": dataclasses.replace(ppo, reward="homogeneous")},
+        "optimum_baseline": {"ppo": dataclasses.replace(ppo, reward="optimum")},
+        "cloned_only": {"cloning": CLONING, "total_timesteps": 1},
+        "cloned": {"cloning": CLONING, "ppo": slower, "policy": dataclasses.replace(policy, share_std=0.02)},
+    }
+    return dataclasses.replace(base, **changes.get(check_choice("variants", name, VARIANTS), {}))
+
+
 def train_variant(name: str, config: TrainConfig) -> dict[str, float]:
     """Train one variant and return its last evaluation and its process time."""
-    start = time.process_time()
-    last = _train_flat(config) if name == "flat_mlp_gaussian" else _train(config, name)
-    return {**last, "cpu_seconds": time.process_time() - start}
-
-
-def _train(config: TrainConfig, name: str) -> dict[str, float]:
     from multispin_gym.agents.training import train
 
+    start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        evaluations = train(dataclasses.replace(config, run_dir=folder)).evaluations
-        return evaluations[0] if name == "cloned_only" else evaluations[-1]
-
-
-def _train_flat(config: TrainConfig) -> dict[str, float]:
-    """Train SB3's own multilayer perceptron with its Gaussian over the action box, on the same features, flattened."""
-    import torch
-    from gymnasium import spaces
-    from stable_baselines3 import PPO
-    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-
-    from multispin_gym.agents.callbacks import schedule
-    from multispin_gym.agents.features import USER_FEATURES, CellTerms
-    from multispin_gym.agents.training import training_seeds
-    from multispin_gym.agents.training_env import HeldOutCells, make_training_env
-    from multispin_gym.scenario_library import load_scenario
-
-    scenario, ppo = load_scenario(config.scenario), config.ppo
-    num_users = config.num_users or scenario.num_users
-
-    class Flat(BaseFeaturesExtractor):
-        def __init__(self, observation_space: spaces.Dict) -> None:
-            super().__init__(observation_space, num_users * USER_FEATURES)
-            self.terms = CellTerms(scenario.cell, scenario.reference_power)
-
-        def forward(self, observation: dict[str, torch.Tensor]) -> torch.Tensor:
-            return self.terms(observation).user_features().flatten(1)
-
-    torch.set_num_threads(config.threads)
-    learner_seed, env_seed = training_seeds(config.seed)
-    env = make_training_env(scenario, num_users=num_users, num_envs=ppo.num_envs)
-    model = PPO(
-        "MultiInputPolicy",
-        env,
-        learning_rate=schedule("linear", ppo.learning_rate),
-        n_steps=ppo.rollout_steps,
-        batch_size=ppo.batch_size,
-        n_epochs=ppo.num_epochs,
-        gamma=0.0,
-        gae_lambda=1.0,
-        seed=learner_seed,
-        device="cpu",
-        policy_kwargs={"features_extractor_class": Flat, "net_arch": [128, 128]},
-    )
-    env.seed(env_seed)
-    model.learn(config.total_timesteps)
-    cells = HeldOutCells(scenario, num_users, config.eval_cells)
-    action, _ = model.predict(cells.observation, deterministic=True)
-    return {"timesteps": model.num_timesteps, "ratio": float((cells.goodput(action) / cells.reference).mean())}
+        run = dataclasses.replace(config, run_dir=folder)
+        evaluations = train(run, POLICIES.get(name, EquivariantPolicy)).evaluations
+    last = evaluations[0] if name == "cloned_only" else evaluations[-1]
+    return {**last, "cpu_seconds": time.process_time() - start}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

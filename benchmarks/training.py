@@ -1,0 +1,162 @@
+"""What training comes to: agents of several seeds in every preset, on cells that neither training nor search has seen.
+
+``python benchmarks/training.py --help``. Writes training.json and prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from publish import CARD_SEED
+
+from multispin_gym import list_scenarios
+from multispin_gym._files import write_atomically
+from multispin_gym._validation import check_choice, check_integer
+from multispin_gym.agents.config import ENV_IDS, TrainConfig
+from multispin_gym.agents.hyperparameter_files import hyperparameters
+from multispin_gym.agents.seeds import mean_interval, seed_directory, train_seeds
+from multispin_gym.baselines import make_controller
+from multispin_gym.report import versions
+
+STARTS = ("scratch", "cloned", "homogeneous")
+AGNOSTIC = ("random", "uniform_fixed", "uniform_best", "tk_slt")
+OTHERS = ("homogeneous", "heterogeneous", "server_only")
+WARM_START = Path(__file__).parents[1] / "agents" / "hyperparameters" / "cloned.toml"
+
+
+@dataclass(frozen=True)
+class Training:
+    """Train agents with several seeds in every preset and compare them with the controllers.
+
+    Runs that are there already are kept, and unfinished ones continued. Writes training.json.
+    """
+
+    scenarios: tuple[str, ...] = ()
+    """Presets; by default all."""
+    starts: tuple[str, ...] = STARTS
+    """How agents start: from scratch, cloned, or from scratch in the homogeneous environment."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Training seeds."""
+    total_timesteps: int | None = None
+    """Rounds of a training; None: those of the hyperparameter files."""
+    num_users: int | None = None
+    """Users in the cell; None: each scenario's number."""
+    cells: int = 1024
+    """Held-out cells that the trained agents are measured on."""
+    jobs: int = 0
+    """Trainings at a time; 0: one per core."""
+    runs: Path = Path("runs/training")
+    """Directory for the runs."""
+    output: Path = Path("results/training")
+    """Directory for the results."""
+
+    def __post_init__(self) -> None:
+        for start in self.starts:
+            check_choice("starts", start, STARTS)
+        check_integer("cells", self.cells, low=2)
+
+
+def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
+    """Return the configuration of one row of the table: what train.py takes, with its shipped hyperparameters."""
+    fields = hyperparameters(scenario, str(WARM_START) if start == "cloned" else None)
+    if options.total_timesteps is not None:
+        fields["total_timesteps"] = options.total_timesteps
+    folder = options.runs / f"{scenario}-{start}"
+    return TrainConfig(
+        **fields,
+        scenario=scenario,
+        env_id=ENV_IDS[1] if start == "homogeneous" else ENV_IDS[0],
+        num_users=options.num_users,
+        run_dir=str(folder),
+        seeds=options.seeds,
+        jobs=options.jobs,
+        resume=folder.is_dir(),
+    )
+
+
+def measure(config: TrainConfig, cells: int) -> dict[str, Any]:
+    """Ratios to the reference on held-out cells: of the agents, with an interval over seeds, and of the controllers."""
+    from multispin_gym.agents import load_agent
+    from multispin_gym.agents.training_env import HeldOutCells
+    from multispin_gym.rounds import compute_round
+
+    agents = {seed: load_agent(seed_directory(config.run_dir, seed)) for seed in config.seeds}
+    spec = next(iter(agents.values())).spec
+    held_out = HeldOutCells(spec.scenario, spec.num_users, cells, spec.env_id, CARD_SEED)
+    ratios = {
+        seed: float((held_out.goodput(agent.act(held_out.observation)) / held_out.reference).mean())
+        for seed, agent in agents.items()
+    }
+    controllers = {}
+    for name in (*AGNOSTIC, *OTHERS):
+        decision = make_controller(name)(held_out.users, held_out.cell)
+        goodput = compute_round(held_out.users, held_out.cell, decision).goodput
+        controllers[name] = mean_interval((goodput / held_out.reference).tolist())
+    return {
+        "num_users": spec.num_users,
+        "cells": cells,
+        "ratio": mean_interval(list(ratios.values())),
+        "seeds": ratios,
+        "controllers": controllers,
+    }
+
+
+def curves(config: TrainConfig) -> dict[str, list[dict[str, float]]]:
+    """Read the evaluations while training, on cells of their own, of every seed."""
+    found = {}
+    for seed in config.seeds:
+        lines = (seed_directory(config.run_dir, seed) / "evaluations.csv").read_text().splitlines()
+        found[str(seed)] = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
+    return found
+
+
+def row_text(scenario: str, start: str, row: dict[str, Any]) -> str:
+    """One line of the table."""
+    interval = row["ratio"]["ci95"]
+    spread = "" if interval is None else f" ({interval[0]:.4f}, {interval[1]:.4f})"
+    agnostic = max(AGNOSTIC, key=lambda name: row["controllers"][name]["mean"])
+    others = [f"{row['controllers'][name]['mean']:.4f}" for name in (agnostic, *OTHERS)]
+    seconds = max(curve[-1]["seconds"] for curve in row["curves"].values())
+    rounds = next(iter(row["curves"].values()))[-1]["timesteps"]
+    return (
+        f"| `{scenario}` | {start} | {rounds:,.0f} | {seconds:.0f} | {row['ratio']['mean']:.4f}{spread} | "
+        f"{others[0]} (`{agnostic}`) | {' | '.join(others[1:])} |"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train and measure what a command line asks for."""
+    import tyro
+
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    options = tyro.cli(Training, args=args)
+    report: dict[str, Any] = {
+        "command": shlex.join(["python", "benchmarks/training.py", *args]),
+        "versions": versions(),
+        "scenarios": {},
+    }
+    columns = ("scenario", "start", "rounds", "longest, s", "agent (95 %)", "best agnostic", *OTHERS)
+    print(f"| {' | '.join(columns)} |\n|---|---{'|---:' * (len(columns) - 2)}|")
+    for scenario in options.scenarios or list_scenarios():
+        for start in options.starts:
+            config = configuration(options, scenario, start)
+            if train_seeds(config)["interrupted"]:
+                return 130
+            settings = {name: dataclasses.asdict(getattr(config, name)) for name in ("policy", "ppo", "cloning")}
+            row = {**measure(config, options.cells), "curves": curves(config), "hyperparameters": settings}
+            report["scenarios"].setdefault(scenario, {})[start] = row
+            print(row_text(scenario, start, row), flush=True)
+    write_atomically(options.output, {"training.json": (json.dumps(report, indent=2) + "\n").encode()})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
