@@ -1,0 +1,92 @@
+"""The benchmarks of training: their tables hold what was trained; their policies lack what they are said to lack."""
+
+import dataclasses
+import importlib
+import json
+
+import numpy as np
+import pytest
+import torch
+from library import ROOT
+
+from multispin_gym.agents import PPOConfig, TrainConfig, load_agent, make_training_env
+from multispin_gym.agents.training import build_model, describe, train
+from multispin_gym.agents.training_env import HeldOutCells
+from multispin_gym.scenario_library import load_scenario
+
+SMALL = TrainConfig(
+    num_users=3,
+    total_timesteps=64,
+    eval_cells=8,
+    progress=False,
+    ppo=PPOConfig(num_envs=32, rollout_steps=2, batch_size=32),
+)
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module
+
+
+def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchmark, tmp_path, capsys):
+    options = ["--scenarios", "default", "--starts", "scratch", "homogeneous", "--seeds", "3", "4", "--cells", "16"]
+    options += ["--num-users", "2", "--total-timesteps", "1", "--runs", str(tmp_path / "runs")]
+    assert benchmark("training").main([*options, "--output", str(tmp_path / "a")]) == 0
+    report = json.loads((tmp_path / "a" / "training.json").read_text())["scenarios"]["default"]
+    weights = tmp_path / "runs" / "default-scratch" / "seed-4" / "policy.safetensors"
+    written = weights.stat().st_mtime_ns
+    agent = load_agent(weights.parent)
+    publish = benchmark("publish")
+    cells = HeldOutCells(agent.spec.scenario, 2, 16, seed=publish.CARD_SEED)
+    ratio = (cells.goodput(agent.act(cells.observation)) / cells.reference).mean()
+    assert report["scratch"]["seeds"]["4"] == pytest.approx(ratio)
+    assert report["scratch"]["ratio"]["mean"] == pytest.approx(np.mean(list(report["scratch"]["seeds"].values())))
+    assert report["scratch"]["controllers"]["heterogeneous"]["mean"] == pytest.approx(1.0, abs=1e-3)
+    assert report["homogeneous"]["controllers"]["homogeneous"]["mean"] == pytest.approx(1.0)
+    assert [len(curve) for curve in report["scratch"]["curves"].values()] == [2, 2]
+    assert "| `default` | scratch | 4,096 |" in capsys.readouterr().out
+    assert benchmark("training").main([*options, "--output", str(tmp_path / "b")]) == 0
+    assert weights.stat().st_mtime_ns == written
+    assert json.loads((tmp_path / "b" / "training.json").read_text())["scenarios"]["default"] == report
+
+
+def test_every_variant_trains_and_is_what_it_is_called(benchmark, tmp_path):
+    ablations, policies = benchmark("ablations"), benchmark("ablation_policies")
+    configs = {name: ablations.variant_config(name, SMALL) for name in ablations.VARIANTS}
+    assert configs["full"] == SMALL
+    assert len({repr((config, ablations.POLICIES.get(name))) for name, config in configs.items()}) == len(configs)
+    with pytest.raises(ValueError, match="Did you mean 'flat'"):
+        ablations.variant_config("flatt", SMALL)
+    order = [2, 0, 1]
+    observation = {
+        key: torch.from_numpy(value) for key, value in HeldOutCells(load_scenario("default"), 3, 64).observation.items()
+    }
+    shuffled = {key: value[:, order] for key, value in observation.items()}
+    for name, kind in ablations.POLICIES.items():
+        config = dataclasses.replace(configs[name], run_dir=str(tmp_path / name))
+        model = build_model(config, describe(config, load_scenario("default")), kind)
+        before = {key: value.clone() for key, value in model.policy.state_dict().items()}
+        with torch.no_grad():
+            action = model.policy._predict(observation, deterministic=True).unflatten(1, (2, 3))
+            other = model.policy._predict(shuffled, deterministic=True).unflatten(1, (2, 3))
+        assert torch.allclose(action[..., order], other, atol=1e-5) == (not issubclass(kind, policies.FlatPolicy))
+        model.learn(256)
+        unused = {"network.log_std", "network.share_layer", "network.share_head", "network.length_head", "log_std"}
+        changed = {key for key, value in model.policy.state_dict().items() if not torch.equal(value, before[key])}
+        assert {key for key in before if not key.startswith(tuple(unused))} <= changed
+        assert np.isfinite(train(config, kind).evaluations[-1]["ratio"])
+
+
+def test_the_gaussian_policy_gives_the_density_of_what_it_draws(benchmark):
+    policies = benchmark("ablation_policies")
+    env = make_training_env("default", num_users=3, num_envs=32)
+    model = build_model(SMALL, describe(SMALL, load_scenario("default")), policies.GaussianPolicy)
+    observation = {key: torch.from_numpy(value) for key, value in env.reset().items()}
+    action, value, log_prob = model.policy(observation)
+    again = model.policy.evaluate_actions(observation, action)
+    assert torch.allclose(again[0], value)
+    assert torch.allclose(again[1], log_prob)
+    mean = model.policy(observation, deterministic=True)[0]
+    squares = ((action - mean) / torch.exp(torch.tensor(-0.5))).square().sum(dim=-1)
+    assert torch.allclose(log_prob, -0.5 * squares - 6 * (-0.5 + 0.5 * np.log(2 * np.pi)), atol=1e-4)
