@@ -1,11 +1,14 @@
 """The search for hyperparameters."""
 
+import dataclasses
 import json
 
 import pytest
+from library import ROOT
 
+from multispin_gym import list_scenarios
 from multispin_gym.agents import TrainConfig
-from multispin_gym.agents.hyperparameter_files import read_hyperparameters
+from multispin_gym.agents.hyperparameter_files import hyperparameters, read_hyperparameters, shipped_hyperparameters
 from multispin_gym.agents.search import SearchConfig, main, search
 
 
@@ -26,6 +29,23 @@ def test_a_study_is_reproducible_and_its_best_trial_becomes_a_hyperparameter_fil
     config = TrainConfig(**read_hyperparameters(text, "study.toml"))
     assert config.ppo.learning_rate == reports[0]["best"]["learning_rate"]
     assert config.policy.share_std == reports[0]["best"]["share_std"]
+
+
+@pytest.mark.parametrize("scenario", list_scenarios())
+def test_the_hyperparameters_of_a_preset_are_the_best_of_its_published_study(scenario):
+    study = json.loads((ROOT / "docs" / "training" / "search" / f"{scenario}.json").read_text())
+    assert study["scenario"] == scenario
+    assert len(study["trials"]) == study["num_trials"]
+    best = max(study["trials"], key=lambda trial: trial["ratio"] or 0.0)
+    assert len(best["ratios"]) == len(study["training_seeds"])
+    first = shipped_hyperparameters("any.toml")
+    shipped = shipped_hyperparameters(f"{scenario}.toml")
+    for name in ("learning_rate", "num_epochs", "batch_size", "entropy_coefficient", "clip_range"):
+        assert getattr(shipped["ppo"], name) == best[name] == study["best"][name]
+        assert study["trials"][0][name] == getattr(first["ppo"], name)
+    assert shipped["policy"].share_std == best["share_std"]
+    assert shipped["policy"] == dataclasses.replace(first["policy"], share_std=best["share_std"])
+    assert shipped == hyperparameters(scenario)
 
 
 def test_a_trial_is_given_up_after_a_seed_below_the_median_of_the_others(tmp_path):
