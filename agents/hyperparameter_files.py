@@ -161,4 +161,5 @@ def hyperparameter_text(config: TrainConfig) -> str:
 
 def _table(section: Section) -> str:
     # The values are numbers, words and lists of numbers, which JSON and TOML write alike.
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in dataclasses.asdict(section).items())
+    entries = dataclasses.asdict(section).items()
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in entries if value != ())

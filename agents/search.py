@@ -181,9 +181,8 @@ def _write(config: SearchConfig, report: dict[str, Any], best: TrainConfig) -> N
 
     config.output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(config.output, (json.dumps(report, indent=2) + "\n").encode())
-    comment = (
-        f"# The best of {config.num_trials} trials in the scenario {config.scenario}: {config.output.as_posix()}\n"
-    )
+    where = f"{config.output.as_posix()} has all of them and the settings"
+    comment = f"# The best trial in the scenario {config.scenario}: {where}.\n"
     write_atomically(config.output.with_suffix(".toml"), (comment + hyperparameter_text(best)).encode())
 
 
