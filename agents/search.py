@@ -133,7 +133,7 @@ def search(config: SearchConfig) -> dict[str, Any]:
     )
     # The configuration in use is the first trial: the search can only improve on it.
     study.enqueue_trial({name: getattr(_section(base, name), name) for name in _SEARCHED})
-    study.optimize(lambda trial: _score(trial, suggest(trial, base), config.training_seeds), config.num_trials)
+    study.optimize(lambda trial: score(trial, suggest(trial, base), config.training_seeds), config.num_trials)
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name != "output"}
     report = {
         **settings,
@@ -159,8 +159,28 @@ def _section(config: TrainConfig, name: str) -> PolicyConfig | PPOConfig:
     return config.policy if name == "share_std" else config.ppo
 
 
-def _score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> float:
-    """Train with each seed in turn, as long as the trial is worth it."""
+def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> float:
+    """Train with each seed in turn, as long as the trial is worth it.
+
+    Parameters
+    ----------
+    trial
+        The trial; it is told the mean after every seed, and keeps the ratio of each.
+    config
+        What to train.
+    seeds
+        Seeds of the trainings.
+
+    Returns
+    -------
+    float
+        Mean ratio to the reference over the seeds.
+
+    Raises
+    ------
+    optuna.TrialPruned
+        If the mean is below the median of the earlier trials after one of the seeds but the last.
+    """
     import optuna
 
     from multispin_gym.agents.training import train

@@ -3,13 +3,14 @@
 import dataclasses
 import json
 
+import optuna
 import pytest
 from library import ROOT
 
 from multispin_gym import list_scenarios
-from multispin_gym.agents import TrainConfig
+from multispin_gym.agents import PPOConfig, TrainConfig
 from multispin_gym.agents.hyperparameter_files import hyperparameters, read_hyperparameters, shipped_hyperparameters
-from multispin_gym.agents.search import SearchConfig, main, search
+from multispin_gym.agents.search import SearchConfig, main, score, search
 
 
 def test_a_study_is_reproducible_and_its_best_trial_becomes_a_hyperparameter_file(tmp_path):
@@ -49,17 +50,18 @@ def test_the_hyperparameters_of_a_preset_are_the_best_of_its_published_study(sce
 
 
 def test_a_trial_is_given_up_after_a_seed_below_the_median_of_the_others(tmp_path):
-    base = tmp_path / "base.toml"
-    base.write_text("[ppo]\nnum_envs = 512\nrollout_steps = 4\nbatch_size = 512\n")
-    config = SearchConfig(
-        tmp_path / "study.json", num_users=2, hyperparameters=str(base), num_trials=8, total_timesteps=8192
-    )
-    trials = search(config)["trials"]
-    given_up = [trial for trial in trials if trial["ratio"] is None]
-    assert given_up
-    assert all(len(trial["ratios"]) == 1 for trial in given_up)
-    assert all(len(trial["ratios"]) == 2 for trial in trials if trial["ratio"] is not None)
-    assert trials[0]["learning_rate"] == TrainConfig().ppo.learning_rate
+    ppo = PPOConfig(num_envs=16, rollout_steps=2, batch_size=32)
+    config = TrainConfig(num_users=2, total_timesteps=1, eval_cells=8, progress=False, run_dir=str(tmp_path), ppo=ppo)
+    for others, seeds_tried in ((0.0, 2), (1.0, 1)):
+        study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=1))
+        study.add_trial(optuna.trial.create_trial(value=others, intermediate_values={0: others, 1: others}))
+        trial = study.ask()
+        if others == 1.0:
+            with pytest.raises(optuna.TrialPruned):
+                score(trial, config, (3, 4))
+        else:
+            assert score(trial, config, (3, 4)) == pytest.approx(sum(trial.user_attrs["ratios"]) / 2)
+        assert len(trial.user_attrs["ratios"]) == seeds_tried
 
 
 def test_bad_input_gives_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys):
