@@ -27,6 +27,8 @@ from multispin_gym.baselines import make_controller
 from multispin_gym.report import versions
 
 STARTS = ("scratch", "cloned", "homogeneous")
+MIXED = "mixed"
+MIXED_USERS = (4, 8, 16, 32)
 AGNOSTIC = ("random", "uniform_fixed", "uniform_best", "tk_slt")
 OTHERS = ("homogeneous", "heterogeneous", "server_only")
 WARM_START = Path(__file__).parents[1] / "agents" / "hyperparameters" / "cloned.toml"
@@ -42,13 +44,16 @@ class Training:
     scenarios: tuple[str, ...] = ()
     """Presets; by default all."""
     starts: tuple[str, ...] = STARTS
-    """How agents start: from scratch, cloned, or from scratch in the homogeneous environment."""
+    """How agents start: from scratch, cloned, or from scratch in the homogeneous environment; or "mixed", from scratch
+    with 4, 8, 16 and 32 users in turns."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Training seeds."""
     total_timesteps: int | None = None
     """Rounds of a training; None: those of the hyperparameter files."""
     num_users: int | None = None
     """Users in the cell; None: each scenario's number."""
+    other_users: tuple[int, ...] = ()
+    """Numbers of users that the trained agents are measured with as well."""
     cells: int = 1024
     """Held-out cells that the trained agents are measured on."""
     jobs: int = 0
@@ -60,7 +65,7 @@ class Training:
 
     def __post_init__(self) -> None:
         for start in self.starts:
-            check_choice("starts", start, STARTS)
+            check_choice("starts", start, (*STARTS, MIXED))
         check_integer("cells", self.cells, low=2)
 
 
@@ -69,6 +74,8 @@ def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
     fields = hyperparameters(scenario, str(WARM_START) if start == "cloned" else None)
     if options.total_timesteps is not None:
         fields["total_timesteps"] = options.total_timesteps
+    if start == MIXED:
+        fields["ppo"] = dataclasses.replace(fields["ppo"], num_users=MIXED_USERS)
     folder = options.runs / f"{scenario}-{start}"
     return TrainConfig(
         **fields,
@@ -82,7 +89,7 @@ def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
     )
 
 
-def measure(config: TrainConfig, cells: int) -> dict[str, Any]:
+def measure(config: TrainConfig, cells: int, num_users: int | None = None) -> dict[str, Any]:
     """Ratios to the reference on held-out cells: of the agents, with an interval over seeds, and of the controllers."""
     from multispin_gym.agents import load_agent
     from multispin_gym.agents.training_env import HeldOutCells
@@ -90,7 +97,7 @@ def measure(config: TrainConfig, cells: int) -> dict[str, Any]:
 
     agents = {seed: load_agent(seed_directory(config.run_dir, seed)) for seed in config.seeds}
     spec = next(iter(agents.values())).spec
-    held_out = HeldOutCells(spec.scenario, spec.num_users, cells, spec.env_id, CARD_SEED)
+    held_out = HeldOutCells(spec.scenario, num_users or spec.num_users, cells, spec.env_id, CARD_SEED)
     ratios = {
         seed: float((held_out.goodput(agent.act(held_out.observation)) / held_out.reference).mean())
         for seed, agent in agents.items()
@@ -101,7 +108,7 @@ def measure(config: TrainConfig, cells: int) -> dict[str, Any]:
         goodput = compute_round(held_out.users, held_out.cell, decision).goodput
         controllers[name] = mean_interval((goodput / held_out.reference).tolist())
     return {
-        "num_users": spec.num_users,
+        "num_users": held_out.users.num_users,
         "cells": cells,
         "ratio": mean_interval(list(ratios.values())),
         "seeds": ratios,
@@ -118,18 +125,17 @@ def curves(config: TrainConfig) -> dict[str, list[dict[str, float]]]:
     return found
 
 
-def row_text(scenario: str, start: str, row: dict[str, Any]) -> str:
+def row_text(scenario: str, start: str, row: dict[str, Any], curves: dict[str, list[dict[str, float]]]) -> str:
     """One line of the table."""
     interval = row["ratio"]["ci95"]
     spread = "" if interval is None else f" ({interval[0]:.4f}, {interval[1]:.4f})"
     agnostic = max(AGNOSTIC, key=lambda name: row["controllers"][name]["mean"])
     others = [f"{row['controllers'][name]['mean']:.4f}" for name in (agnostic, *OTHERS)]
-    seconds = max(curve[-1]["seconds"] for curve in row["curves"].values())
-    rounds = next(iter(row["curves"].values()))[-1]["timesteps"]
-    return (
-        f"| `{scenario}` | {start} | {rounds:,.0f} | {seconds:.0f} | {row['ratio']['mean']:.4f}{spread} | "
-        f"{others[0]} (`{agnostic}`) | {' | '.join(others[1:])} |"
-    )
+    seconds = max(curve[-1]["seconds"] for curve in curves.values())
+    rounds = next(iter(curves.values()))[-1]["timesteps"]
+    cells = [f"`{scenario}`", start, str(row["num_users"]), f"{rounds:,.0f}", f"{seconds:.0f}"]
+    cells += [f"{row['ratio']['mean']:.4f}{spread}", f"{others[0]} (`{agnostic}`)", *others[1:]]
+    return f"| {' | '.join(cells)} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -143,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "versions": versions(),
         "scenarios": {},
     }
-    columns = ("scenario", "start", "rounds", "longest, s", "agent (95 %)", "best agnostic", *OTHERS)
+    columns = ("scenario", "start", "K", "rounds", "longest, s", "agent (95 %)", "best agnostic", *OTHERS)
     print(f"| {' | '.join(columns)} |\n|---|---{'|---:' * (len(columns) - 2)}|")
     for scenario in options.scenarios or list_scenarios():
         for start in options.starts:
@@ -151,9 +157,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if train_seeds(config)["interrupted"]:
                 return 130
             settings = {name: dataclasses.asdict(getattr(config, name)) for name in ("policy", "ppo", "cloning")}
-            row = {**measure(config, options.cells), "curves": curves(config), "hyperparameters": settings}
+            learning = curves(config)
+            row = {**measure(config, options.cells), "curves": learning, "hyperparameters": settings}
+            row["other_users"] = [measure(config, options.cells, count) for count in options.other_users]
             report["scenarios"].setdefault(scenario, {})[start] = row
-            print(row_text(scenario, start, row), flush=True)
+            for measured in (row, *row["other_users"]):
+                print(row_text(scenario, start, measured, learning), flush=True)
     write_atomically(options.output, {"training.json": (json.dumps(report, indent=2) + "\n").encode()})
     return 0
 

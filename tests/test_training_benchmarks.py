@@ -32,6 +32,7 @@ def benchmark(monkeypatch):
 def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchmark, tmp_path, capsys):
     options = ["--scenarios", "default", "--starts", "scratch", "homogeneous", "--seeds", "3", "4", "--cells", "16"]
     options += ["--num-users", "2", "--total-timesteps", "1", "--runs", str(tmp_path / "runs")]
+    options += ["--other-users", "5"]
     assert benchmark("training").main([*options, "--output", str(tmp_path / "a")]) == 0
     report = json.loads((tmp_path / "a" / "training.json").read_text())["scenarios"]["default"]
     weights = tmp_path / "runs" / "default-scratch" / "seed-4" / "policy.safetensors"
@@ -43,9 +44,13 @@ def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchm
     assert report["scratch"]["seeds"]["4"] == pytest.approx(ratio)
     assert report["scratch"]["ratio"]["mean"] == pytest.approx(np.mean(list(report["scratch"]["seeds"].values())))
     assert report["scratch"]["controllers"]["heterogeneous"]["mean"] == pytest.approx(1.0, abs=1e-3)
+    (other,) = report["scratch"]["other_users"]
+    cells = HeldOutCells(agent.spec.scenario, 5, 16, seed=publish.CARD_SEED)
+    assert other["num_users"] == 5
+    assert other["seeds"]["4"] == pytest.approx((cells.goodput(agent.act(cells.observation)) / cells.reference).mean())
     assert report["homogeneous"]["controllers"]["homogeneous"]["mean"] == pytest.approx(1.0)
     assert [len(curve) for curve in report["scratch"]["curves"].values()] == [2, 2]
-    assert "| `default` | scratch | 4,096 |" in capsys.readouterr().out
+    assert "| `default` | scratch | 2 | 4,096 |" in capsys.readouterr().out
     assert benchmark("training").main([*options, "--output", str(tmp_path / "b")]) == 0
     assert weights.stat().st_mtime_ns == written
     assert json.loads((tmp_path / "b" / "training.json").read_text())["scenarios"]["default"] == report
