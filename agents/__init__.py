@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from multispin_gym.agents.agent import Agent, load_agent
     from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig, TrainConfig
+    from multispin_gym.agents.mixed_users import MixedUsersPPO
     from multispin_gym.agents.policy import EquivariantPolicy
     from multispin_gym.agents.pretrained_agents import list_pretrained, pretrained_card
     from multispin_gym.agents.run_directory import RunDirectoryError
@@ -22,6 +23,7 @@ __all__ = [
     "Agent",
     "CloningConfig",
     "EquivariantPolicy",
+    "MixedUsersPPO",
     "PPOConfig",
     "PolicyConfig",
     "RunDirectoryError",
@@ -38,6 +40,7 @@ _MODULES = {
     "Agent": "agent",
     "CloningConfig": "config",
     "EquivariantPolicy": "policy",
+    "MixedUsersPPO": "mixed_users",
     "PPOConfig": "config",
     "PolicyConfig": "config",
     "RunDirectoryError": "run_directory",

@@ -24,6 +24,7 @@ from multispin_gym.agents.network import EquivariantActorCritic
 from multispin_gym.agents.policy import EquivariantPolicy
 from multispin_gym.agents.run_directory import (
     AgentSpec,
+    RunDirectoryError,
     read_spec,
     read_state,
     start_run_directory,
@@ -232,7 +233,10 @@ def _learn(
 
     callback = BetweenUpdates(config, held_out, save, evaluations, state.get("seconds", 0.0), stop)
     if state:
-        restore_state(model, state)
+        try:
+            restore_state(model, state)
+        except (KeyError, RuntimeError) as error:
+            raise RunDirectoryError(f"{path} cannot be resumed: its training state is of another release") from error
     elif config.cloning.num_cells:
         _clone(config, spec, model)
     remaining = config.total_timesteps - model.num_timesteps

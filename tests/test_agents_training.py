@@ -26,7 +26,14 @@ from multispin_gym.agents.callbacks import schedule
 from multispin_gym.agents.config import ENV_IDS
 from multispin_gym.agents.mixed_users import MixedUsersPPO
 from multispin_gym.agents.policy import EquivariantPolicy
-from multispin_gym.agents.run_directory import STATE_FILE, WEIGHTS_FILE, RunDirectoryError, read_spec
+from multispin_gym.agents.run_directory import (
+    STATE_FILE,
+    WEIGHTS_FILE,
+    RunDirectoryError,
+    read_spec,
+    read_state,
+    write_state,
+)
 from multispin_gym.agents.training_env import HELD_OUT_SEED, HeldOutCells
 from multispin_gym.baselines import make_controller
 from multispin_gym.rounds import compute_round
@@ -118,6 +125,25 @@ def test_a_finished_run_can_be_prolonged(tmp_path):
     longer = train(dataclasses.replace(config, resume=True, total_timesteps=8 * 64))
     assert [e["timesteps"] for e in longer.evaluations] == [0, 128, 256, 384, 512]
     assert longer.evaluations[-1]["seconds"] > done.evaluations[-1]["seconds"]
+
+
+def without_environments(state):
+    return {name: entry for name, entry in state.items() if name != "envs"}
+
+
+def without_weights(state):
+    return {**state, "policy": {}}
+
+
+def test_a_training_state_of_another_release_is_refused(tmp_path):
+    config = dataclasses.replace(SMALL, run_dir=str(tmp_path / "run"), total_timesteps=64)
+    train(config)
+    for change in (without_environments, without_weights):
+        state = read_state(tmp_path / "run")
+        write_state(tmp_path / "run", change(state))
+        with pytest.raises(RunDirectoryError, match="cannot be resumed: its training state is of another release"):
+            train(dataclasses.replace(config, resume=True, total_timesteps=128))
+        write_state(tmp_path / "run", state)
 
 
 def test_stops_early_at_the_target_ratio(tmp_path):
