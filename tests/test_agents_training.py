@@ -270,24 +270,18 @@ def test_cloning_starts_from_what_the_controller_decides(tmp_path, env_id):
     assert float(network.log_std.detach().exp()) == pytest.approx(config.policy.share_std, rel=0.02)
 
 
-def test_rewards_can_be_counted_in_the_homogeneous_optimum_of_the_same_round():
-    env = make_training_env("default", num_users=3, num_envs=16, reward="homogeneous")
+@pytest.mark.parametrize(("reward", "controller"), [("homogeneous", "homogeneous"), ("optimum", "exact")])
+def test_rewards_can_be_counted_in_what_a_controller_reaches_in_the_same_round(reward, controller):
+    env = make_training_env("default", num_users=3, num_envs=16, reward=reward)
     env.seed(0)
     env.reset()
     native = env.env.unwrapped
-    decision = make_controller("homogeneous")(native.users, native.cell)
-    _, rewards, _, _ = env.step(native.encode_action(decision))
-    assert np.allclose(rewards, 1.0, rtol=1e-4)
-
-
-def test_rewards_can_be_counted_in_the_optimum_of_the_same_round():
-    env = make_training_env("default", num_users=3, num_envs=16, reward="optimum")
-    env.seed(0)
-    env.reset()
-    native = env.env.unwrapped
-    decision = make_controller("exact")(native.users, native.cell)
+    decision = make_controller(controller)(native.users, native.cell)
     _, rewards, _, _ = env.step(native.encode_action(decision))
     assert np.allclose(rewards, 1.0, rtol=2e-4)
+
+
+def test_an_unknown_unit_of_rewards_is_named():
     with pytest.raises(ValueError, match="reward must be one of"):
         make_training_env("default", reward="optimal")
 
