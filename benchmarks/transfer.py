@@ -98,8 +98,6 @@ CHANGES: dict[str, tuple[int | None, Callable[[Scenario], Scenario], Callable[[U
     ),
     "fixed power density": (None, _cell(power="density"), _same),
     "lengths 1 .. 6": (None, _cell(max_draft_length=6), _same),
-    "lengths 0 .. 12": (None, _cell(min_draft_length=0), _same),
-    "lengths 1 .. 20": (None, _cell(max_draft_length=20), _same),
 }
 
 

@@ -95,3 +95,29 @@ def test_the_gaussian_policy_gives_the_density_of_what_it_draws(benchmark):
     mean = model.policy(observation, deterministic=True)[0]
     squares = ((action - mean) / torch.exp(torch.tensor(-0.5))).square().sum(dim=-1)
     assert torch.allclose(log_prob, -0.5 * squares - 6 * (-0.5 + 0.5 * np.log(2 * np.pi)), atol=1e-4)
+
+
+def test_the_transfer_matrix_plays_every_change_in_the_changed_cell(benchmark):
+    module = benchmark("transfer")
+    rows = module.transfer("pretrained:default", cells=8, seed=1)
+    assert list(rows) == list(module.CHANGES)
+    for change, row in rows.items():
+        # Ratios are to a bound in the changed cell: no policy passes it, and the closed form nearly reaches it.
+        assert max(row.values()) <= 1.0 + 1e-9, change
+        assert row["heterogeneous"] > 0.98, change
+        assert row["agent"] > row["uniform_best"], change
+    assert len({tuple(row.values()) for row in rows.values()}) == len(rows)
+
+
+def test_the_table_of_decision_times_leaves_out_only_what_takes_too_long(benchmark, tmp_path, capsys):
+    options = ["--agent", "pretrained:default", "--controllers", "uniform_best", "exact", "--seconds", "0.001"]
+    options += ["--num-users", "2", "13", "--batches", "1", "3", "--output", str(tmp_path)]
+    assert benchmark("decision_time").main(options) == 0
+    rows = json.loads((tmp_path / "decision_time.json").read_text())["rows"]
+    assert [(row["num_users"], row["batch"]) for row in rows] == [(2, 1), (2, 3), (13, 1), (13, 3)]
+    for row in rows:
+        names = {"agent", "uniform_best"} | ({"exact"} if row["num_users"] == 2 else set())
+        assert set(row["milliseconds_per_round"]) == names
+        assert min(row["milliseconds_per_round"].values()) > 0.0
+    printed = capsys.readouterr().out.splitlines()
+    assert len({line.count("|") for line in printed}) == 1
