@@ -48,6 +48,8 @@ class Ablations:
     """Rounds of each training."""
     eval_cells: int = 1024
     """Held-out cells."""
+    learning_rate: float | None = None
+    """Learning rate of PPO for all; None: each variant's own."""
     jobs: int = 0
     """Trainings at a time; 0: one per core."""
     output: Path = Path("results/ablations")
@@ -81,12 +83,13 @@ VARIANTS = (
 def variant_config(name: str, base: TrainConfig) -> TrainConfig:
     """Return the configuration of a variant."""
     policy, ppo = base.policy, base.ppo
-    # A Gaussian over the box breaks down at the rate and the entropy bonus that suit the other distribution.
+    # What breaks down at the rate that suits the agents' policy is compared at a rate that suits it.
     gaussian = {"ppo": dataclasses.replace(ppo, learning_rate=1e-3, entropy_coefficient=0.0, clip_range=0.2)}
     slower = dataclasses.replace(ppo, learning_rate=0.1 * ppo.learning_rate, entropy_coefficient=1e-3)
     changes: dict[str, Any] = {
         "flat_gaussian": gaussian,
         "equivariant_gaussian": gaussian,
+        "flat": {"ppo": dataclasses.replace(ppo, learning_rate=3e-3)},
         "ordinal_lengths": {"policy": dataclasses.replace(policy, lengths="ordinal")},
         "shares_from_demand": {"policy": dataclasses.replace(policy, share_reference="demand")},
         "shares_from_equal": {"policy": dataclasses.replace(policy, share_reference="equal")},
@@ -129,9 +132,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "progress": False,
         }
     )
-    names = options.variants or VARIANTS
+    configs = {name: variant_config(name, base) for name in options.variants or VARIANTS}
+    if options.learning_rate is not None:
+        configs = {
+            name: dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, learning_rate=options.learning_rate))
+            for name, config in configs.items()
+        }
     tasks = [
-        (name, dataclasses.replace(variant_config(name, base), seed=seed)) for name in names for seed in options.seeds
+        (name, dataclasses.replace(config, seed=seed)) for name, config in configs.items() for seed in options.seeds
     ]
     with ProcessPoolExecutor(
         options.jobs or multiprocessing.cpu_count(), mp_context=multiprocessing.get_context("spawn")

@@ -27,11 +27,10 @@ from multispin_gym.baselines import make_controller
 from multispin_gym.report import versions
 
 STARTS = ("scratch", "cloned", "homogeneous")
-MIXED = "mixed"
-MIXED_USERS = (4, 8, 16, 32)
 AGNOSTIC = ("random", "uniform_fixed", "uniform_best", "tk_slt")
 OTHERS = ("homogeneous", "heterogeneous", "server_only")
-WARM_START = Path(__file__).parents[1] / "agents" / "hyperparameters" / "cloned.toml"
+FILES = Path(__file__).parents[1] / "agents" / "hyperparameters"
+RECIPES = {"cloned": str(FILES / "cloned.toml"), "mixed": str(FILES / "mixed.toml")}
 
 
 @dataclass(frozen=True)
@@ -65,17 +64,15 @@ class Training:
 
     def __post_init__(self) -> None:
         for start in self.starts:
-            check_choice("starts", start, (*STARTS, MIXED))
+            check_choice("starts", start, (*STARTS, "mixed"))
         check_integer("cells", self.cells, low=2)
 
 
 def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
     """Return the configuration of one row of the table: what train.py takes, with its shipped hyperparameters."""
-    fields = hyperparameters(scenario, str(WARM_START) if start == "cloned" else None)
+    fields = hyperparameters(scenario, RECIPES.get(start))
     if options.total_timesteps is not None:
         fields["total_timesteps"] = options.total_timesteps
-    if start == MIXED:
-        fields["ppo"] = dataclasses.replace(fields["ppo"], num_users=MIXED_USERS)
     folder = options.runs / f"{scenario}-{start}"
     return TrainConfig(
         **fields,
