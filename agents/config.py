@@ -189,7 +189,8 @@ class TrainConfig:
     num_users
         Users in the cell; by default the scenario's own number.
     hyperparameters
-        TOML file with the tables policy, ppo and cloning; by default the one that ships for the scenario.
+        TOML file with the tables policy, ppo and cloning, or "cloned" (a warm start) or "mixed" (several numbers of
+        users), which ship; by default the file that ships for the scenario.
     total_timesteps
         Rounds to train on; rounded up to whole updates.
     seed

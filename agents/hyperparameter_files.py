@@ -13,6 +13,10 @@ from typing import Any
 
 from multispin_gym._validation import nearest
 from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig, TrainConfig
+from multispin_gym.scenario_library import list_scenarios
+
+RECIPES = ("cloned", "mixed")
+"""Hyperparameters that ship for other ways to train: a warm start, and several numbers of users."""
 
 Section = PolicyConfig | PPOConfig | CloningConfig
 
@@ -96,7 +100,7 @@ def hyperparameters(scenario: str, path: str | None = None) -> dict[str, Any]:
     scenario
         Name of a preset, or path of a scenario file.
     path
-        A file of one's own.
+        A file of one's own, or one of :data:`RECIPES`.
 
     Returns
     -------
@@ -110,10 +114,12 @@ def hyperparameters(scenario: str, path: str | None = None) -> dict[str, Any]:
     OSError
         If the file cannot be read.
     """
+    if path in RECIPES:
+        return {**shipped_hyperparameters(f"{path}.toml"), "hyperparameters": path}
     if path is not None:
         return {**read_hyperparameters(Path(path).read_text(encoding="utf-8"), path), "hyperparameters": path}
-    own = f"{Path(scenario).stem}.toml"
-    return shipped_hyperparameters(own if _shipped(own).is_file() else "any.toml")
+    own = Path(scenario).stem
+    return shipped_hyperparameters(f"{own if own in list_scenarios() else 'any'}.toml")
 
 
 def shipped_hyperparameters(name: str) -> dict[str, Any]:
@@ -122,7 +128,7 @@ def shipped_hyperparameters(name: str) -> dict[str, Any]:
     Parameters
     ----------
     name
-        The file's name: ``any.toml``, or a preset's.
+        The file's name: ``any.toml``, or that of a preset or a recipe.
 
     Returns
     -------

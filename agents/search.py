@@ -43,8 +43,8 @@ class SearchConfig:
     num_users
         Users in the cell; by default the scenario's own number.
     hyperparameters
-        TOML file of the first trial, which also holds what is not searched; by default the one that ships for any
-        scenario.
+        TOML file of the first trial, which also holds what is not searched, or "cloned" or "mixed"; by default the
+        file that ships for any scenario.
     num_trials
         Trials.
     total_timesteps

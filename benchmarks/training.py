@@ -21,7 +21,7 @@ from multispin_gym import list_scenarios
 from multispin_gym._files import write_atomically
 from multispin_gym._validation import check_choice, check_integer
 from multispin_gym.agents.config import ENV_IDS, TrainConfig
-from multispin_gym.agents.hyperparameter_files import hyperparameters
+from multispin_gym.agents.hyperparameter_files import RECIPES, hyperparameters
 from multispin_gym.agents.seeds import mean_interval, seed_directory, train_seeds
 from multispin_gym.baselines import make_controller
 from multispin_gym.report import versions
@@ -29,8 +29,6 @@ from multispin_gym.report import versions
 STARTS = ("scratch", "cloned", "homogeneous")
 AGNOSTIC = ("random", "uniform_fixed", "uniform_best", "tk_slt")
 OTHERS = ("homogeneous", "heterogeneous", "server_only")
-FILES = Path(__file__).parents[1] / "agents" / "hyperparameters"
-RECIPES = {"cloned": str(FILES / "cloned.toml"), "mixed": str(FILES / "mixed.toml")}
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Training:
 
 def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
     """Return the configuration of one row of the table: what train.py takes, with its shipped hyperparameters."""
-    fields = hyperparameters(scenario, RECIPES.get(start))
+    fields = hyperparameters(scenario, start if start in RECIPES else None)
     if options.total_timesteps is not None:
         fields["total_timesteps"] = options.total_timesteps
     folder = options.runs / f"{scenario}-{start}"

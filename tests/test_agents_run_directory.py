@@ -13,8 +13,9 @@ from library import ROOT
 from multispin_gym.agents import PolicyConfig, PPOConfig, RunDirectoryError, load_agent
 from multispin_gym.agents.cli import main, parse
 from multispin_gym.agents.config import CloningConfig, TrainConfig
-from multispin_gym.agents.hyperparameter_files import read_hyperparameters
+from multispin_gym.agents.hyperparameter_files import read_hyperparameters, shipped_hyperparameters
 from multispin_gym.agents.run_directory import write_atomically
+from multispin_gym.scenario_library import load_scenario
 
 QUICK = """
 total_timesteps = 128
@@ -178,6 +179,18 @@ def test_flags_override_files_which_override_defaults(tmp_path):
     assert config.ppo.num_envs == PPOConfig().num_envs
     assert config.run_dir == "runs/default"
     assert parse(["--run_dir", "elsewhere"]).run_dir == "elsewhere"
+
+
+def test_hyperparameters_ship_for_other_ways_to_train():
+    cloned, mixed = (parse(["--hyperparameters", name]) for name in ("cloned", "mixed"))
+    assert (cloned.cloning.num_cells, cloned.hyperparameters) == (131_072, "cloned")
+    assert (mixed.ppo.num_users, mixed.cloning.num_cells) == ((4, 8, 16, 32), 0)
+
+
+def test_a_scenario_of_ones_own_trains_with_the_settings_for_any(tmp_path):
+    path = tmp_path / "mixed.toml"
+    path.write_text(load_scenario("default").to_toml())
+    assert parse(["--scenario", str(path)]).ppo == shipped_hyperparameters("any.toml")["ppo"]
 
 
 @pytest.mark.parametrize(
