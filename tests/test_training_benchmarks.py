@@ -13,6 +13,7 @@ from multispin_gym.agents import PPOConfig, TrainConfig, load_agent, make_traini
 from multispin_gym.agents.training import build_model, describe, train
 from multispin_gym.agents.training_env import HeldOutCells
 from multispin_gym.scenario_library import load_scenario
+from multispin_gym.verification import TableVerification
 
 SMALL = TrainConfig(
     num_users=3,
@@ -107,6 +108,27 @@ def test_the_transfer_matrix_plays_every_change_in_the_changed_cell(benchmark):
         assert row["heterogeneous"] > 0.98, change
         assert row["agent"] > row["uniform_best"], change
     assert len({tuple(row.values()) for row in rows.values()}) == len(rows)
+
+
+def test_an_agents_gap_closes_with_every_change_for_the_better(benchmark, tmp_path):
+    module = benchmark("agent_gap")
+    options = ["--agents", "pretrained:default", "--cells", "16", "--steps", "2", "--output", str(tmp_path)]
+    assert module.main(options) == 0
+    row = json.loads((tmp_path / "agent_gap.json").read_text())["agents"]["pretrained:default"]
+    ladder = [row[name] for name in ("agent", "best shares", "1 token changed", "2 tokens changed", "heterogeneous")]
+    assert 0.98 < ladder[0]
+    assert ladder == sorted(ladder)
+    assert ladder[-1] <= 1.0
+    assert 0.5 < row["same lengths"] < row["lengths within 1"] <= 1.0
+    with pytest.raises(ValueError, match="pretrained:default-homogeneous"):
+        module.gap("pretrained:default-homogeneous", 2, 1)
+
+
+def test_an_edge_is_where_the_next_token_is_dear(benchmark):
+    tokens, seconds = (1.0, 4.0, 8.0, 9.0, 20.0), (1.0, 1.3, 1.7, 3.0, 4.1)
+    server = TableVerification(tokens, seconds, batching="ragged", tail_per_token=0.1)
+    draft_lengths = np.array([[3, 3], [2, 3], [3, 4], [0, 1]])
+    assert [benchmark("agent_gap").at_an_edge(server, row[None]) for row in draft_lengths] == [1.0, 0.0, 0.0, 0.0]
 
 
 def test_the_table_of_decision_times_leaves_out_only_what_takes_too_long(benchmark, tmp_path, capsys):

@@ -1,0 +1,117 @@
+"""What an agent is still missing: its decisions with better shares, and with lengths changed by one draft token.
+
+``python benchmarks/agent_gap.py --help``. Writes agent_gap.json and prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from publish import CARD_SEED
+
+from multispin_gym._files import write_atomically
+from multispin_gym._validation import IntArray, check_integer
+from multispin_gym.agents import load_agent
+from multispin_gym.agents.training_env import HeldOutCells
+from multispin_gym.baselines import make_controller
+from multispin_gym.baselines.problem import Problem
+from multispin_gym.baselines.rounding import Whole, best_option, play_whole
+from multispin_gym.cell import Cell
+from multispin_gym.report import versions
+from multispin_gym.rounds import compute_round
+from multispin_gym.verification import Verification, batch_tokens
+
+STEEPER = 5.0
+
+
+@dataclass(frozen=True)
+class AgentGap:
+    """Improve agents' decisions a little at a time and measure what each change brings.
+
+    Writes agent_gap.json.
+    """
+
+    agents: tuple[str, ...] = ("pretrained:default", "pretrained:default-ppo")
+    """Agents: run directories or pretrained:NAME, in the scenario that each was trained in."""
+    steps: int = 3
+    """Changes of one user's length by one token, the best one each time."""
+    cells: int = 256
+    """Held-out cells."""
+    output: Path = Path("results/agent_gap")
+    """Directory for the results."""
+
+    def __post_init__(self) -> None:
+        check_integer("steps", self.steps, low=0)
+        check_integer("cells", self.cells, low=2)
+
+
+def best_step(problem: Problem, cell: Cell, whole: Whole) -> Whole:
+    """Change one user's length by one token where that helps, with the best shares for it: the best such change."""
+    lengths = whole.lengths
+    steps = np.concatenate([np.zeros((1, lengths.shape[1])), np.eye(lengths.shape[1]), -np.eye(lengths.shape[1])])
+    options = np.clip(lengths[:, None] + steps, cell.min_draft_length, cell.max_draft_length)
+    return best_option(problem, cell.verification, options, whole.deadline)
+
+
+def at_an_edge(server: Verification, draft_lengths: IntArray) -> float:
+    """Fraction of rounds in which one more token costs the server several times what the last one did."""
+    tokens = batch_tokens(draft_lengths, server.batching)
+    before, here, after = (server.time(tokens + change) for change in (-1.0, 0.0, 1.0))
+    return float((after - here > STEEPER * np.abs(here - before) + 1e-12).mean())
+
+
+def gap(name: str, cells: int, steps: int) -> dict[str, float]:
+    """Mean ratios to the reference of an agent's decisions, and of the same decisions changed for the better."""
+    agent = load_agent(name)
+    if agent.spec.homogeneous:
+        raise ValueError(f"agents must be trained with a draft length for each user, got {name}")
+    held_out = HeldOutCells(agent.spec.scenario, agent.spec.num_users, cells, seed=CARD_SEED)
+    users, cell = held_out.users, held_out.cell
+    problem = Problem.of(users, cell)
+    decision = agent(users, cell)
+    closed_form = make_controller("heterogeneous")(users, cell)
+    whole = play_whole(problem, cell.verification, decision.draft_lengths.astype(float))
+    goodputs = {"agent": compute_round(users, cell, decision).goodput, "best shares": whole.score}
+    for step in range(steps):
+        whole = best_step(problem, cell, whole)
+        goodputs[f"{step + 1} token{'s' if step else ''} changed"] = whole.score
+    goodputs["heterogeneous"] = compute_round(users, cell, closed_form).goodput
+    away = np.abs(decision.draft_lengths - closed_form.draft_lengths)
+    return {
+        **{key: float((goodput / held_out.reference).mean()) for key, goodput in goodputs.items()},
+        "same lengths": float((away == 0).mean()),
+        "lengths within 1": float((away <= 1).mean()),
+        "agent at an edge": at_an_edge(cell.verification, decision.draft_lengths),
+        "heterogeneous at an edge": at_an_edge(cell.verification, closed_form.draft_lengths),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure the agents that a command line asks for."""
+    import tyro
+
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    options = tyro.cli(AgentGap, args=args)
+    rows = {name: gap(name, options.cells, options.steps) for name in options.agents}
+    report: dict[str, Any] = {
+        "command": shlex.join(["python", "benchmarks/agent_gap.py", *args]),
+        "versions": versions(),
+        "agents": rows,
+    }
+    columns = list(next(iter(rows.values())))
+    print(f"| agent | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}")
+    for name, row in rows.items():
+        print(f"| {name} | {' | '.join(f'{row[column]:.4f}' for column in columns)} |")
+    write_atomically(options.output, {"agent_gap.json": (json.dumps(report, indent=2) + "\n").encode()})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
