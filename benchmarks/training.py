@@ -49,6 +49,8 @@ class Training:
     """Rounds of a training; None: those of the hyperparameter files."""
     num_users: int | None = None
     """Users in the cell; None: each scenario's number."""
+    cloned_cells: int | None = None
+    """Cells in which a warm start is shown decisions; None: those of the hyperparameter file."""
     other_users: tuple[int, ...] = ()
     """Numbers of users that the trained agents are measured with as well."""
     cells: int = 1024
@@ -71,6 +73,8 @@ def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
     fields = hyperparameters(scenario, start if start in RECIPES else None)
     if options.total_timesteps is not None:
         fields["total_timesteps"] = options.total_timesteps
+    if options.cloned_cells is not None and start == "cloned":
+        fields["cloning"] = dataclasses.replace(fields["cloning"], num_cells=options.cloned_cells)
     folder = options.runs / f"{scenario}-{start}"
     return TrainConfig(
         **fields,
