@@ -26,8 +26,9 @@ class PolicyConfig:
     critic_width
         Width of the critic's layers.
     lengths
-        Distribution of the draft lengths: ``"categorical"`` (a logit per length) or ``"ordinal"`` (a discretised
-        normal: neighbouring lengths learn from each other).
+        Distribution of the draft lengths: ``"categorical"`` (a logit per length), ``"ordinal"`` (a discretised
+        normal: neighbouring lengths learn from each other), or ``"sequential"`` (categorical, one user after the other
+        in the light of what the server's time would be: for servers whose time has steps).
     share_reference
         What the share logits are relative to: ``"equal"`` shares, the ``"demand"`` of the chosen lengths, or the
         ``"equal_finish"`` shares of the chosen lengths.
@@ -38,7 +39,7 @@ class PolicyConfig:
     width: int = 32
     depth: int = 2
     critic_width: int = 32
-    lengths: Literal["categorical", "ordinal"] = "categorical"
+    lengths: Literal["categorical", "ordinal", "sequential"] = "categorical"
     share_reference: Literal["equal", "demand", "equal_finish"] = "equal_finish"
     share_std: float = 0.05
 
@@ -46,7 +47,7 @@ class PolicyConfig:
         for name in ("width", "critic_width"):
             check_integer(f"policy.{name}", getattr(self, name), low=1, high=4096)
         check_integer("policy.depth", self.depth, low=1, high=64)
-        check_choice("policy.lengths", self.lengths, ("categorical", "ordinal"))
+        check_choice("policy.lengths", self.lengths, ("categorical", "ordinal", "sequential"))
         check_choice("policy.share_reference", self.share_reference, ("equal", "demand", "equal_finish"))
         check_number("policy.share_std", self.share_std, low=5e-3, high=0.5)
 

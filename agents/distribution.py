@@ -1,4 +1,4 @@
-"""The distribution of decisions: categorical draft lengths, then logistic-normal shares given the lengths.
+"""The distribution of decisions: draft lengths, then logistic-normal shares given the lengths.
 
 An action holds the centre of each chosen length's bin and, for the shares, logits divided by ``SHARE_SHARPNESS``. A
 softmax forgets a common shift of its logits, and users without a draft have no share; so what is executed is the vector
@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 
+from multispin_gym.agents.lengths import IndependentLengths, SequentialLengths
 from multispin_gym.spaces import SHARE_SHARPNESS
 
 # Mean logits stay this far inside the action's box, so that a sample leaves it only beyond many standard deviations.
@@ -106,8 +106,8 @@ class DecisionDistribution:
     ----------
     layout
         The action's layout.
-    length_logits
-        Unnormalised log-probabilities of the lengths. Shape (N, K, num_lengths), or (N, 1, num_lengths).
+    draft_lengths
+        How the lengths are drawn.
     share_mean
         Function from draft lengths (N, K) to the mean share logits (N, K).
     log_std
@@ -117,15 +117,10 @@ class DecisionDistribution:
     """
 
     layout: ActionLayout
-    length_logits: torch.Tensor
+    draft_lengths: IndependentLengths | SequentialLengths
     share_mean: Callable[[torch.Tensor], torch.Tensor]
     log_std: torch.Tensor
     num_users: int
-
-    @cached_property
-    def log_probs(self) -> torch.Tensor:
-        """Log-probabilities of the lengths, of the shape of ``length_logits``."""
-        return torch.log_softmax(self.length_logits, dim=-1)
 
     def sample(self) -> torch.Tensor:
         """Draw actions.
@@ -135,10 +130,7 @@ class DecisionDistribution:
         torch.Tensor
             Actions. Shape (N, 2 K), or (N, 1 + K).
         """
-        cumulative = self.log_probs.exp().cumsum(dim=-1)
-        uniforms = torch.rand(cumulative.shape[:-1], device=cumulative.device) * cumulative[..., -1]
-        index = torch.searchsorted(cumulative, uniforms.unsqueeze(-1), right=True).squeeze(-1)
-        index = index.clamp_max(self.layout.num_lengths - 1)
+        index = self.draft_lengths.choose(_draw)
         return self._with_shares(index, self.log_std.exp())
 
     def mode(self) -> torch.Tensor:
@@ -149,7 +141,7 @@ class DecisionDistribution:
         torch.Tensor
             Actions. Shape (N, 2 K), or (N, 1 + K).
         """
-        return self._with_shares(self.length_logits.argmax(dim=-1), None)
+        return self._with_shares(self.draft_lengths.choose(_likeliest), None)
 
     def _with_shares(self, index: torch.Tensor, std: torch.Tensor | None) -> torch.Tensor:
         lengths = self.layout.lengths(index, self.num_users)
@@ -178,8 +170,27 @@ class DecisionDistribution:
         torch.Tensor
             Log of the lengths' probability times the shares' density. Shape (N,).
         """
+        return self.evaluate(action)[0]
+
+    def evaluate(self, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probability of the decisions that actions encode, and the entropy of all decisions.
+
+        The entropy is that of the lengths, plus the mean of the shares' given them. Where lengths are chosen in turn it
+        is estimated along those of the actions: without bias where the actions are a sample.
+
+        Parameters
+        ----------
+        action
+            Actions. Shape (N, 2 K), or (N, 1 + K).
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Log-probabilities, and differential entropies in nat. Shape (N,) each.
+        """
         index, logits = self.layout.split(action)
-        chosen = self.log_probs.gather(-1, index.unsqueeze(-1)).squeeze(-1).sum(dim=-1)
+        log_probs = self.draft_lengths.log_probs(index)
+        chosen = log_probs.gather(-1, index.unsqueeze(-1)).squeeze(-1).sum(dim=-1)
         lengths = self.layout.lengths(index, self.num_users)
         uploads = lengths > 0.0
         offset = logits - self._centred_mean(lengths)
@@ -187,20 +198,21 @@ class DecisionDistribution:
         dimension = (uploads.sum(dim=-1) - 1.0).clamp_min(0.0)
         log_std = self.log_std.squeeze(-1) if self.log_std.ndim else self.log_std
         square = (offset * torch.exp(-self.log_std)).square().sum(dim=-1)
-        return chosen - 0.5 * square - dimension * (log_std + 0.5 * math.log(2.0 * math.pi))
+        log_prob = chosen - 0.5 * square - dimension * (log_std + 0.5 * math.log(2.0 * math.pi))
+        lengths = -(log_probs.exp() * log_probs).sum(dim=(-1, -2))
+        free = dimension if isinstance(self.draft_lengths, SequentialLengths) else self._mean_dimension(log_probs)
+        entropy = lengths + free * (log_std + 0.5 * math.log(2.0 * math.pi * math.e))
+        return log_prob, entropy
 
     def entropy(self) -> torch.Tensor:
-        """Differential entropy of the executed decision: that of the lengths, plus the mean of the shares' given them.
+        """Entropy of the decisions as :meth:`evaluate` gives it, along a sample.
 
         Returns
         -------
         torch.Tensor
             Entropies, nat. Shape (N,).
         """
-        log_probs = self.log_probs
-        lengths = -(log_probs.exp() * log_probs).sum(dim=(-1, -2))
-        log_std = self.log_std.squeeze(-1) if self.log_std.ndim else self.log_std
-        return lengths + self._mean_dimension(log_probs) * (log_std + 0.5 * math.log(2.0 * math.pi * math.e))
+        return self.evaluate(self.sample())[1]
 
     def _mean_dimension(self, log_probs: torch.Tensor) -> torch.Tensor:
         """Mean number of free share logits: E[max(M - 1, 0)] with M users uploading."""
@@ -210,6 +222,17 @@ class DecisionDistribution:
         if self.layout.common_length:
             return (self.num_users - 1.0) * (1.0 - idle.squeeze(-1))
         return (1.0 - idle).sum(dim=-1) - 1.0 + idle.prod(dim=-1)
+
+
+def _likeliest(log_probs: torch.Tensor) -> torch.Tensor:
+    return log_probs.argmax(dim=-1)
+
+
+def _draw(log_probs: torch.Tensor) -> torch.Tensor:
+    cumulative = log_probs.exp().cumsum(dim=-1)
+    uniforms = torch.rand(cumulative.shape[:-1], device=cumulative.device) * cumulative[..., -1]
+    index = torch.searchsorted(cumulative, uniforms.unsqueeze(-1), right=True).squeeze(-1)
+    return index.clamp_max(log_probs.shape[-1] - 1)
 
 
 def _masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -6,16 +6,23 @@ import itertools
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import nn
 
 from multispin_gym.agents.config import PolicyConfig
 from multispin_gym.agents.distribution import ActionLayout, DecisionDistribution
 from multispin_gym.agents.features import USER_FEATURES, CellTerms, RoundTerms
+from multispin_gym.agents.lengths import IndependentLengths, SequentialLengths
 from multispin_gym.agents.references import share_reference
+from multispin_gym.verification import Verification
+
+Lengths = IndependentLengths | SequentialLengths
 
 _DRAFT_FEATURES = 3
 _NEVER = -1e9
+_STEEP = 5.0
+_LOG_PRICE_RANGE = (-4.0, 6.0)
 _LOG_STD_RANGE = (math.log(5e-3), math.log(0.5))
 
 
@@ -89,11 +96,101 @@ class SetEncoder(nn.Module):
         return users
 
 
+class ServerTimes:
+    """The server's time for a batch as the networks see it: differentiable, in units of a user's part of a small batch.
+
+    Parameters
+    ----------
+    verification
+        The server.
+    num_users
+        Number of users K.
+    max_draft_length
+        The longest draft that will be asked for.
+    """
+
+    def __init__(self, verification: Verification, num_users: int, max_draft_length: int) -> None:
+        self.padded = verification.batching == "padded"
+        self.num_users = num_users
+        times = verification.time(np.arange(num_users * (max_draft_length + 1) + 2.0))
+        self._times = torch.as_tensor(num_users * times / times[2 * num_users], dtype=torch.float32)
+
+    def __call__(self, others: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Times of the batches in which one user has each of several lengths.
+
+        Parameters
+        ----------
+        others
+            Sum of the other users' lengths, or the longest of them where the server pads. Shape (...).
+        lengths
+            Lengths of the user. Shape (L,).
+
+        Returns
+        -------
+        torch.Tensor
+            Times, linear between whole numbers of tokens, in units of 1 / K of the time for two tokens of each user.
+            Shape (..., L).
+        """
+        others = others.unsqueeze(-1)
+        drafted = self.num_users * torch.maximum(others, lengths) if self.padded else others + lengths
+        tokens = drafted + self.num_users
+        times = self._times.to(tokens.device)
+        low = tokens.detach().floor().clamp(0.0, len(times) - 2.0)
+        before, after = times[low.long()], times[low.long() + 1]
+        return before + (tokens - low) * (after - before)
+
+
+class TurnHead(nn.Module):
+    """What a user in its turn makes of the server's time: each unit of it has a price, and its steps are seen coming.
+
+    Parameters
+    ----------
+    num_codes
+        Features of a user.
+    width
+        Width of the hidden layer.
+    num_lengths
+        Number of draft lengths.
+    """
+
+    def __init__(self, num_codes: int, width: int, num_lengths: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(num_codes + num_lengths, width)
+        self.price = nn.Linear(width, 1)
+        self.change = nn.Linear(width, num_lengths)
+        for head in (self.price, self.change):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    def forward(self, codes: torch.Tensor, others: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        """Compute what is added to the logits of the lengths.
+
+        Parameters
+        ----------
+        codes
+            Features of the user. Shape (..., num_codes).
+        others
+            The others' lengths, per user. Shape (...).
+        times
+            The server's time for each length of the user. Shape (..., num_lengths).
+
+        Returns
+        -------
+        torch.Tensor
+            Logits. Shape (..., num_lengths).
+        """
+        rise = torch.asinh(_STEEP * times.diff(dim=-1))
+        hidden = torch.nn.functional.silu(self.hidden(torch.cat((codes, others.unsqueeze(-1), rise), dim=-1)))
+        price = torch.exp(self.price(hidden).clamp(*_LOG_PRICE_RANGE))
+        logits: torch.Tensor = self.change(hidden) - price * times
+        return logits
+
+
 class EquivariantActorCritic(nn.Module):
     """Actor and critic over the users of a cell.
 
-    The actor chooses the draft lengths, then the shares given the lengths: logits relative to a fixed reference, plus
-    what the network adds.
+    The actor chooses the draft lengths, independently or in turn, then the shares given the lengths: logits relative to
+    a fixed reference, plus what the network adds.
 
     Parameters
     ----------
@@ -134,6 +231,10 @@ class EquivariantActorCritic(nn.Module):
         width = config.width
         self.actor = SetEncoder(USER_FEATURES, width, config.depth)
         self.length_head = nn.Linear(width, 2 if config.lengths == "ordinal" else self.learned.num_lengths)
+        self.turn_head: TurnHead | None = None
+        if config.lengths == "sequential" and not layout.common_length:
+            self.turn_head = TurnHead(width + 1, 2 * width, self.learned.num_lengths)
+        self._servers: dict[int, ServerTimes] = {}
         self.share_layer = SetLayer(width + _DRAFT_FEATURES + 1, width)
         self.share_head = nn.Linear(width, 1)
         self.log_std = nn.Parameter(torch.tensor(math.log(config.share_std)))
@@ -158,23 +259,47 @@ class EquivariantActorCritic(nn.Module):
         """
         terms = self.terms(observation)
         codes = self.actor(terms.user_features())
-        head = self.length_head(codes.mean(dim=-2, keepdim=True) if self.layout.common_length else codes)
         return DecisionDistribution(
             layout=self.layout,
-            length_logits=self._allowed(self._ordinal_logits(head) if self.config.lengths == "ordinal" else head),
+            draft_lengths=self._draft_lengths(terms, codes),
             share_mean=lambda lengths: self._share_mean(terms, codes, lengths),
             log_std=self.log_std.clamp(*_LOG_STD_RANGE),
             num_users=int(terms.signal.shape[-1]),
         )
 
-    def _allowed(self, logits: torch.Tensor) -> torch.Tensor:
-        """Turn logits of the learned lengths into logits of the cell's, those that were not learned far below."""
+    def _draft_lengths(self, terms: RoundTerms, codes: torch.Tensor) -> Lengths:
+        head = self.length_head(codes.mean(dim=-2, keepdim=True) if self.layout.common_length else codes)
+        logits = self._allowed(self._ordinal_logits(head) if self.config.lengths == "ordinal" else head, _NEVER)
+        turn_head = self.turn_head
+        if turn_head is None:
+            return IndependentLengths(logits)
+        server = self._server(codes.shape[-2])
+        # The users with the fastest drafts and uploads come last: they can best make up what is missing.
+        order = (terms.drafting_time + terms.equal_time).argsort(dim=-1, descending=True, stable=True)
+        place = 2.0 / server.num_users * order.argsort(dim=-1).unsqueeze(-1) - 1.0
+        learned = _range(self.learned, codes)
+
+        def turn(codes: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+            return self._allowed(turn_head(codes, others / server.num_users, server(others, learned)), 0.0)
+
+        return SequentialLengths(
+            logits, torch.cat((codes, place), dim=-1), order, _range(self.layout, codes), server.padded, turn
+        )
+
+    def _server(self, num_users: int) -> ServerTimes:
+        if num_users not in self._servers:
+            longest = max(self.layout.max_draft_length, self.learned.max_draft_length)
+            self._servers[num_users] = ServerTimes(self.terms.cell.verification, num_users, longest)
+        return self._servers[num_users]
+
+    def _allowed(self, logits: torch.Tensor, missing: float) -> torch.Tensor:
+        """Turn logits of the learned lengths into those of the cell's; what was not learned gets a value."""
         if self.layout == self.learned:
             return logits
         first, last = self._common
         low = self.learned.min_draft_length
-        missing = first - self.layout.min_draft_length, self.layout.max_draft_length - last
-        return torch.nn.functional.pad(logits[..., first - low : last - low + 1], missing, value=_NEVER)
+        sides = first - self.layout.min_draft_length, self.layout.max_draft_length - last
+        return torch.nn.functional.pad(logits[..., first - low : last - low + 1], sides, value=missing)
 
     def _ordinal_logits(self, head: torch.Tensor) -> torch.Tensor:
         """Logits of a normal density cut to the allowed lengths: neighbouring lengths learn from each other."""
@@ -208,3 +333,8 @@ class EquivariantActorCritic(nn.Module):
         pool = torch.cat((codes.mean(dim=-2), codes.amax(dim=-2)), dim=-1)
         estimate: torch.Tensor = self.value_head(pool)
         return estimate
+
+
+def _range(layout: ActionLayout, like: torch.Tensor) -> torch.Tensor:
+    first, last = layout.min_draft_length, layout.max_draft_length
+    return torch.arange(first, last + 1, dtype=like.dtype, device=like.device)

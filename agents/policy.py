@@ -149,7 +149,7 @@ class EquivariantPolicy(ActorCriticPolicy):
             Values (N, 1), log-probabilities (N,) and entropies (N,).
         """
         distribution = self.network.distribution(obs)
-        return self.network.value(obs), distribution.log_prob(actions), distribution.entropy()
+        return self.network.value(obs), *distribution.evaluate(actions)
 
     def predict_values(self, obs: Tensors) -> torch.Tensor:  # type: ignore[override]
         """Estimate the reward to come.

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from publish import CARD_SEED
 
@@ -51,6 +51,8 @@ class Training:
     """Users in the cell; None: each scenario's number."""
     cloned_cells: int | None = None
     """Cells in which a warm start is shown decisions; None: those of the hyperparameter file."""
+    lengths: Literal["categorical", "ordinal", "sequential"] | None = None
+    """Distribution of the draft lengths; None: that of the hyperparameter files."""
     other_users: tuple[int, ...] = ()
     """Numbers of users that the trained agents are measured with as well."""
     cells: int = 1024
@@ -75,6 +77,8 @@ def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
         fields["total_timesteps"] = options.total_timesteps
     if options.cloned_cells is not None and start == "cloned":
         fields["cloning"] = dataclasses.replace(fields["cloning"], num_cells=options.cloned_cells)
+    if options.lengths is not None:
+        fields["policy"] = dataclasses.replace(fields["policy"], lengths=options.lengths)
     folder = options.runs / f"{scenario}-{start}"
     return TrainConfig(
         **fields,

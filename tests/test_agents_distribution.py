@@ -1,5 +1,6 @@
 """The distribution of decisions: log-probabilities, entropies, sampling, against counting and numeric integration."""
 
+import dataclasses
 import itertools
 import math
 
@@ -9,21 +10,35 @@ import torch
 
 from multispin_gym import AffineVerification, Cell
 from multispin_gym.agents.distribution import ActionLayout, DecisionDistribution
+from multispin_gym.agents.lengths import IndependentLengths, SequentialLengths
 from multispin_gym.spaces import ActionCodec
 
 STD = 0.3
 
 
-def make(num_users, low, high, common=False, seed=0, mean=None):
+def make(num_users, low, high, kind="independent", seed=0, mean=None):
+    """Make one distribution: of independent lengths, of one common length, or of lengths chosen in turn."""
     generator = torch.Generator().manual_seed(seed)
+    common = kind == "common"
     layout = ActionLayout(low, high, common_length=common)
     logits = torch.randn((1, 1 if common else num_users, layout.num_lengths), generator=generator)
     weights = torch.randn((num_users,), generator=generator)
+    draft_lengths = IndependentLengths(logits)
+    if kind in ("sum", "maximum"):
+        mixing = torch.randn((3, layout.num_lengths), generator=generator)
+
+        def turn(codes, others):
+            return torch.cat((codes, torch.sin(2.0 * others).unsqueeze(-1)), dim=-1) @ mixing
+
+        codes = torch.randn((1, num_users, 2), generator=generator)
+        order = torch.randperm(num_users, generator=generator)[None]
+        lengths = torch.arange(low, high + 1.0)
+        draft_lengths = SequentialLengths(logits, codes, order, lengths, kind == "maximum", turn)
 
     def share_mean(lengths):
         return 0.4 * weights * lengths if mean is None else mean.expand(lengths.shape)
 
-    return DecisionDistribution(layout, logits, share_mean, torch.tensor(math.log(STD)), num_users)
+    return DecisionDistribution(layout, draft_lengths, share_mean, torch.tensor(math.log(STD)), num_users)
 
 
 def all_lengths(distribution):
@@ -33,15 +48,30 @@ def all_lengths(distribution):
 
 
 def repeat(distribution, size):
-    logits = distribution.length_logits.expand(size, -1, -1)
-    return DecisionDistribution(
-        distribution.layout, logits, distribution.share_mean, distribution.log_std, distribution.num_users
-    )
+    parts = ("logits", "codes", "order")
+    draft_lengths = distribution.draft_lengths
+    rows = {
+        name: getattr(draft_lengths, name).expand(size, *getattr(draft_lengths, name).shape[1:])
+        for name in parts
+        if hasattr(draft_lengths, name)
+    }
+    return dataclasses.replace(distribution, draft_lengths=dataclasses.replace(draft_lengths, **rows))
 
 
-@pytest.mark.parametrize(("low", "common"), [(1, False), (0, False), (1, True), (0, True)])
-def test_probabilities_of_all_decisions_of_two_users_sum_to_one(low, common):
-    distribution = make(2, low, 3, common)
+def length_probabilities(distribution):
+    """Return all decisions' indices of lengths, and their probabilities, multiplied up one user at a time."""
+    index = all_lengths(distribution)
+    log_probs = repeat(distribution, len(index)).draft_lengths.log_probs(index)
+    return index, log_probs.gather(-1, index.unsqueeze(-1)).squeeze(-1).sum(dim=-1).exp()
+
+
+KINDS = ["independent", "sum", "maximum", "common"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("low", [0, 1])
+def test_probabilities_of_all_decisions_of_two_users_sum_to_one(low, kind):
+    distribution = make(2, low, 3, kind)
     grid = torch.linspace(-6.0, 6.0, 4001)
     total = 0.0
     for index in all_lengths(distribution):
@@ -65,30 +95,49 @@ def test_density_of_three_users_shares_integrates_to_the_probability_of_their_le
     actions = distribution.layout.encode(index.expand(len(x), -1), x[:, None] * basis[0] + y[:, None] * basis[1])
     density = repeat(distribution, len(x)).log_prob(actions).exp()
     cell = float(axis[1] - axis[0]) ** 2
-    probability = distribution.log_probs[0].gather(-1, index.T).sum().exp()
+    probability = distribution.draft_lengths.log_probs(index)[0].gather(-1, index.T).sum().exp()
     assert float(density.sum()) * cell == pytest.approx(float(probability), rel=1e-3)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("low", [0, 1])
-def test_sampled_lengths_come_with_their_probabilities(low):
+def test_sampled_lengths_come_with_their_probabilities(low, kind):
     torch.manual_seed(0)
     size = 200_000
-    distribution = make(2, low, 2)
+    distribution = make(3, low, 2, kind)
     index, _ = distribution.layout.split(repeat(distribution, size).sample())
-    expected = torch.softmax(distribution.length_logits, dim=-1)[0]
-    for user in range(2):
-        counts = torch.bincount(index[:, user], minlength=expected.shape[-1]) / size
-        assert torch.allclose(counts, expected[user], atol=5 / math.sqrt(4 * size))
+    decisions, probabilities = length_probabilities(distribution)
+    assert float(probabilities.sum()) == pytest.approx(1.0, abs=1e-5)
+    for decision, probability in zip(decisions, probabilities, strict=True):
+        frequency = float((index == decision).all(dim=-1).float().mean())
+        assert frequency == pytest.approx(float(probability), abs=5 / math.sqrt(4 * size))
 
 
-@pytest.mark.parametrize(("low", "common"), [(1, False), (0, False), (0, True)])
-def test_entropy_is_the_mean_negative_log_probability_of_samples(low, common):
-    torch.manual_seed(1)
-    size = 200_000
-    distribution = repeat(make(3, low, 3, common), size)
-    log_prob = distribution.log_prob(distribution.sample())
-    error = 5.0 * float(log_prob.std()) / math.sqrt(size)
-    assert float(distribution.entropy()[0]) == pytest.approx(-float(log_prob.mean()), abs=error)
+@pytest.mark.parametrize("kind", ["sum", "maximum"])
+def test_a_turn_sees_the_lengths_before_it_and_those_expected_after_it(kind):
+    distribution = make(3, 1, 3, kind)
+    drawn, seen = distribution.draft_lengths, []
+
+    def turn(codes, others):
+        seen.append((codes, others))
+        return torch.zeros(3)
+
+    watched = dataclasses.replace(drawn, turn=turn)
+    index = torch.tensor([[2, 0, 1]])
+    watched.log_probs(index)
+    codes, others = seen.pop()
+    expected = torch.softmax(drawn.logits[0], dim=-1) @ torch.arange(1.0, 4.0)
+    together = max if kind == "maximum" else sum
+    order = drawn.order[0].tolist()
+    for turn_number, user in enumerate(order):
+        before = [float(index[0, other]) + 1.0 for other in order[:turn_number]]
+        after = [float(expected[other]) for other in order[turn_number + 1 :]]
+        assert torch.equal(codes[0, turn_number], drawn.codes[0, user])
+        assert float(others[0, turn_number]) == pytest.approx(together(before + after), abs=1e-5)
+    # Choosing sees in turn what evaluating sees at once.
+    picks = iter(index[0, order].tolist())
+    assert torch.equal(watched.choose(lambda log_probs: torch.tensor([next(picks)])), index)
+    assert torch.allclose(torch.stack([others for _, others in seen], dim=-1), others, atol=1e-5)
 
 
 def test_executed_shares_are_spread_as_the_density_says():
@@ -113,14 +162,14 @@ def test_a_common_shift_and_idle_users_do_not_change_the_log_probability():
         assert float(moved) == pytest.approx(float(distribution.log_prob(action)), abs=1e-4)
 
 
-@pytest.mark.parametrize("common", [False, True])
-def test_the_environment_decodes_the_lengths_and_shares_that_were_meant(common):
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_environment_decodes_the_lengths_and_shares_that_were_meant(kind):
     torch.manual_seed(3)
     cell = Cell(10e6, 3.98e-21, 16384.0, AffineVerification(0.06), min_draft_length=0, max_draft_length=12)
-    distribution = repeat(make(4, 0, 12, common), 500)
+    distribution = repeat(make(4, 0, 12, kind), 500)
     action = distribution.sample()
     index, logits = distribution.layout.split(action)
-    decision = ActionCodec(cell, 4, homogeneous=common).decode(action.numpy())
+    decision = ActionCodec(cell, 4, homogeneous=kind == "common").decode(action.numpy())
     lengths = distribution.layout.lengths(index, 4)
     assert np.array_equal(decision.draft_lengths, lengths.numpy())
     weights = torch.where(lengths > 0, logits.double().exp(), 0.0).numpy()
@@ -146,4 +195,4 @@ def test_mode_is_the_likeliest_decision():
     sampled = others.sample()
     same = (others.layout.split(sampled)[0] == others.layout.split(distribution.mode())[0]).all(dim=-1)
     assert (others.log_prob(sampled)[same] <= best + 1e-4).all()
-    assert torch.equal(others.layout.split(distribution.mode())[0], distribution.length_logits.argmax(dim=-1))
+    assert torch.equal(others.layout.split(distribution.mode())[0], distribution.draft_lengths.logits.argmax(dim=-1))

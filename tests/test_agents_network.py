@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from multispin_gym import AffineVerification, Cell, Users
+from multispin_gym import AffineVerification, Cell, TableVerification, Users
 from multispin_gym.agents.agent import Agent, build_network
 from multispin_gym.agents.config import ENV_IDS, PolicyConfig
 from multispin_gym.agents.features import CellTerms
-from multispin_gym.agents.network import EquivariantActorCritic
+from multispin_gym.agents.network import EquivariantActorCritic, ServerTimes
 from multispin_gym.agents.references import share_reference
 from multispin_gym.agents.run_directory import AgentSpec
 from multispin_gym.rounds import Decision, compute_round
@@ -91,7 +91,7 @@ def test_demand_reference_gives_shares_by_what_there_is_to_send():
 
 
 @pytest.mark.parametrize("reference", ["equal", "demand", "equal_finish"])
-@pytest.mark.parametrize("lengths", ["categorical", "ordinal"])
+@pytest.mark.parametrize("lengths", ["categorical", "ordinal", "sequential"])
 def test_permuting_the_users_permutes_the_decision(reference, lengths):
     trained = agent(share_reference=reference, lengths=lengths)
     observation = observe(np.random.default_rng(3), 50, 6)
@@ -149,7 +149,7 @@ def test_acts_like_a_controller_in_its_own_cell_and_in_another():
     assert not np.array_equal(trained(users, wider).bandwidth_shares, decision.bandwidth_shares)
 
 
-@pytest.mark.parametrize("lengths", ["categorical", "ordinal"])
+@pytest.mark.parametrize("lengths", ["categorical", "ordinal", "sequential"])
 @pytest.mark.parametrize(("low", "high"), [(1, 12), (2, 3), (0, 4), (0, 30), (6, 20)])
 def test_where_other_draft_lengths_are_allowed_the_likeliest_that_both_cells_allow_are_chosen(lengths, low, high):
     trained = agent(lengths=lengths)
@@ -164,15 +164,60 @@ def test_where_other_draft_lengths_are_allowed_the_likeliest_that_both_cells_all
         "channel_gain_db": torch.tensor(scenario.gain_to_db(users.channel_gain), dtype=torch.float32),
     }
     elsewhere = trained.in_cell(cell).network.distribution(observation)
-    assert elsewhere.log_probs.shape == (5, 40, high - low + 1)
+    index, _ = elsewhere.layout.split(elsewhere.mode())
+    log_probs = elsewhere.draft_lengths.log_probs(index)
+    assert log_probs.shape == (5, 40, high - low + 1)
+    first, last = max(low, 1), min(high, 12)
+    assert torch.allclose(log_probs[..., first - low : last - low + 1].exp().sum(dim=-1), torch.tensor(1.0))
     assert torch.isfinite(elsewhere.log_prob(elsewhere.mode())).all()
     assert torch.isfinite(elsewhere.entropy()).all()
     # The slope among the features depends on the allowed lengths; everything else is the same.
     same = EquivariantActorCritic(trained.in_cell(cell).network.terms, trained.network.layout, trained.spec.policy)
     same.load_state_dict(trained.network.state_dict())
     first, last = max(low, 1), min(high, 12)
-    expected = same.distribution(observation).length_logits[..., first - 1 : last].argmax(dim=-1) + first
+    drawn = same.distribution(observation).draft_lengths
+    if lengths == "sequential":
+        # What is expected of the others must be a length that the cell allows.
+        never = torch.full_like(drawn.logits, -1e9)
+        never[..., first - 1 : last] = 0.0
+        drawn = dataclasses.replace(drawn, logits=drawn.logits + never)
+    expected = drawn.choose(lambda log_probs: log_probs[..., first - 1 : last].argmax(dim=-1) + first - 1) + 1
     assert np.array_equal(trained(users, cell).draft_lengths, expected.numpy())
+
+
+@pytest.mark.parametrize("name", ["twenty_users", "llama2_7b", "default"])
+def test_the_server_is_seen_as_it_is_between_whole_lengths_and_at_them(name):
+    server = load_scenario(name).cell.verification
+    times = ServerTimes(server, 5, 12)
+    lengths = np.random.default_rng(10).integers(1, 13, (40, 5))
+    rest = lengths[:, 1:].max(axis=-1) if times.padded else lengths[:, 1:].sum(axis=-1)
+    seen = times(torch.from_numpy(rest).float(), torch.arange(1.0, 13.0))
+    unit = server.time(10) / 5  # two tokens of each of five users
+    for length in range(1, 13):
+        expected = server.round_time(np.concatenate((np.full((40, 1), length), lengths[:, 1:]), axis=-1)) / unit
+        assert np.allclose(seen[:, length - 1], expected, rtol=1e-5)
+
+
+def test_a_price_on_the_servers_time_makes_lengths_chosen_in_turn_stop_at_a_bend():
+    scenario = load_scenario("default")
+    bend = TableVerification([1.0, 30.0, 110.0], [0.06, 0.06, 0.54], batching="ragged")
+    scenario = dataclasses.replace(scenario, cell=dataclasses.replace(scenario.cell, verification=bend))
+    spec = AgentSpec(scenario, ENV_IDS[0], 8, PolicyConfig(lengths="sequential"), {}, {})
+    torch.manual_seed(11)
+    network = build_network(spec)
+    # Every user would like more than there is room for, some more than others.
+    torch.nn.init.normal_(network.length_head.weight, std=0.3)
+    network.length_head.bias.data = 0.5 * torch.arange(12.0)
+    observation = tensors(observe(np.random.default_rng(12), 100, 8))
+
+    def tokens(price):
+        network.turn_head.price.bias.data.fill_(price)
+        with torch.no_grad():
+            index, _ = network.layout.split(network.distribution(observation).mode())
+        return (index + 2).sum(dim=-1)
+
+    assert (tokens(-4.0) > 40).all()
+    assert (tokens(5.0) == 30).all()
 
 
 def test_a_cell_without_any_of_the_lengths_trained_for_is_refused():

@@ -45,7 +45,9 @@ def test_the_hyperparameters_of_a_preset_are_the_best_of_its_published_study(sce
         assert getattr(shipped["ppo"], name) == best[name] == study["best"][name]
         assert study["trials"][0][name] == getattr(first["ppo"], name)
     assert shipped["policy"].share_std == best["share_std"]
-    assert shipped["policy"] == dataclasses.replace(first["policy"], share_std=best["share_std"])
+    # The studies have independent lengths; where the server's time has many steps they are chosen in turn.
+    lengths = "sequential" if scenario == "twenty_users" else first["policy"].lengths
+    assert shipped["policy"] == dataclasses.replace(first["policy"], share_std=best["share_std"], lengths=lengths)
     assert shipped == hyperparameters(scenario)
 
 
