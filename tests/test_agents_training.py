@@ -173,7 +173,8 @@ def test_learns_to_beat_its_start_and_the_agnostic_controllers_on_held_out_cells
         return float(compute_round(users, scenario.cell, policy(users, scenario.cell)).goodput.mean())
 
     trained = mean_goodput(load_agent(tmp_path / "run"))
-    assert result.evaluations[-1]["ratio"] > result.evaluations[0]["ratio"] + 0.3
+    first, last = result.evaluations[0]["ratio"], result.evaluations[-1]["ratio"]
+    assert 1.0 - last < 0.2 * (1.0 - first)
     for name in ("uniform_fixed", "uniform_best", "tk_slt"):
         assert trained > 1.1 * mean_goodput(make_controller(name)), name
     assert trained > 0.9 * mean_goodput(make_controller("heterogeneous"))
