@@ -10,9 +10,10 @@ from multispin_gym import AffineVerification, Cell, TableVerification, Users
 from multispin_gym.agents.agent import Agent, build_network
 from multispin_gym.agents.config import ENV_IDS, PolicyConfig
 from multispin_gym.agents.features import CellTerms
-from multispin_gym.agents.network import EquivariantActorCritic, ServerTimes
+from multispin_gym.agents.network import EquivariantActorCritic
 from multispin_gym.agents.references import share_reference
 from multispin_gym.agents.run_directory import AgentSpec
+from multispin_gym.agents.turns import ServerTimes
 from multispin_gym.rounds import Decision, compute_round
 from multispin_gym.scenario_library import load_scenario
 
