@@ -11,6 +11,8 @@ EnvId = Literal["multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneou
 ENV_IDS: tuple[EnvId, EnvId] = ("multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0")
 Schedule = Literal["constant", "linear", "cosine"]
 SCHEDULES = ("constant", "linear", "cosine")
+LengthDistribution = Literal["categorical", "ordinal", "sequential"]
+LENGTH_DISTRIBUTIONS = ("categorical", "ordinal", "sequential")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class PolicyConfig:
     width: int = 32
     depth: int = 2
     critic_width: int = 32
-    lengths: Literal["categorical", "ordinal", "sequential"] = "categorical"
+    lengths: LengthDistribution = "categorical"
     share_reference: Literal["equal", "demand", "equal_finish"] = "equal_finish"
     share_std: float = 0.05
 
@@ -47,7 +49,7 @@ class PolicyConfig:
         for name in ("width", "critic_width"):
             check_integer(f"policy.{name}", getattr(self, name), low=1, high=4096)
         check_integer("policy.depth", self.depth, low=1, high=64)
-        check_choice("policy.lengths", self.lengths, ("categorical", "ordinal", "sequential"))
+        check_choice("policy.lengths", self.lengths, LENGTH_DISTRIBUTIONS)
         check_choice("policy.share_reference", self.share_reference, ("equal", "demand", "equal_finish"))
         check_number("policy.share_std", self.share_std, low=5e-3, high=0.5)
 

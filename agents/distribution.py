@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from multispin_gym.agents.lengths import IndependentLengths, SequentialLengths
+from multispin_gym.agents.lengths import Lengths, SequentialLengths
 from multispin_gym.spaces import SHARE_SHARPNESS
 
 # Mean logits stay this far inside the action's box, so that a sample leaves it only beyond many standard deviations.
@@ -117,7 +117,7 @@ class DecisionDistribution:
     """
 
     layout: ActionLayout
-    draft_lengths: IndependentLengths | SequentialLengths
+    draft_lengths: Lengths
     share_mean: Callable[[torch.Tensor], torch.Tensor]
     log_std: torch.Tensor
     num_users: int

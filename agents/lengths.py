@@ -144,3 +144,6 @@ class SequentialLengths:
             before = self._together(before, self.lengths[index])
             chosen.scatter_(1, self.order[:, turn : turn + 1], index.unsqueeze(-1))
         return chosen
+
+
+Lengths = IndependentLengths | SequentialLengths

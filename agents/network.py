@@ -12,11 +12,9 @@ from torch import nn
 from multispin_gym.agents.config import PolicyConfig
 from multispin_gym.agents.distribution import ActionLayout, DecisionDistribution
 from multispin_gym.agents.features import USER_FEATURES, CellTerms, RoundTerms
-from multispin_gym.agents.lengths import IndependentLengths, SequentialLengths
+from multispin_gym.agents.lengths import IndependentLengths, Lengths, SequentialLengths
 from multispin_gym.agents.references import share_reference
 from multispin_gym.agents.turns import ServerTimes, TurnHead
-
-Lengths = IndependentLengths | SequentialLengths
 
 _DRAFT_FEATURES = 3
 _NEVER = -1e9

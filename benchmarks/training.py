@@ -13,14 +13,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from publish import CARD_SEED
 
 from multispin_gym import list_scenarios
 from multispin_gym._files import write_atomically
 from multispin_gym._validation import check_choice, check_integer
-from multispin_gym.agents.config import ENV_IDS, TrainConfig
+from multispin_gym.agents.config import ENV_IDS, LengthDistribution, TrainConfig
 from multispin_gym.agents.hyperparameter_files import RECIPES, hyperparameters
 from multispin_gym.agents.seeds import mean_interval, seed_directory, train_seeds
 from multispin_gym.baselines import make_controller
@@ -51,7 +51,7 @@ class Training:
     """Users in the cell; None: each scenario's number."""
     cloned_cells: int | None = None
     """Cells in which a warm start is shown decisions; None: those of the hyperparameter file."""
-    lengths: Literal["categorical", "ordinal", "sequential"] | None = None
+    lengths: LengthDistribution | None = None
     """Distribution of the draft lengths; None: that of the hyperparameter files."""
     other_users: tuple[int, ...] = ()
     """Numbers of users that the trained agents are measured with as well."""

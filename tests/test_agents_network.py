@@ -175,7 +175,6 @@ def test_where_other_draft_lengths_are_allowed_the_likeliest_that_both_cells_all
     # The slope among the features depends on the allowed lengths; everything else is the same.
     same = EquivariantActorCritic(trained.in_cell(cell).network.terms, trained.network.layout, trained.spec.policy)
     same.load_state_dict(trained.network.state_dict())
-    first, last = max(low, 1), min(high, 12)
     drawn = same.distribution(observation).draft_lengths
     if lengths == "sequential":
         # What is expected of the others must be a length that the cell allows.
@@ -187,7 +186,7 @@ def test_where_other_draft_lengths_are_allowed_the_likeliest_that_both_cells_all
 
 
 @pytest.mark.parametrize("name", ["twenty_users", "llama2_7b", "default"])
-def test_the_server_is_seen_as_it_is_between_whole_lengths_and_at_them(name):
+def test_the_server_is_seen_as_it_is_at_whole_numbers_of_tokens_and_on_a_line_between_them(name):
     server = load_scenario(name).cell.verification
     times = ServerTimes(server, 5, 12)
     lengths = np.random.default_rng(10).integers(1, 13, (40, 5))
@@ -197,6 +196,10 @@ def test_the_server_is_seen_as_it_is_between_whole_lengths_and_at_them(name):
     for length in range(1, 13):
         expected = server.round_time(np.concatenate((np.full((40, 1), length), lengths[:, 1:]), axis=-1)) / unit
         assert np.allclose(seen[:, length - 1], expected, rtol=1e-5)
+    tokens = 30.3 if times.padded else 37.3
+    between = times(torch.tensor(tokens / 5 - 1.0 if times.padded else 30.3), torch.tensor([2.0]))
+    line = 0.7 * server.time(np.floor(tokens)) + 0.3 * server.time(np.floor(tokens) + 1.0)
+    assert float(between) == pytest.approx(float(line) / unit, rel=1e-5)
 
 
 def test_a_price_on_the_servers_time_makes_lengths_chosen_in_turn_stop_at_a_bend():
