@@ -2,7 +2,7 @@
 
 import sys
 
-from multispin_gym.evaluation_cli import main
+from multispin_gym.evaluation.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

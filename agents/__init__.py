@@ -5,19 +5,20 @@ Importing this package imports neither torch nor Stable-Baselines3; its names ar
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from multispin_gym._lazy import lazy_names
 
 if TYPE_CHECKING:
     from multispin_gym.agents.agent import Agent, load_agent
     from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig, TrainConfig
-    from multispin_gym.agents.mixed_users import MixedUsersPPO
-    from multispin_gym.agents.policy import EquivariantPolicy
+    from multispin_gym.agents.policy.sb3_policy import EquivariantPolicy
     from multispin_gym.agents.pretrained_agents import list_pretrained, pretrained_card
     from multispin_gym.agents.run_directory import RunDirectoryError
-    from multispin_gym.agents.training import train
-    from multispin_gym.agents.training_env import make_training_env
-    from multispin_gym.agents.vec_adapter import SB3VecEnv
+    from multispin_gym.agents.training.env import make_training_env
+    from multispin_gym.agents.training.mixed_users import MixedUsersPPO
+    from multispin_gym.agents.training.trainer import train
+    from multispin_gym.agents.training.vec_adapter import SB3VecEnv
 
 __all__ = [
     "Agent",
@@ -36,29 +37,22 @@ __all__ = [
     "train",
 ]
 
-_MODULES = {
-    "Agent": "agent",
-    "CloningConfig": "config",
-    "EquivariantPolicy": "policy",
-    "MixedUsersPPO": "mixed_users",
-    "PPOConfig": "config",
-    "PolicyConfig": "config",
-    "RunDirectoryError": "run_directory",
-    "SB3VecEnv": "vec_adapter",
-    "TrainConfig": "config",
-    "list_pretrained": "pretrained_agents",
-    "load_agent": "agent",
-    "make_training_env": "training_env",
-    "pretrained_card": "pretrained_agents",
-    "train": "training",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Agent": "agent",
+        "CloningConfig": "config",
+        "EquivariantPolicy": "policy.sb3_policy",
+        "MixedUsersPPO": "training.mixed_users",
+        "PPOConfig": "config",
+        "PolicyConfig": "config",
+        "RunDirectoryError": "run_directory",
+        "SB3VecEnv": "training.vec_adapter",
+        "TrainConfig": "config",
+        "list_pretrained": "pretrained_agents",
+        "load_agent": "agent",
+        "make_training_env": "training.env",
+        "pretrained_card": "pretrained_agents",
+        "train": "training.trainer",
+    },
+)

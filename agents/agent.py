@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from multispin_gym.agents.distribution import ActionLayout
-from multispin_gym.agents.features import CellTerms
-from multispin_gym.agents.network import EquivariantActorCritic
+from multispin_gym.agents.policy.distribution import ActionLayout
+from multispin_gym.agents.policy.features import CellTerms
+from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.pretrained_agents import PREFIX, pretrained_folder
 from multispin_gym.agents.run_directory import AgentSpec, RunDirectoryError, read_spec, read_weights
-from multispin_gym.cell import Cell
-from multispin_gym.rounds import Decision
-from multispin_gym.spaces import ActionCodec
-from multispin_gym.users import Users
+from multispin_gym.envs.actions import ActionCodec
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.rounds import Decision
+from multispin_gym.physics.users import Users
 
 OBSERVATION_KEYS = ("acceptance_rate", "drafting_speed", "channel_gain_db")
 

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = parse(argv)
         if config.seeds:
             return _train_seeds(config)
-        from multispin_gym.agents.training import train
+        from multispin_gym.agents.training.trainer import train
 
         result = train(config)
     except (ValueError, TypeError, OSError) as error:
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train_seeds(config: TrainConfig) -> int:
-    from multispin_gym.agents.seeds import train_seeds
+    from multispin_gym.agents.training.seeds import train_seeds
 
     summary = train_seeds(config)
     for seed, last in summary["seeds"].items():

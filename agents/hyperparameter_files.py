@@ -13,7 +13,7 @@ from typing import Any
 
 from multispin_gym._validation import nearest
 from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig, TrainConfig
-from multispin_gym.scenario_library import list_scenarios
+from multispin_gym.scenarios.library import list_scenarios
 
 RECIPES = ("cloned", "mixed")
 """Hyperparameters that ship for other ways to train: a warm start, and several numbers of users."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from multispin_gym._validation import check_choice, check_integer
 from multispin_gym.agents.config import ENV_IDS, PolicyConfig
 from multispin_gym.agents.hyperparameter_files import build_section
-from multispin_gym.scenario import Scenario
+from multispin_gym.scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
     import torch

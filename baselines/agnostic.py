@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.acceptance import mean_tokens
 from multispin_gym.baselines.homogeneous import common_lengths
-from multispin_gym.cell import Cell
-from multispin_gym.rounds import Decision
-from multispin_gym.users import Users
-from multispin_gym.verification import AffineVerification
+from multispin_gym.physics.acceptance import mean_tokens
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.rounds import Decision
+from multispin_gym.physics.users import Users
+from multispin_gym.physics.verification import AffineVerification
 
 
 def equal_shares(users: Users, draft_lengths: FloatArray) -> Decision:

@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass
 
 from multispin_gym._validation import FloatArray, IntArray, check_number
-from multispin_gym.baselines.branch_and_bound import BranchAndBound
 from multispin_gym.baselines.heterogeneous import best_whole_drafts, whole_decision
-from multispin_gym.baselines.search import Search
-from multispin_gym.cell import Cell
-from multispin_gym.objectives import Objective
-from multispin_gym.rounds import Decision
-from multispin_gym.users import Users
+from multispin_gym.baselines.solver.branch_and_bound import BranchAndBound
+from multispin_gym.baselines.solver.piece_search import Search
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.objectives import Objective
+from multispin_gym.physics.rounds import Decision
+from multispin_gym.physics.users import Users
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,15 +6,15 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.homogeneous import best_common_lengths
-from multispin_gym.baselines.latency import finish_together, least_deadline, token_prices
-from multispin_gym.baselines.newton import Point
-from multispin_gym.baselines.problem import Problem
-from multispin_gym.baselines.rounding import Whole, best_option, improve, play_whole
-from multispin_gym.baselines.search import Search
-from multispin_gym.cell import Cell
-from multispin_gym.objectives import Objective
-from multispin_gym.rounds import Decision
-from multispin_gym.users import Users
+from multispin_gym.baselines.solver.deadline import finish_together, least_deadline, token_prices
+from multispin_gym.baselines.solver.local_search import Whole, best_option, improve, play_whole
+from multispin_gym.baselines.solver.newton import Point
+from multispin_gym.baselines.solver.piece_search import Search
+from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.objectives import Objective
+from multispin_gym.physics.rounds import Decision
+from multispin_gym.physics.users import Users
 
 # What is added to real lengths before they are cut to whole ones.
 _ROUNDING = (0.0, 0.25, 0.5, 0.75)

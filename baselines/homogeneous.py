@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.latency import finish_together
-from multispin_gym.baselines.problem import Problem
-from multispin_gym.cell import Cell
-from multispin_gym.objectives import Objective
-from multispin_gym.rounds import Decision
-from multispin_gym.users import Users
+from multispin_gym.baselines.solver.deadline import finish_together
+from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.objectives import Objective
+from multispin_gym.physics.rounds import Decision
+from multispin_gym.physics.users import Users
 
 
 def common_lengths(cell: Cell) -> FloatArray:

@@ -14,10 +14,10 @@ import numpy as np
 from multispin_gym._validation import FloatArray, check_choice, check_integer, check_number
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.homogeneous import homogeneous
-from multispin_gym.cell import Cell
-from multispin_gym.rounds import compute_round
-from multispin_gym.scenario import Scenario
-from multispin_gym.users import Users
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.rounds import compute_round
+from multispin_gym.physics.users import Users
+from multispin_gym.scenarios.scenario import Scenario
 
 _RULES = {"heterogeneous": heterogeneous, "homogeneous": homogeneous}
 # Cells solved at a time.

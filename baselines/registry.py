@@ -16,11 +16,11 @@ from multispin_gym.baselines.certificate import certify
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.homogeneous import homogeneous
 from multispin_gym.baselines.long_run import long_run
-from multispin_gym.cell import Cell
-from multispin_gym.objectives import Objective
-from multispin_gym.rounds import Decision
-from multispin_gym.scenario import Scenario
-from multispin_gym.users import Users
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.objectives import Objective
+from multispin_gym.physics.rounds import Decision
+from multispin_gym.physics.users import Users
+from multispin_gym.scenarios.scenario import Scenario
 
 Rule = Callable[[Users, Cell], Decision]
 Preparation = Callable[[Users, Scenario], tuple[Rule, dict[str, FloatArray]]]

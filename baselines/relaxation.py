@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.latency import finish_together
-from multispin_gym.baselines.search import Search
-from multispin_gym.cell import Cell
-from multispin_gym.objectives import Objective
-from multispin_gym.users import Users
+from multispin_gym.baselines.solver.deadline import finish_together
+from multispin_gym.baselines.solver.piece_search import Search
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.objectives import Objective
+from multispin_gym.physics.users import Users
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from multispin_gym.agents.policy import EquivariantPolicy, Tensors
+from multispin_gym.agents.policy.sb3_policy import EquivariantPolicy, Tensors
 
 HIDDEN = 128
 

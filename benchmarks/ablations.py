@@ -24,9 +24,9 @@ from multispin_gym._files import write_atomically
 from multispin_gym._validation import check_choice
 from multispin_gym.agents.config import CloningConfig, TrainConfig
 from multispin_gym.agents.hyperparameter_files import hyperparameters
-from multispin_gym.agents.policy import EquivariantPolicy
-from multispin_gym.agents.seeds import mean_interval
-from multispin_gym.report import versions
+from multispin_gym.agents.policy.sb3_policy import EquivariantPolicy
+from multispin_gym.agents.training.seeds import mean_interval
+from multispin_gym.evaluation.report import versions
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def variant_config(name: str, base: TrainConfig) -> TrainConfig:
 
 def train_variant(name: str, config: TrainConfig) -> dict[str, float]:
     """Train one variant and return its last evaluation and its process time."""
-    from multispin_gym.agents.training import train
+    from multispin_gym.agents.training.trainer import train
 
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:

@@ -19,14 +19,14 @@ from publish import CARD_SEED
 from multispin_gym._files import write_atomically
 from multispin_gym._validation import IntArray, check_integer
 from multispin_gym.agents import load_agent
-from multispin_gym.agents.training_env import HeldOutCells
+from multispin_gym.agents.training.env import HeldOutCells
 from multispin_gym.baselines import make_controller
-from multispin_gym.baselines.problem import Problem
-from multispin_gym.baselines.rounding import Whole, best_option, play_whole
-from multispin_gym.cell import Cell
-from multispin_gym.report import versions
-from multispin_gym.rounds import compute_round
-from multispin_gym.verification import Verification, batch_tokens
+from multispin_gym.baselines.solver.local_search import Whole, best_option, play_whole
+from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.evaluation.report import versions
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.rounds import compute_round
+from multispin_gym.physics.verification import Verification, batch_tokens
 
 STEEPER = 5.0
 

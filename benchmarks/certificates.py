@@ -32,7 +32,7 @@ from multispin_gym import (
 )
 from multispin_gym._files import write_atomically
 from multispin_gym.baselines import certify, relax
-from multispin_gym.report import versions
+from multispin_gym.evaluation.report import versions
 
 TOLERANCE = 1e-9
 # A table that falls, has stairs and a tail, within what five users send.

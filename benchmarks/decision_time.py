@@ -20,8 +20,8 @@ import numpy as np
 
 from multispin_gym._files import write_atomically
 from multispin_gym.baselines import make_controller
-from multispin_gym.evaluation import MOST_USERS_CERTIFIED
-from multispin_gym.report import versions
+from multispin_gym.evaluation.evaluator import MOST_USERS_CERTIFIED
+from multispin_gym.evaluation.report import versions
 
 
 @dataclass(frozen=True)

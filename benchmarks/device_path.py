@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import multispin_gym as ms
-from multispin_gym.rounds import compute_round
+from multispin_gym.physics.rounds import compute_round
 
 
 def namespace_round(xp: Any, cell: ms.Cell, users: dict[str, Any], lengths: Any, shares: Any) -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ import numpy as np
 from multispin_gym import Scenario, list_scenarios, load_scenario, play_round
 from multispin_gym._files import write_atomically
 from multispin_gym.baselines import certify, make_controller
-from multispin_gym.report import versions
+from multispin_gym.evaluation.report import versions
 from multispin_gym.statistics import mean_estimate
 
 CONTROLLERS = ("heterogeneous", "homogeneous", "uniform_best", "tk_slt", "server_only")

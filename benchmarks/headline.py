@@ -19,7 +19,7 @@ from headline_report import AGNOSTIC, AWARE, DIMENSIONS, PAPER_GAIN, Gain, draw,
 from multispin_gym import Scenario, Users, list_scenarios, load_scenario, play_round
 from multispin_gym._files import write_atomically
 from multispin_gym.baselines import make_controller
-from multispin_gym.report import versions
+from multispin_gym.evaluation.report import versions
 from multispin_gym.statistics import gain_estimate
 
 # The logit of 0 or 1 is infinite; no preset draws acceptance rates this extreme.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from multispin_gym.report import versions
+from multispin_gym.evaluation.report import versions
 
 AWARE = ("homogeneous", "heterogeneous")
 AGNOSTIC = ("server_only", "random", "uniform_fixed", "uniform_best", "tk_slt")

@@ -23,7 +23,7 @@ import numpy as np
 from multispin_gym import Fading, RoundOutcome, Scenario, Users, list_scenarios, load_scenario, play_round
 from multispin_gym._files import write_atomically
 from multispin_gym.baselines import Controller, make_controller
-from multispin_gym.report import versions
+from multispin_gym.evaluation.report import versions
 from multispin_gym.statistics import gain_estimate
 
 LENGTHS = ("heterogeneous", "homogeneous")

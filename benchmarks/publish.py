@@ -15,8 +15,8 @@ from typing import Any
 from multispin_gym import play_round
 from multispin_gym._files import write_atomically
 from multispin_gym.baselines import make_controller
-from multispin_gym.evaluation import MOST_USERS_CERTIFIED
-from multispin_gym.report import versions
+from multispin_gym.evaluation.evaluator import MOST_USERS_CERTIFIED
+from multispin_gym.evaluation.report import versions
 
 # Far from every seed that a run trains on or is evaluated with while it trains.
 CARD_SEED = 3_000_000_000
@@ -45,7 +45,7 @@ class Publish:
 def measure(name: str | Path, num_users: int, cells: int, seed: int = CARD_SEED) -> dict[str, Any]:
     """Mean goodput and ratios of an agent and of the controllers on held-out cells."""
     from multispin_gym.agents import load_agent
-    from multispin_gym.agents.training_env import HeldOutCells
+    from multispin_gym.agents.training.env import HeldOutCells
 
     agent = load_agent(name)
     held_out = HeldOutCells(agent.spec.scenario, num_users, cells, agent.spec.env_id, seed)

@@ -31,7 +31,7 @@ from solver_report import draw, to_markdown
 from multispin_gym import Cell, Decision, Scenario, Users, load_scenario, play_round
 from multispin_gym._files import write_atomically
 from multispin_gym.baselines import certify, make_controller, relax
-from multispin_gym.report import versions
+from multispin_gym.evaluation.report import versions
 
 Solver = Callable[[Users, Cell], np.ndarray]
 COUNTS = (2, 3, 4, 5, 6, 8, 12, 16, 20, 32, 64, 128, 200)

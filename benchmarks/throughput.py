@@ -194,8 +194,8 @@ def measure_stages(seconds: float, num_envs: int, num_users: int, sampled: bool)
     """Shares of a step's time."""
     envs = native(num_envs, num_users, sampled=sampled)
     cell = envs.unwrapped.cell
-    streams = sys.modules["multispin_gym.streams"].CellStreams
-    codec = sys.modules["multispin_gym.spaces"].ActionCodec
+    streams = sys.modules["multispin_gym.scenarios.episodes"].CellStreams
+    codec = sys.modules["multispin_gym.envs.actions"].ActionCodec
     tokens = "sampled_tokens" if sampled else "mean_tokens"
     places: dict[str, tuple[Any, str]] = {
         "users and channels: random numbers": (streams, "_fill"),

@@ -22,9 +22,9 @@ from multispin_gym._files import write_atomically
 from multispin_gym._validation import check_choice, check_integer
 from multispin_gym.agents.config import ENV_IDS, LengthDistribution, TrainConfig
 from multispin_gym.agents.hyperparameter_files import RECIPES, hyperparameters
-from multispin_gym.agents.seeds import mean_interval, seed_directory, train_seeds
+from multispin_gym.agents.training.seeds import mean_interval, seed_directory, train_seeds
 from multispin_gym.baselines import make_controller
-from multispin_gym.report import versions
+from multispin_gym.evaluation.report import versions
 
 STARTS = ("scratch", "cloned", "homogeneous")
 AGNOSTIC = ("random", "uniform_fixed", "uniform_best", "tk_slt")
@@ -95,8 +95,8 @@ def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
 def measure(config: TrainConfig, cells: int, num_users: int | None = None) -> dict[str, Any]:
     """Ratios to the reference on held-out cells: of the agents, with an interval over seeds, and of the controllers."""
     from multispin_gym.agents import load_agent
-    from multispin_gym.agents.training_env import HeldOutCells
-    from multispin_gym.rounds import compute_round
+    from multispin_gym.agents.training.env import HeldOutCells
+    from multispin_gym.physics.rounds import compute_round
 
     agents = {seed: load_agent(seed_directory(config.run_dir, seed)) for seed in config.seeds}
     spec = next(iter(agents.values())).spec

@@ -21,7 +21,7 @@ import numpy as np
 from multispin_gym import AffineVerification, Scenario, Users, play_round
 from multispin_gym._files import write_atomically
 from multispin_gym.baselines import make_controller
-from multispin_gym.report import versions
+from multispin_gym.evaluation.report import versions
 
 CONTROLLERS = ("uniform_best", "homogeneous", "heterogeneous")
 
@@ -104,7 +104,7 @@ CHANGES: dict[str, tuple[int | None, Callable[[Scenario], Scenario], Callable[[U
 def transfer(name: str, cells: int, seed: int) -> dict[str, dict[str, float]]:
     """Mean ratios to the upper bound, of an agent and of the controllers, after each change."""
     from multispin_gym.agents import load_agent
-    from multispin_gym.agents.training_env import optimum_bound
+    from multispin_gym.agents.training.env import optimum_bound
 
     agent = load_agent(name)
     rows: dict[str, dict[str, float]] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).with_name("scenarios.md")
-PRESETS = Path(__file__).parents[1] / "multispin_gym" / "presets"
+PRESETS = Path(__file__).parents[1] / "multispin_gym" / "scenarios" / "presets"
 UNITS = {
     "reference_power": "W",
     "distance": "m",

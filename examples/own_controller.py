@@ -10,8 +10,8 @@ import numpy as np
 
 import multispin_gym as ms
 from multispin_gym.baselines import make_controller
-from multispin_gym.evaluation import evaluate
-from multispin_gym.results import EvaluationResult
+from multispin_gym.evaluation.evaluator import evaluate
+from multispin_gym.evaluation.results import EvaluationResult
 
 
 def own_lengths_by_demand(users: ms.Users, cell: ms.Cell) -> ms.Decision:

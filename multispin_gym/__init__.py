@@ -3,16 +3,21 @@
 Docstrings cite the project's page docs/model.md as "model, section N".
 """
 
-from multispin_gym.acceptance import expected_tokens
-from multispin_gym.cell import Cell
-from multispin_gym.fading import Fading
-from multispin_gym.objectives import Objective
-from multispin_gym.registration import register_environments
-from multispin_gym.rounds import Decision, RoundOutcome, play_round
-from multispin_gym.scenario import Scenario
-from multispin_gym.scenario_library import list_scenarios, load_scenario
-from multispin_gym.users import Users
-from multispin_gym.verification import AffineVerification, TableVerification
+from multispin_gym._former_names import install
+from multispin_gym.envs.registration import register_environments
+from multispin_gym.physics import (
+    AffineVerification,
+    Cell,
+    Decision,
+    Fading,
+    Objective,
+    RoundOutcome,
+    TableVerification,
+    Users,
+    expected_tokens,
+    play_round,
+)
+from multispin_gym.scenarios import Scenario, list_scenarios, load_scenario
 
 __all__ = [
     "AffineVerification",
@@ -30,4 +35,5 @@ __all__ = [
     "play_round",
 ]
 
+install()
 register_environments()

@@ -13,10 +13,12 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from multispin_gym._arrays import Float32Array
 from multispin_gym._validation import FloatArray, check_array, check_choice
-from multispin_gym.environment import CellAccess
-from multispin_gym.rounds import Decision
-from multispin_gym.spaces import SHARE_SHARPNESS, Float32Array, Observation
+from multispin_gym.envs.actions import SHARE_SHARPNESS
+from multispin_gym.envs.observations import Observation
+from multispin_gym.envs.shared import CellAccess
+from multispin_gym.physics.rounds import Decision
 
 if TYPE_CHECKING:
     _VectorActions = VectorWrapper[Observation, "DictActions", Observation, Float32Array, NDArray[Any]]

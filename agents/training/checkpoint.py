@@ -1,0 +1,86 @@
+"""What an identical continuation of a training run needs: collected and put back between two updates."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch
+
+from multispin_gym.agents.training.mixed_users import MixedUsersPPO, Turn
+
+
+def collect_state(model: MixedUsersPPO) -> dict[str, Any]:
+    """Collect the state of a model between two updates.
+
+    Parameters
+    ----------
+    model
+        The model.
+
+    Returns
+    -------
+    dict
+        Tensors, numbers, strings, and lists and dicts of them.
+    """
+    name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 - SB3 draws from it
+    return {
+        "num_timesteps": model.num_timesteps,
+        "num_updates": model._n_updates,
+        "policy": model.policy.state_dict(),
+        "optimizer": model.policy.optimizer.state_dict(),
+        "torch_rng": torch.get_rng_state(),
+        "numpy_rng": [name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, gauss],
+        "envs": [
+            {
+                "steps": model.updates_of(index) * model.n_steps,
+                "returns": torch.from_numpy(turn.env.returns.copy()),
+                "episode_lengths": torch.from_numpy(turn.env.episode_lengths.copy()),
+            }
+            for index, turn in enumerate(model.turns)
+        ],
+        "episodes": [dict(episode) for episode in model.ep_info_buffer or ()],
+        "pending_logs": {key: float(value) for key, value in model.logger.name_to_value.items()},
+    }
+
+
+def restore_state(model: MixedUsersPPO, state: dict[str, Any]) -> None:
+    """Bring a freshly built and seeded model where :func:`collect_state` found it.
+
+    Parameters
+    ----------
+    model
+        The model, with its logger set and its environments seeded as at the run's start.
+    state
+        The state.
+    """
+    model.num_timesteps = state["num_timesteps"]
+    model._n_updates = state["num_updates"]
+    model.policy.load_state_dict(state["policy"])
+    model.policy.optimizer.load_state_dict(state["optimizer"])
+    model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
+    model.ep_success_buffer = deque(maxlen=model._stats_window_size)
+    for key, value in state["pending_logs"].items():
+        model.logger.record(key, value)
+    for turn, stored in zip(model.turns, state["envs"], strict=True):
+        _replay(turn, stored)
+    model._last_obs = model.turns[0].observation
+    torch.set_rng_state(state["torch_rng"])
+    name, keys, position, has_gauss, gauss = state["numpy_rng"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
+
+
+def _replay(turn: Turn, stored: dict[str, Any]) -> None:
+    """Bring an environment where it was: what it draws does not depend on the actions, so any will do."""
+    env = turn.env
+    turn.observation = env.reset()
+    action_size = env.env.single_action_space.shape
+    assert action_size is not None
+    idle = np.zeros((env.num_envs, *action_size), dtype=np.float32)
+    for _ in range(stored["steps"]):
+        observation, _, turn.starts, _ = env.step(idle)
+        assert isinstance(observation, dict)
+        turn.observation = observation
+    env.returns[:] = stored["returns"].numpy()
+    env.episode_lengths[:] = stored["episode_lengths"].numpy()

@@ -1,0 +1,272 @@
+"""Train an agent: build the run, let Stable-Baselines3's PPO learn, keep what resuming needs."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from multispin_gym.agents.config import TrainConfig
+from multispin_gym.agents.policy.network import EquivariantActorCritic
+from multispin_gym.agents.policy.sb3_policy import EquivariantPolicy
+from multispin_gym.agents.run_directory import (
+    AgentSpec,
+    RunDirectoryError,
+    read_spec,
+    read_state,
+    start_run_directory,
+    write_atomically,
+    write_state,
+    write_weights,
+)
+from multispin_gym.agents.training.callbacks import BetweenUpdates, StopTraining, schedule, stop_flag
+from multispin_gym.agents.training.checkpoint import collect_state, restore_state
+from multispin_gym.agents.training.cloning import clone, demonstrate
+from multispin_gym.agents.training.env import HeldOutCells, make_training_env
+from multispin_gym.agents.training.mixed_users import MixedUsersPPO
+from multispin_gym.scenarios.library import load_scenario
+from multispin_gym.scenarios.scenario import Scenario
+
+EVALUATIONS_FILE = "evaluations.csv"
+_PACKAGES = ("multispin-gym", "gymnasium", "numpy", "stable-baselines3", "torch")
+# Not part of what is trained: a resumed run may differ in these.
+UNRECORDED = ("policy", "run_dir", "resume", "progress", "hyperparameters", "seeds", "jobs")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """What came of a run.
+
+    Parameters
+    ----------
+    run_dir
+        The run's directory.
+    evaluations
+        All evaluations, oldest first: ``timesteps``, ``seconds``, ``goodput`` and ``ratio``.
+    stopped
+        Why the run ended early; empty if it did not.
+    """
+
+    run_dir: Path
+    evaluations: list[dict[str, float]]
+    stopped: str
+
+
+class _ContinuedTensorBoard(TensorBoardOutputFormat):
+    """TensorBoard output that drops what an earlier process logged after the checkpoint."""
+
+    def __init__(self, folder: str, first_step: int) -> None:
+        self.writer = SummaryWriter(folder, purge_step=first_step)
+        self._is_closed = False
+
+
+def training_seeds(seed: int) -> tuple[int, int]:
+    """Spread a run's seed, so that runs with neighbouring seeds share no row of the environment.
+
+    Parameters
+    ----------
+    seed
+        The run's seed.
+
+    Returns
+    -------
+    tuple of int
+        Seed of the learner, and of the environment's first row.
+    """
+    learner, environment = np.random.SeedSequence(seed).generate_state(2).tolist()
+    return learner, environment % (2**31 - 2**21)
+
+
+def describe(config: TrainConfig, scenario: Scenario) -> AgentSpec:
+    """Describe a run that is about to start.
+
+    Parameters
+    ----------
+    config
+        The run's configuration.
+    scenario
+        The scenario that it names.
+
+    Returns
+    -------
+    AgentSpec
+        What goes into ``config.json``.
+    """
+    versions = {package: metadata.version(package) for package in _PACKAGES}
+    versions["python"] = platform.python_version()
+    training = dataclasses.asdict(config)
+    for key in UNRECORDED:
+        del training[key]
+    return AgentSpec(
+        scenario=scenario,
+        env_id=config.env_id,
+        num_users=scenario.num_users if config.num_users is None else config.num_users,
+        policy=config.policy,
+        training=training,
+        versions=versions,
+    )
+
+
+def build_model(
+    config: TrainConfig, spec: AgentSpec, policy_class: type[EquivariantPolicy] = EquivariantPolicy
+) -> MixedUsersPPO:
+    """Build PPO and its environments, seeded.
+
+    Parameters
+    ----------
+    config
+        The run's configuration.
+    spec
+        The agent to train.
+    policy_class
+        The policy's class.
+
+    Returns
+    -------
+    MixedUsersPPO
+        The model.
+    """
+    learner_seed, env_seed = training_seeds(config.seed)
+    ppo = config.ppo
+    envs = [
+        make_training_env(
+            spec.scenario,
+            num_users=count,
+            num_envs=ppo.num_envs,
+            env_id=spec.env_id,
+            discount=ppo.discount,
+            reward=ppo.reward,
+        )
+        # From the largest: the policy sees from its action's size whether all users share one draft length.
+        for count in sorted(set(ppo.num_users or (spec.num_users,)), reverse=True)
+    ]
+    model = MixedUsersPPO(
+        policy_class,
+        envs,
+        learning_rate=schedule(ppo.learning_rate_schedule, ppo.learning_rate),
+        n_steps=ppo.rollout_steps,
+        batch_size=ppo.batch_size,
+        n_epochs=ppo.num_epochs,
+        gamma=ppo.discount,
+        gae_lambda=ppo.gae_lambda,
+        clip_range=ppo.clip_range,
+        ent_coef=ppo.entropy_coefficient,
+        vf_coef=ppo.value_coefficient,
+        max_grad_norm=ppo.max_gradient_norm,
+        policy_kwargs={"scenario": spec.scenario, "policy": spec.policy},
+        seed=learner_seed,
+        device="cpu",
+    )
+    for env in envs:
+        env.seed(env_seed)
+    return model
+
+
+def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = EquivariantPolicy) -> TrainingResult:
+    """Train an agent, or continue training it.
+
+    Parameters
+    ----------
+    config
+        The run's configuration.
+    policy_class
+        The policy's class; agents are loaded with the default one.
+
+    Returns
+    -------
+    TrainingResult
+        Where the run lies, and how it went.
+
+    Raises
+    ------
+    RunDirectoryError
+        If the run directory is in use, or cannot be resumed.
+    ValueError
+        If the scenario is unknown or damaged.
+    """
+    torch.set_num_threads(config.threads)
+    path = Path(config.run_dir)
+    state: dict[str, Any] = {}
+    if config.resume:
+        spec = read_spec(path)
+        state = read_state(path)
+    else:
+        spec = describe(config, load_scenario(config.scenario))
+    held_out = HeldOutCells(spec.scenario, spec.num_users, config.eval_cells, spec.env_id)
+    model = build_model(config, spec, policy_class)
+    if not config.resume:
+        start_run_directory(path, spec)
+    tensorboard = _ContinuedTensorBoard(str(path / "tensorboard"), state.get("num_timesteps", -1) + 1)
+    model.set_logger(Logger(str(path), [tensorboard]))
+    try:
+        with stop_flag() as stop:
+            return _learn(config, spec, model, held_out, state, stop)
+    finally:
+        for turn in model.turns:
+            turn.env.close()
+        model.logger.close()
+
+
+def _learn(
+    config: TrainConfig,
+    spec: AgentSpec,
+    model: MixedUsersPPO,
+    held_out: HeldOutCells,
+    state: dict[str, Any],
+    stop: list[bool],
+) -> TrainingResult:
+    evaluations: list[dict[str, float]] = list(state.get("evaluations", []))
+    stopped = ""
+    path = Path(config.run_dir)
+
+    def save() -> None:
+        _save(path, model, evaluations, callback.seconds)
+
+    callback = BetweenUpdates(config, held_out, save, evaluations, state.get("seconds", 0.0), stop)
+    if state:
+        try:
+            restore_state(model, state)
+        except (KeyError, RuntimeError) as error:
+            raise RunDirectoryError(f"{path} cannot be resumed: its training state is of another release") from error
+    elif config.cloning.num_cells:
+        _clone(config, spec, model)
+    remaining = config.total_timesteps - model.num_timesteps
+    if remaining > 0:
+        try:
+            model.learn(remaining, callback, reset_num_timesteps=not state)
+            callback.between(last=True)
+        except StopTraining as reason:
+            stopped = str(reason)
+        finally:
+            callback.close()
+    return TrainingResult(path, evaluations, stopped)
+
+
+def _clone(config: TrainConfig, spec: AgentSpec, model: MixedUsersPPO) -> None:
+    rng = np.random.default_rng([config.seed, 1])
+    shown = demonstrate(spec, config.cloning, model.turns[0].env.units, rng)
+    network: EquivariantActorCritic = model.policy.network  # type: ignore[assignment]
+    clone(network, shown, config.cloning, progress=config.progress)
+
+
+def _save(path: Path, model: MixedUsersPPO, evaluations: list[dict[str, float]], seconds: float) -> None:
+    """Write a checkpoint; what resuming needs comes in one file, so it can never be two halves of two checkpoints."""
+    state = {**collect_state(model), "evaluations": evaluations, "seconds": seconds}
+    write_state(path, state)
+    network: torch.nn.Module = model.policy.network  # type: ignore[assignment]
+    write_weights(path, network.state_dict())
+    text = io.StringIO()
+    if evaluations:
+        writer = csv.DictWriter(text, list(evaluations[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(evaluations)
+    write_atomically(path / EVALUATIONS_FILE, text.getvalue().encode())

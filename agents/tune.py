@@ -1,0 +1,233 @@
+"""Search for hyperparameters: ``python -m multispin_gym.agents.tune --help``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multispin_gym._command_line import parse
+from multispin_gym._validation import check_integer
+from multispin_gym.agents.config import PolicyConfig, PPOConfig, TrainConfig
+from multispin_gym.agents.hyperparameter_files import (
+    hyperparameter_text,
+    hyperparameters,
+    shipped_hyperparameters,
+)
+from multispin_gym.scenarios.library import load_scenario
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Search PPO's hyperparameters with optuna's tree-structured Parzen estimator.
+
+    The study is reproducible: the sampler and every training are seeded, and a trial's budget is a number of rounds. A
+    trial's score is the mean ratio to the reference over its seeds; it is given up after a seed with which it is below
+    the median of the earlier trials.
+
+    Parameters
+    ----------
+    output
+        File for the study: every trial's parameters and scores. The best is written beside it as a hyperparameter file.
+    scenario
+        Name of a preset, or path of a scenario file.
+    num_users
+        Users in the cell; by default the scenario's own number.
+    hyperparameters
+        TOML file of the first trial, which also holds what is not searched, or "cloned" or "mixed"; by default the
+        file that ships for any scenario.
+    num_trials
+        Trials.
+    total_timesteps
+        Rounds of each training.
+    training_seeds
+        Seeds that each trial trains with.
+    seed
+        Seed of the sampler.
+    """
+
+    output: Path = Path("results/search.json")
+    scenario: str = "default"
+    num_users: int | None = None
+    hyperparameters: str | None = None
+    num_trials: int = 20
+    total_timesteps: int = 200_000
+    training_seeds: tuple[int, ...] = (0, 1)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_integer("num_trials", self.num_trials, low=1)
+        check_integer("total_timesteps", self.total_timesteps, low=1)
+        check_integer("seed", self.seed, low=0, high=2**32 - 1)
+        if not self.training_seeds:
+            raise ValueError("training_seeds must name at least one seed, got ()")
+        for seed in self.training_seeds:
+            check_integer("training_seeds", seed, low=0, high=2**32 - 1)
+
+
+def suggest(trial: optuna.trial.BaseTrial, base: TrainConfig) -> TrainConfig:
+    """Let a trial choose the hyperparameters that are searched.
+
+    Parameters
+    ----------
+    trial
+        The trial.
+    base
+        The configuration that holds everything else.
+
+    Returns
+    -------
+    TrainConfig
+        The configuration to train with.
+    """
+    ppo = dataclasses.replace(
+        base.ppo,
+        learning_rate=trial.suggest_float("learning_rate", 2e-3, 2e-2, log=True),
+        num_epochs=trial.suggest_int("num_epochs", 2, 4),
+        batch_size=trial.suggest_categorical("batch_size", [256, 512, 1024, 2048]),
+        entropy_coefficient=trial.suggest_float("entropy_coefficient", 3e-3, 1e-1, log=True),
+        clip_range=trial.suggest_float("clip_range", 0.15, 0.5),
+    )
+    policy = dataclasses.replace(base.policy, share_std=trial.suggest_float("share_std", 0.02, 0.2, log=True))
+    return dataclasses.replace(base, ppo=ppo, policy=policy)
+
+
+def search(config: SearchConfig) -> dict[str, Any]:
+    """Run a study and write it down.
+
+    Parameters
+    ----------
+    config
+        What to search, and for how long.
+
+    Returns
+    -------
+    dict
+        The study: settings, trials in order, and the best of them.
+
+    Raises
+    ------
+    ValueError
+        If the scenario or the hyperparameter file is unknown or damaged.
+    """
+    import optuna
+
+    load_scenario(config.scenario)
+    shipped = shipped_hyperparameters("any.toml")
+    fields = shipped if config.hyperparameters is None else hyperparameters(config.scenario, config.hyperparameters)
+    fields = {**fields, "total_timesteps": config.total_timesteps, "num_users": config.num_users}
+    base = TrainConfig(scenario=config.scenario, eval_every=0, checkpoint_every=2**30, progress=False, **fields)
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(n_startup_trials=5, seed=config.seed),
+        pruner=optuna.pruners.MedianPruner(),
+    )
+    # The configuration in use is the first trial: the search can only improve on it.
+    study.enqueue_trial({name: getattr(_section(base, name), name) for name in _SEARCHED})
+    study.optimize(lambda trial: score(trial, suggest(trial, base), config.training_seeds), config.num_trials)
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if name != "output"}
+    report = {
+        **settings,
+        "versions": {name: metadata.version(name) for name in ("optuna", "stable-baselines3", "torch")},
+        "trials": [
+            {
+                "ratio": trial.value if trial.state == optuna.trial.TrialState.COMPLETE else None,
+                "ratios": trial.user_attrs["ratios"],
+                **trial.params,
+            }
+            for trial in study.trials
+        ],
+        "best": {"ratio": study.best_value, **study.best_params},
+    }
+    _write(config, report, suggest(optuna.trial.FixedTrial(study.best_params), base))
+    return report
+
+
+_SEARCHED = ("learning_rate", "num_epochs", "batch_size", "entropy_coefficient", "clip_range", "share_std")
+
+
+def _section(config: TrainConfig, name: str) -> PolicyConfig | PPOConfig:
+    return config.policy if name == "share_std" else config.ppo
+
+
+def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> float:
+    """Train with each seed in turn, as long as the trial is worth it.
+
+    Parameters
+    ----------
+    trial
+        The trial; it is told the mean after every seed, and keeps the ratio of each.
+    config
+        What to train.
+    seeds
+        Seeds of the trainings.
+
+    Returns
+    -------
+    float
+        Mean ratio to the reference over the seeds.
+
+    Raises
+    ------
+    optuna.TrialPruned
+        If the mean is below the median of the earlier trials after one of the seeds but the last.
+    """
+    import optuna
+
+    from multispin_gym.agents.training.trainer import train
+
+    ratios: list[float] = []
+    for step, seed in enumerate(seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            ratios.append(train(dataclasses.replace(config, seed=seed, run_dir=folder)).evaluations[-1]["ratio"])
+        trial.set_user_attr("ratios", ratios)
+        trial.report(sum(ratios) / len(ratios), step)
+        if step + 1 < len(seeds) and trial.should_prune():
+            raise optuna.TrialPruned
+    return sum(ratios) / len(ratios)
+
+
+def _write(config: SearchConfig, report: dict[str, Any], best: TrainConfig) -> None:
+    from multispin_gym.agents.run_directory import write_atomically
+
+    config.output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(config.output, (json.dumps(report, indent=2) + "\n").encode())
+    where = f"{config.output.as_posix()} has all of them and the settings"
+    comment = f"# The best trial in the scenario {config.scenario}: {where}.\n"
+    write_atomically(config.output.with_suffix(".toml"), (comment + hyperparameter_text(best)).encode())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Search from the command line.
+
+    Parameters
+    ----------
+    arguments
+        The arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 2 on bad input.
+    """
+    args = sys.argv[1:] if arguments is None else arguments
+    try:
+        report = search(parse(SearchConfig, args, "python -m multispin_gym.agents.tune"))
+    except (ValueError, TypeError, OSError) as error:
+        print(f"search: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    print(json.dumps(report["best"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,270 @@
+"""From real to whole draft lengths: local search whose moves are ranked by an optimistic estimate.
+
+At whole lengths L with prices c = grad T(L), convexity gives ``T(L') >= T(L) + c . (L' - L)``, so what a move can gain
+is at most ``d tokens - eta (c . dL + dV)``: moves that are not worth it even so are never tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver.deadline import Tangent, least_deadline
+from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.physics.verification import Verification, batch_tokens
+
+_TRIES = 6
+# Moves tried before a row is given up: the linear estimate can put the only good one behind many.
+_LAST_TRIES = 24
+_PASSES = 40
+# With very many users one user's token no longer matters, and a pass costs as much as the relaxation.
+_MANY = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """Whole draft lengths and what they reach.
+
+    Parameters
+    ----------
+    lengths
+        Draft lengths, whole numbers. Shape (M, K).
+    deadline
+        Least deadline, s. Shape (M,).
+    score
+        Score by the row's objective and the true verification time. Shape (M,).
+    """
+
+    lengths: FloatArray
+    deadline: FloatArray
+    score: FloatArray
+
+    def better(self, other: Whole) -> Whole:
+        """Row by row the one with the higher score; ties keep this one.
+
+        Parameters
+        ----------
+        other
+            Lengths for the same rows.
+
+        Returns
+        -------
+        Whole
+            The better of the two in every row.
+        """
+        wins = other.score > self.score
+        return Whole(
+            np.where(wins[:, None], other.lengths, self.lengths),
+            np.where(wins, other.deadline, self.deadline),
+            np.where(wins, other.score, self.score),
+        )
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Whole]) -> Whole:
+        """Put the rows of several one below the other.
+
+        Parameters
+        ----------
+        parts
+            What to join; at least one.
+
+        Returns
+        -------
+        Whole
+            All rows, those of the first part first.
+        """
+        return cls(
+            np.concatenate([part.lengths for part in parts]),
+            np.concatenate([part.deadline for part in parts]),
+            np.concatenate([part.score for part in parts]),
+        )
+
+    def __getitem__(self, rows: np.ndarray) -> Whole:
+        """Select rows."""
+        return Whole(self.lengths[rows], self.deadline[rows], self.score[rows])
+
+    def put(self, rows: np.ndarray, other: Whole) -> None:
+        """Overwrite rows in place.
+
+        Parameters
+        ----------
+        rows
+            Indices of the rows.
+        other
+            One row for each index.
+        """
+        self.lengths[rows], self.deadline[rows], self.score[rows] = other.lengths, other.deadline, other.score
+
+
+def play_whole(problem: Problem, server: Verification, lengths: FloatArray, start: FloatArray | None = None) -> Whole:
+    """Score of whole lengths with the best split of the band and the server's true verification time.
+
+    Parameters
+    ----------
+    problem
+        The rows; their verification piece is not used.
+    server
+        Verification of the cell.
+    lengths
+        Draft lengths. Shape (M, K).
+    start
+        A guess of the deadline, s. Shape (M,).
+
+    Returns
+    -------
+    Whole
+        The evaluated lengths.
+    """
+    deadline = least_deadline(problem.curves, lengths, start)
+    return Whole(lengths, deadline, problem.score(lengths, deadline + server.round_time(lengths)))
+
+
+def best_option(problem: Problem, server: Verification, options: FloatArray, start: FloatArray) -> Whole:
+    """Best of several lengths for each row, all played at once.
+
+    Parameters
+    ----------
+    problem
+        The rows.
+    server
+        Verification of the cell.
+    options
+        Draft lengths to choose from; NaN in an option's first entry leaves it out. Shape (M, C, K).
+    start
+        A guess of the deadlines, s. Shape (M,).
+
+    Returns
+    -------
+    Whole
+        The best option of each row; a score of minus infinity where there is none.
+    """
+    rows, choices = options.shape[:2]
+    row, column = np.nonzero(~np.isnan(options[..., 0]))
+    played = play_whole(problem[row], server, options[row, column], start[row])
+    score, deadline = np.full((rows, choices), -np.inf), np.zeros((rows, choices))
+    score[row, column], deadline[row, column] = played.score, played.deadline
+    index, best = np.arange(rows), score.argmax(axis=-1)
+    return Whole(options[index, best], deadline[index, best], score[index, best])
+
+
+def improve(problem: Problem, server: Verification, whole: Whole) -> Whole:
+    """Climb by single steps, exchanges and opting out until no promising move is left.
+
+    Parameters
+    ----------
+    problem
+        The rows; lengths stay within the cell's range ``low`` to ``high``.
+    server
+        Verification of the cell.
+    whole
+        Where the search starts.
+
+    Returns
+    -------
+    Whole
+        Lengths with at least the score of the start.
+    """
+    best = Whole(whole.lengths.copy(), whole.deadline.copy(), whole.score.copy())
+    active = np.flatnonzero(whole.lengths.any(axis=-1))
+    thorough = np.zeros(len(best.score), dtype=bool)
+    for _ in range(min(_PASSES, max(_PASSES * _MANY // problem.num_users, 1))):
+        moving = np.zeros(len(best.score), dtype=bool)
+        for rows, tries in ((active[~thorough[active]], _TRIES), (active[thorough[active]], _LAST_TRIES)):
+            if rows.size:
+                part, here = problem[rows], best[rows]
+                found = best_option(part, server, _promising_moves(part, server, here, tries), here.deadline)
+                improved = found.score > here.score + 1e-13 * np.abs(here.score)
+                best.put(rows[improved], found[improved])
+                moving[rows] = improved
+        stuck = active[~moving[active]]
+        again = stuck[~thorough[stuck]]
+        thorough[active] = False
+        thorough[again] = True
+        active = np.concatenate([active[moving[active]], again])
+        active = active[best.lengths[active].any(axis=-1)]
+        if active.size == 0:
+            break
+    return best
+
+
+def _promising_moves(problem: Problem, server: Verification, here: Whole, tries: int) -> FloatArray:
+    """The most promising moves of each row, NaN where a move cannot gain. Shape (M, tries, K)."""
+    linear = problem.linearised(here.lengths)
+    level = problem.level(here.score)[:, None]
+    lengths = here.lengths
+    tangent = Tangent.at(problem.curves, lengths, here.deadline)
+    cost, curvature = level * tangent.prices, 0.5 * level * tangent.own_curvature()
+    now = linear.tokens(lengths)
+    gains, bends = [], []
+    for target in (lengths + 1.0, lengths - 1.0, np.zeros_like(lengths)):
+        allowed = (target >= problem.low) & (target <= problem.high) & (target != lengths)
+        gain = linear.tokens(np.maximum(target, 0.0)) - now - cost * (target - lengths)
+        gains.append(np.where(allowed, gain, -np.inf))
+        # A user who opts out goes too far for the second order to tell.
+        bends.append(curvature * np.where(target > 0.0, (target - lengths) ** 2, 0.0))
+    raised, cut = gains[:2]
+    verified = server.round_time(lengths)[:, None]
+    single = np.concatenate(gains, axis=-1) - level * (_times_after(server, lengths) - verified)
+    bend = np.concatenate(bends, axis=-1)
+    singles = min(tries, single.shape[-1])
+    user, value = _top(_likely(single, bend), singles)
+    kind, user = np.divmod(user, problem.num_users)
+    moves = np.repeat(lengths[:, None, :], singles, axis=1)
+    row, column = np.arange(len(lengths))[:, None], np.arange(singles)[None, :]
+    moves[row, column, user] = np.where(kind == 2, 0.0, moves[row, column, user] + np.where(kind == 0, 1.0, -1.0))
+
+    # Exchanges pair the most promising raises and cuts.
+    pairs = min(3, problem.num_users)
+    up, gain_up = _top(raised, pairs)
+    down, gain_down = _top(cut, pairs)
+    first, second = np.repeat(np.arange(pairs), pairs), np.tile(np.arange(pairs), pairs)
+    exchanges = np.repeat(lengths[:, None, :], pairs * pairs, axis=1)
+    column = np.arange(pairs * pairs)[None, :]
+    exchanges[row, column, up[:, first]] += 1.0
+    exchanges[row, column, down[:, second]] -= 1.0
+    worth = gain_up[:, first] + gain_down[:, second] - level * (server.round_time(exchanges) - verified)
+    worth = np.where(up[:, first] == down[:, second], -np.inf, worth)
+    worth = _likely(worth, _exchange_bend(tangent, up[:, first], down[:, second], level))
+
+    every, value = np.concatenate([moves, exchanges], axis=1), np.concatenate([value, worth], axis=1)
+    index, value = _top(value, tries)
+    chosen = np.take_along_axis(every, index[..., None], 1)
+    return np.where(np.isfinite(value)[..., None], chosen, np.nan)
+
+
+def _likely(gain: FloatArray, bend: FloatArray) -> FloatArray:
+    """Gains to second order; minus infinity where the move cannot gain, or not even if half the bend were all."""
+    return np.where((gain > 0.0) & (gain > 0.5 * bend), gain - bend, -np.inf)
+
+
+def _exchange_bend(tangent: Tangent, up: np.ndarray, down: np.ndarray, level: FloatArray) -> FloatArray:
+    """What the curvature of the deadline takes from raising one user's draft and cutting another's."""
+    own = tangent.own_curvature()
+    bent = tangent.bend * tangent.rate
+    a, b = (np.take_along_axis(bent, user, -1) for user in (up, down))
+    c, d = (np.take_along_axis(tangent.prices, user, -1) for user in (up, down))
+    mixed = tangent.middle[:, None] * c * d - a * d - b * c
+    twice = np.take_along_axis(own, up, -1) + np.take_along_axis(own, down, -1) - 2.0 * mixed
+    return np.asarray(0.5 * level * np.maximum(twice, 0.0))
+
+
+def _top(values: FloatArray, count: int) -> tuple[np.ndarray, FloatArray]:
+    """Indices and values of the largest entries of each row, in any order."""
+    index = np.argpartition(-values, min(count, values.shape[-1]) - 1, axis=-1)[:, :count]
+    return index, np.take_along_axis(values, index, -1)
+
+
+def _times_after(server: Verification, lengths: FloatArray) -> FloatArray:
+    """Verification time after each user's step up, step down and opting out. Shape (M, 3K)."""
+    targets = np.concatenate([lengths + 1.0, lengths - 1.0, np.zeros_like(lengths)], axis=-1)
+    before = np.tile(lengths, 3)
+    if server.batching == "ragged":
+        return server.time(batch_tokens(lengths, "ragged")[:, None] + targets - before)
+    longest = lengths.max(axis=-1, keepdims=True)
+    runner_up = np.where(lengths == longest, -np.inf, lengths).max(axis=-1, keepdims=True)
+    alone = (lengths == longest).sum(axis=-1, keepdims=True) == 1
+    others = np.where(alone & (before == longest), np.maximum(runner_up, 0.0), longest)
+    return server.time(lengths.shape[-1] * (np.maximum(others, targets) + 1.0))

@@ -1,0 +1,175 @@
+"""A search over the verification pieces of a batch of cells, guided by bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver.bounds import lagrangian_bound, table_bound
+from multispin_gym.baselines.solver.deadline import least_deadline, token_prices
+from multispin_gym.baselines.solver.local_search import Whole, play_whole
+from multispin_gym.baselines.solver.newton import Point, solve_relaxation
+from multispin_gym.baselines.solver.pieces import Pieces, pieces_of
+from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.objectives import Objective
+from multispin_gym.physics.users import Users
+from multispin_gym.physics.verification import TableVerification
+
+# Pieces whose bound is no more than this above the best goodput, relative, are not opened.
+_PRUNE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """The state of a search over the pieces of a batch of cells.
+
+    Parameters
+    ----------
+    problem
+        One row for each cell.
+    cell
+        The shared system.
+    pieces
+        The cell's verification pieces.
+    bounds
+        Best bound known for each cell and piece, token/s. Shape (M, P).
+    opened
+        Which pieces have been solved. Shape (M, P).
+    """
+
+    problem: Problem
+    cell: Cell
+    pieces: Pieces
+    bounds: FloatArray
+    opened: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        users: Users,
+        cell: Cell,
+        objective: Objective | None = None,
+        time_price: FloatArray | None = None,
+    ) -> Search:
+        """Start a search with the bounds that the prices of a common length give.
+
+        Parameters
+        ----------
+        users
+            The users. Shape (..., K).
+        cell
+            The shared system.
+        objective
+            What to maximise; the sum token goodput by default.
+        time_price
+            Tokens that a second costs; by default the score is a ratio. Broadcasts to shape (...,).
+
+        Returns
+        -------
+        Search
+            A search in which no piece has been opened.
+        """
+        problem = Problem.of(users, cell, objective, time_price)
+        pieces = pieces_of(cell, users.num_users)
+        shape = (len(problem.alpha), len(pieces))
+        search = cls(problem, cell, pieces, np.full(shape, np.inf), np.zeros(shape, dtype=bool))
+        if shape[1] > 1:
+            # Prices hold at any deadline, so a rough one does to rank the pieces.
+            ones = np.ones_like(problem.alpha)
+            prices = token_prices(problem.curves, ones, least_deadline(problem.curves, ones, tolerance=1e-2))
+            search.tighten(np.arange(shape[0]), problem.linearised(ones), prices)
+        return search
+
+    def tighten(self, rows: np.ndarray, linear: Problem, prices: FloatArray) -> None:
+        """Lower the bounds of all pieces of some cells with token prices found in one of them.
+
+        Parameters
+        ----------
+        rows
+            The cells.
+        linear
+            Their problems with the weighted sum to be bounded, in no piece.
+        prices
+            Their token prices, s per token. Shape (len(rows), K).
+        """
+        for index in range(len(self.pieces)):
+            part = linear.in_piece(self.pieces, np.full(len(rows), index))
+            start = part.tokens(part.low).sum(axis=-1) / part.verification_time(part.low)
+            self.bounds[rows, index] = np.minimum(self.bounds[rows, index], self.bound(part, prices, start))
+
+    def bound(self, linear: Problem, prices: FloatArray, level: FloatArray) -> FloatArray:
+        """Bound on the score of rows in a piece, by the form that their verification time needs.
+
+        Parameters
+        ----------
+        linear
+            The rows with the weighted sum to be bounded.
+        prices
+            Their token prices, s per token. Shape (M, K).
+        level
+            A goodput to start from, token/s. Shape (M,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Upper bounds. Shape (M,).
+        """
+        server = self.cell.verification
+        if isinstance(server, TableVerification) and server.batching == "ragged":
+            return table_bound(linear, server, prices, level)
+        return lagrangian_bound(linear, prices, level)
+
+    def next_pieces(self, reached: FloatArray) -> tuple[np.ndarray, np.ndarray]:
+        """The most promising unopened piece of each cell that may still pass what it has reached.
+
+        Parameters
+        ----------
+        reached
+            Best score of each cell so far. Shape (M,).
+
+        Returns
+        -------
+        rows, index : numpy.ndarray
+            The cells that go on and their next piece.
+        """
+        bounds = np.where(self.opened, -np.inf, self.bounds)
+        index = bounds.argmax(axis=-1)
+        rows = np.flatnonzero(bounds.max(axis=-1) > reached + _PRUNE * np.abs(reached))
+        return rows, index[rows]
+
+    def open(self, rows: np.ndarray, index: np.ndarray) -> Point:
+        """Solve the relaxation of one piece for some cells and tighten their bounds with its prices.
+
+        Parameters
+        ----------
+        rows
+            The cells.
+        index
+            The piece of each.
+
+        Returns
+        -------
+        Point
+            The relaxed optimum in that piece.
+        """
+        problem = self.problem[rows]
+        point, prices, linear = solve_relaxation(problem.in_piece(self.pieces, index))
+        self.opened[rows, index] = True
+        self.tighten(rows, replace(problem, weight=linear.weight), prices)
+        return point
+
+    def idle(self) -> Whole:
+        """All users without a draft where that is allowed; otherwise a score of minus infinity.
+
+        Returns
+        -------
+        Whole
+            One row for each cell.
+        """
+        none = np.zeros_like(self.problem.alpha)
+        idle = play_whole(self.problem, self.cell.verification, none)
+        allowed = self.cell.min_draft_length == 0
+        return idle if allowed else Whole(none, idle.deadline, np.full(len(none), -np.inf))

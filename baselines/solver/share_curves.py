@@ -1,0 +1,192 @@
+"""For each user, the share of the band that buys a given number of seconds per token.
+
+Spending ``theta`` seconds on a token, drafting included, takes a share s(theta) of the band that is convex and
+decreasing for both uplinks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.uplink import LN2, DensityUplink, log_snr_of_ratio
+from multispin_gym.physics.users import Users
+
+_EXP_SERIES = 0.05
+# Below this SNR over the whole band, bandwidth changes a user's rate by less than rounding can show. Taking a weaker
+# user's SNR for this, at its own rate limit, moves its time by a relative 1e-11 / (2 share) at most.
+WEAKEST = 1e-11
+
+
+def _ratio_derivatives(w: FloatArray, growth: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """First two derivatives of E(w) = expm1(w) / w, given ``growth = expm1(w)``."""
+    first = (growth + 1.0 - growth / w) / w
+    second = (growth + 1.0 - 2.0 * first) / w
+    small = w < _EXP_SERIES
+    if small.any():
+        v = w[small]
+        first[small] = 0.5 + v * (1 / 3 + v * (1 / 8 + v * (1 / 30 + v * (1 / 144 + v / 840))))
+        second[small] = 1 / 3 + v * (1 / 4 + v * (1 / 10 + v * (1 / 36 + v * (1 / 168 + v / 960))))
+    return first, second
+
+
+@dataclass(frozen=True, eq=False)
+class ShareCurves:
+    """For each user, the share of the band that buys a given number of seconds per token.
+
+    Parameters
+    ----------
+    drafting_time
+        Seconds per drafted token, tau. Shape (M, K).
+    scale
+        Total power: payload over the wideband rate limit, ``Q ln2 / S``, s. Density: seconds to upload a
+        token over the whole band, s. Shape (M, K).
+    signal
+        Total power: ``S / B``; density: unused ones. Shape (M, K).
+    density
+        Whether the uplink has a fixed power density.
+    """
+
+    drafting_time: FloatArray
+    scale: FloatArray
+    signal: FloatArray
+    density: bool
+
+    @classmethod
+    def of(cls, users: Users, cell: Cell) -> ShareCurves:
+        """Build the curves of a batch of cells, the batch axes flattened.
+
+        Parameters
+        ----------
+        users
+            The users. Shape (..., K).
+        cell
+            The shared system.
+
+        Returns
+        -------
+        ShareCurves
+            Curves with arrays of shape (M, K).
+        """
+        shape = (-1, users.num_users)
+        signal = cell.signal(users).reshape(shape)
+        tau = users.drafting_time.reshape(shape)
+        if isinstance(cell.uplink, DensityUplink):
+            whole = cell.payload / (cell.bandwidth * cell.uplink.efficiency(signal))
+            return cls(tau, whole, np.ones_like(signal), True)
+        return cls(tau, cell.payload * LN2 / signal, np.maximum(signal / cell.bandwidth, WEAKEST), False)
+
+    def __getitem__(self, rows: Any) -> ShareCurves:
+        """Select rows of the batch, or repeat them, with any NumPy index."""
+        return ShareCurves(self.drafting_time[rows], self.scale[rows], self.signal[rows], self.density)
+
+    @property
+    def floor(self) -> FloatArray:
+        """Seconds per token that no share goes below. Shape (M, K)."""
+        return self.drafting_time if self.density else self.drafting_time + self.scale
+
+    @property
+    def idle_cost(self) -> FloatArray:
+        """Derivative of the share in the token rate at rate zero, s: it vanishes for total power. Shape (M, K)."""
+        return self.scale if self.density else np.zeros_like(self.scale)
+
+    def seconds_per_token(self, share: FloatArray) -> FloatArray:
+        """Drafting plus upload time of a token on a given share of the band.
+
+        Parameters
+        ----------
+        share
+            Shares in (0, 1], broadcasting with (M, K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Seconds per token. Shape (M, K).
+        """
+        if self.density:
+            return self.drafting_time + self.scale / share
+        w = np.log1p(self.signal / share)
+        return self.drafting_time + self.scale * self.signal / (share * w)
+
+    def derivatives(self, theta: FloatArray, order: int) -> tuple[FloatArray, ...]:
+        """Shares and their derivatives with respect to the seconds per token.
+
+        Parameters
+        ----------
+        theta
+            Seconds per token, above :attr:`floor`. Shape (M, K).
+        order
+            Number of derivatives, 1 or 2.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            ``s``, then ``s'`` (negative) and ``s''`` (positive) as asked. Shape (M, K) each.
+        """
+        spare = theta - self.drafting_time
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            if self.density:
+                return self._on_spare(spare, order)
+            return self._on_log_snr(log_snr_of_ratio(np.maximum((spare - self.scale) / self.scale, 0.0)), order)[1:]
+
+    def _on_spare(self, spare: FloatArray, order: int) -> tuple[FloatArray, ...]:
+        share = self.scale / spare
+        return (share, -share / spare, 2.0 * share / (spare * spare))[: order + 1]
+
+    def _on_log_snr(self, w: FloatArray, order: int) -> tuple[FloatArray, ...]:
+        """Slope of theta in w, then shares and derivatives, at given logarithms of one plus the SNR."""
+        growth = np.expm1(w)
+        share = self.signal / growth
+        grown = growth + 1.0
+        first, second = _ratio_derivatives(w, growth)
+        inner = self.scale * first
+        ratio = grown / growth
+        slope = -share * ratio / inner
+        if order == 1:
+            return inner, share, slope
+        return inner, share, slope, slope * (1.0 - 2.0 * ratio - second / first) / inner
+
+    def along(self, z: FloatArray) -> tuple[FloatArray, ...]:
+        """Seconds per token and shares along a coordinate on which both are smooth up to their limits.
+
+        The coordinate is the logarithm of ``ln(1 + SNR)`` for total power and of the upload time of a token for a
+        fixed density.
+
+        Parameters
+        ----------
+        z
+            Coordinates. Shape (M, K).
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            ``theta``, ``d theta / d z``, and the share with its first two derivatives with respect to ``theta``.
+        """
+        v = np.exp(z)
+        if self.density:
+            return self.drafting_time + v, v, *self._on_spare(v, 2)
+        inner, share, slope, curvature = self._on_log_snr(v, 2)
+        return self.drafting_time + self.scale * np.expm1(v) / v, inner * v, share, slope, curvature
+
+    def coordinate(self, theta: FloatArray) -> FloatArray:
+        """Coordinate of :meth:`along` at given seconds per token.
+
+        Parameters
+        ----------
+        theta
+            Seconds per token; below :attr:`floor` the coordinate is minus infinity. Shape (M, K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Coordinates. Shape (M, K).
+        """
+        spare = theta - self.drafting_time
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.density:
+                return np.log(np.maximum(spare, 0.0))
+            return np.log(log_snr_of_ratio(np.maximum((spare - self.scale) / self.scale, 0.0)))

@@ -1,0 +1,267 @@
+"""The game behind every environment: N cells played round by round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from gymnasium.error import ResetNeeded
+from numpy.typing import NDArray
+
+from multispin_gym._validation import FloatArray, IntArray, check_integer, check_number
+from multispin_gym.envs.actions import ActionCodec
+from multispin_gym.envs.observations import Observation, ObservationCodec
+from multispin_gym.envs.rewards import RewardRule
+from multispin_gym.physics.rounds import Decision, RoundOutcome, compute_round
+from multispin_gym.physics.users import Users
+from multispin_gym.scenarios.episodes import CellStreams
+from multispin_gym.scenarios.library import load_scenario
+from multispin_gym.scenarios.scenario import Scenario
+
+DEFAULT_SCENARIO = "default"
+# Values of one array that are worked on at a time.
+_PIECE_VALUES = 16_384
+_RETAINED_BYTES = 2**24
+
+
+@dataclass(eq=False, slots=True)
+class PlayedRound:
+    """A round as it was played.
+
+    Parameters
+    ----------
+    users
+        The users of the round. Shape (N, K).
+    decision
+        What was decided. Shape (N, K).
+    outcome
+        What came of it.
+    before
+        Rounds of its episode before it. Shape (N,).
+    reward
+        What the round is paid. Shape (N,).
+    optimum
+        The optimum of the round, token/s, or None where it is not computed. Shape (N,).
+    """
+
+    users: Users
+    decision: Decision
+    outcome: RoundOutcome
+    before: IntArray
+    reward: FloatArray
+    optimum: FloatArray | None
+
+
+class Simulator:
+    """N cells of one scenario, each with its own users, channels and random streams.
+
+    Parameters
+    ----------
+    scenario
+        A scenario, or the name or path of one.
+    num_users
+        Number of users K; by default the scenario's.
+    num_rounds
+        Rounds of an episode; by default the scenario's, or without limit where there is a ``max_time``.
+    max_time
+        Seconds of play after which an episode ends: with the round that reaches them.
+    sampled
+        Whether tokens are sampled rather than expected.
+    homogeneous
+        Whether one draft length serves all users.
+    num_rows
+        Number of cells N.
+    **payment
+        What rounds are paid; see :class:`multispin_gym.envs.rewards.RewardRule`.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range or the scenario is unknown.
+    TypeError
+        If a value is of the wrong type.
+    """
+
+    def __init__(
+        self,
+        scenario: str | PathLike[str] | Scenario,
+        *,
+        num_users: int | None,
+        num_rounds: int | None,
+        max_time: float | None,
+        sampled: bool,
+        homogeneous: bool,
+        num_rows: int,
+        **payment: Any,
+    ) -> None:
+        self.scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+        self.cell = self.scenario.cell
+        default_users, default_rounds = self.scenario.num_users, self.scenario.num_rounds
+        self.num_users = default_users if num_users is None else check_integer("num_users", num_users, low=1)
+        self.num_rounds = default_rounds if num_rounds is None else check_integer("num_rounds", num_rounds, low=1)
+        self.num_rows = check_integer("num_envs", num_rows, low=1)
+        self.max_time = None if max_time is None else check_number("max_time", max_time, low=0.0, low_open=True)
+        self._endless = max_time is not None and num_rounds is None
+        self._indices = np.arange(self.num_rows)
+        self._clock, self._latency = np.zeros(self.num_rows), np.zeros(self.num_rows)
+        self._rule = RewardRule(self.cell, self.num_users, homogeneous, **payment)
+        if not isinstance(sampled, (bool, np.bool_)):
+            raise TypeError(f"sampled must be True or False, got {sampled!r}")
+        self.observations = ObservationCodec(self.scenario, self.num_users)
+        self.actions = ActionCodec(self.cell, self.num_users, homogeneous=homogeneous)
+        self._streams = CellStreams(self.scenario, self.num_users, self.num_rows, self.num_rounds, bool(sampled))
+        self._users: Users | None = None
+        size = max(1, _PIECE_VALUES // self.num_users)
+        if self.num_rows > 1:
+            # glibc hands freed arrays back to the system, to be faulted in anew by the next step, until a program has
+            # freed a large one; from then on it keeps them. This costs a microsecond and saves a fifth of the time.
+            np.empty(_RETAINED_BYTES, np.uint8)
+        self._pieces = [slice(start, start + size) for start in range(0, self.num_rows, size)]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every row has an episode."""
+        return self._users is not None
+
+    @property
+    def users(self) -> Users:
+        """The users of the round about to be played. Shape (N, K)."""
+        if self._users is None:
+            raise ResetNeeded("there are no users before the first reset(): call reset() first")
+        return self._users
+
+    @property
+    def elapsed(self) -> IntArray:
+        """Rounds played in each row's episode. Shape (N,); not to be kept or changed."""
+        return self._streams.position
+
+    @property
+    def ended(self) -> NDArray[np.bool_]:
+        """Whether each row's episode is over. Shape (N,)."""
+        if self.max_time is None:
+            return self.elapsed >= self.num_rounds
+        late = self._clock >= self.max_time
+        return late if self._endless else late | (self.elapsed >= self.num_rounds)
+
+    @property
+    def seeded(self) -> NDArray[np.bool_]:
+        """Whether each row has random streams. Shape (N,)."""
+        return self._streams.seeded
+
+    def seed(self, row: int, seed: int) -> None:
+        """Give a row the random streams of a seed.
+
+        Parameters
+        ----------
+        row
+            The row.
+        seed
+            The seed, at least 0.
+        """
+        self._streams.seed(row, seed)
+
+    def begin(self, rows: IntArray) -> None:
+        """Begin new episodes.
+
+        Parameters
+        ----------
+        rows
+            Indices of the rows.
+        """
+        self._streams.begin(rows)
+        self._clock[rows] = 0.0
+        self._users = self._streams.users
+
+    def advance(self, rows: IntArray | None = None) -> None:
+        """Move on to the next round.
+
+        Parameters
+        ----------
+        rows
+            Indices of the rows; by default all.
+        """
+        self._streams.advance(rows)
+        if self.max_time is not None:
+            self._clock += self._latency if rows is None else np.where(np.isin(self._indices, rows), self._latency, 0.0)
+        self._users = self._streams.users
+
+    def observe(self) -> Observation:
+        """Return the observation of the round about to be played, in new arrays of shape (N, K)."""
+        return self._streams.observe()
+
+    def play(self, actions: NDArray[Any]) -> PlayedRound:
+        """Play the round in every row; the users stay until :meth:`advance`.
+
+        Parameters
+        ----------
+        actions
+            Actions of the right shape, one row for each cell.
+
+        Returns
+        -------
+        PlayedRound
+            The users, the decision and what came of it.
+        """
+        users, uniforms = self.users, self._streams.uniforms
+        if len(self._pieces) == 1:
+            decision, outcome = self._play_rows(users, actions, uniforms)
+        else:
+            decision, outcome = self._play_pieces(users, actions, uniforms)
+        self._latency = outcome.latency
+        optimum = self._rule.optimum(users)
+        reward = self._rule.reward(outcome, optimum)
+        return PlayedRound(users, decision, outcome, self._streams.position.copy(), reward, optimum)
+
+    def _play_rows(
+        self, users: Users, actions: NDArray[Any], uniforms: FloatArray | None
+    ) -> tuple[Decision, RoundOutcome]:
+        decision = self.actions.decode_trusted(actions)
+        return decision, compute_round(users, self.cell, decision, uniforms)
+
+    def _play_pieces(
+        self, users: Users, actions: NDArray[Any], uniforms: FloatArray | None
+    ) -> tuple[Decision, RoundOutcome]:
+        """Play in pieces whose intermediate results stay in a core's cache; rows do not depend on each other."""
+        decision: dict[str, NDArray[Any]] = {}
+        outcome: dict[str, NDArray[Any]] = {}
+        for rows in self._pieces:
+            some = Users.trusted(
+                **{
+                    name: tuple(part[rows] for part in value) if isinstance(value, tuple) else value[rows]
+                    for name, value in vars(users).items()
+                }
+            )
+            parts = self._play_rows(some, actions[rows], None if uniforms is None else uniforms[rows])
+            for whole, part in zip((decision, outcome), parts, strict=True):
+                for name, values in vars(part).items():
+                    if name not in whole:
+                        whole[name] = np.empty((self.num_rows, *values.shape[1:]), values.dtype)
+                    whole[name][rows] = values
+        return Decision.trusted(**decision), RoundOutcome(**outcome)
+
+    def render(self, played: PlayedRound | None, row: int) -> str:
+        """Picture a row's last round, or the users about to play.
+
+        Parameters
+        ----------
+        played
+            The last round; None for the users about to play.
+        row
+            The row.
+
+        Returns
+        -------
+        str
+            The picture, several lines of text.
+        """
+        # Loaded only where somebody looks.
+        from multispin_gym.rendering.text import render_round, render_users
+
+        if played is None:
+            title = f"round {int(self.elapsed[row]) + 1} of {self.num_rounds} is about to be played"
+            return render_users(self.users[row], title)
+        decision = Decision.trusted(played.decision.draft_lengths[row], played.decision.bandwidth_shares[row])
+        title = f"round {int(played.before[row]) + 1} of {self.num_rounds}"
+        return render_round(played.users[row], decision, played.outcome[row], title)

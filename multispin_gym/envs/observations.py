@@ -1,0 +1,78 @@
+"""The observation space, and the codec between observations and users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import ArrayLike
+
+from multispin_gym._arrays import Float32Array
+from multispin_gym._validation import nearest
+from multispin_gym.physics.users import Users
+from multispin_gym.scenarios.scenario import Scenario
+
+Observation = dict[str, Float32Array]
+
+# In the order in which Gymnasium sorts the keys of a Dict space.
+OBSERVATION_KEYS = ("acceptance_rate", "channel_gain_db", "drafting_speed")
+
+
+class ObservationCodec:
+    """The observation of a round: three float32 arrays of one value per user that determine the round.
+
+    Parameters
+    ----------
+    scenario
+        The scenario, whose bounds and rounding apply.
+    num_users
+        Number of users K.
+    """
+
+    def __init__(self, scenario: Scenario, num_users: int) -> None:
+        self.scenario = scenario
+        self.num_users = num_users
+        bounds = scenario.observation_bounds
+        self.space = spaces.Dict(
+            {
+                key: spaces.Box(np.float32(bounds[key][0]), np.float32(bounds[key][1]), (num_users,), np.float32)
+                for key in OBSERVATION_KEYS
+            }
+        )
+
+    def users(self, observation: Mapping[str, ArrayLike]) -> Users:
+        """Rebuild the users of an observed round, exactly.
+
+        Parameters
+        ----------
+        observation
+            An observation of the environment, or a batch of them; each entry of shape (..., K).
+
+        Returns
+        -------
+        Users
+            The users on whom the round is played, bit for bit. Shape (..., K).
+
+        Raises
+        ------
+        ValueError
+            If a key is missing or unknown, a shape is wrong, or a value is out of range.
+        """
+        if set(observation) != set(OBSERVATION_KEYS):
+            unknown = sorted(str(key) for key in set(observation) - set(OBSERVATION_KEYS))
+            hint = nearest(unknown[0], OBSERVATION_KEYS) if unknown else ""
+            raise ValueError(
+                f"observation must have the keys {', '.join(OBSERVATION_KEYS)}; got "
+                f"{', '.join(str(key) for key in observation) or 'none'}.{hint}"
+            )
+        arrays = {key: np.asarray(observation[key], dtype=np.float32) for key in OBSERVATION_KEYS}
+        for key, array in arrays.items():
+            if array.ndim == 0 or array.shape[-1] != self.num_users:
+                raise ValueError(f"{key} must have a last axis of {self.num_users} users, got shape {array.shape}")
+        return Users(
+            acceptance_rate=arrays["acceptance_rate"],
+            drafting_speed=arrays["drafting_speed"],
+            channel_gain=self.scenario.db_to_gain(arrays["channel_gain_db"]),
+            transmit_power=self.scenario.reference_power,
+        )

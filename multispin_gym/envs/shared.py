@@ -1,0 +1,266 @@
+"""What single and vector environments share: access to the cell, info, and checks of arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import ArrayLike, NDArray
+
+from multispin_gym._arrays import Float32Array
+from multispin_gym._validation import IntArray, check_choice, nearest
+from multispin_gym.envs.game import PlayedRound, Simulator
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.rounds import Decision
+from multispin_gym.physics.users import Users
+from multispin_gym.scenarios.scenario import Scenario
+
+RENDER_MODES = ("ansi",)
+
+
+class CellAccess:
+    """What every environment shows of its cell, besides observations: for controllers and for studies."""
+
+    homogeneous: ClassVar[bool] = False
+    _simulator: Simulator
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario that the users come from."""
+        return self._simulator.scenario
+
+    @property
+    def cell(self) -> Cell:
+        """The shared system."""
+        return self._simulator.cell
+
+    @property
+    def num_users(self) -> int:
+        """Number of users K."""
+        return self._simulator.num_users
+
+    @property
+    def num_rounds(self) -> int:
+        """Rounds of an episode."""
+        return self._simulator.num_rounds
+
+    def encode_action(self, decision: Decision) -> Float32Array:
+        """Return the action that stands for a decision; see :meth:`multispin_gym.envs.actions.ActionCodec.encode`.
+
+        Parameters
+        ----------
+        decision
+            A decision, or a batch of them. Shape (..., K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Actions, float32. Shape (..., 2 K), or (..., K + 1) in the homogeneous environment.
+        """
+        return self._simulator.actions.encode(decision)
+
+    def decode_action(self, action: ArrayLike) -> Decision:
+        """Return the decision that an action stands for; see :meth:`multispin_gym.envs.actions.ActionCodec.decode`.
+
+        Parameters
+        ----------
+        action
+            An action, or a batch of them. Shape (..., 2 K), or (..., K + 1) in the homogeneous environment.
+
+        Returns
+        -------
+        Decision
+            The decision. Shape (..., K).
+        """
+        return self._simulator.actions.decode(action)
+
+    def users_from_observation(self, observation: Mapping[str, ArrayLike]) -> Users:
+        """Rebuild the users of an observed round, bit for bit.
+
+        Parameters
+        ----------
+        observation
+            An observation, or a batch of them. Entries of shape (..., K).
+
+        Returns
+        -------
+        Users
+            The users on whom the round is played. Shape (..., K).
+        """
+        return self._simulator.observations.users(observation)
+
+
+def round_info(played: PlayedRound) -> dict[str, Any]:
+    """Return the info entries of a round, batched.
+
+    Parameters
+    ----------
+    played
+        The round. Shape (N, K).
+
+    Returns
+    -------
+    dict
+        Arrays of shape (N, K) or (N,), by the names of the fields of the decision and the outcome, and ``optimum``
+        where it is computed.
+    """
+    outcome = played.outcome
+    info = {
+        "goodput": outcome.goodput,
+        "tokens": outcome.tokens,
+        "latency": outcome.latency,
+        "drafting_time": outcome.drafting_time,
+        "upload_time": outcome.upload_time,
+        "verification_time": outcome.verification_time,
+        "draft_lengths": played.decision.draft_lengths,
+        "bandwidth_shares": played.decision.bandwidth_shares,
+    }
+    if played.optimum is not None:
+        info["optimum"] = played.optimum
+    return info
+
+
+def vector_info(played: PlayedRound, mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return info of some rows in Gymnasium's vector form: beside each key a mask of the rows that have it.
+
+    Parameters
+    ----------
+    played
+        The round. Shape (N, K).
+    mask
+        The rows. Shape (N,).
+
+    Returns
+    -------
+    dict
+        Arrays of shape (N, K) or (N,), zero in rows that are left out, and the mask under every ``_key``.
+    """
+    info: dict[str, Any] = {}
+    whole = bool(mask.all())
+    for name, value in round_info(played).items():
+        info[name] = value if whole else np.where(mask if value.ndim == 1 else mask[:, None], value, 0)
+        info[f"_{name}"] = mask
+    return info
+
+
+def seeds_of_rows(seed: int | Sequence[int | None] | None, num_rows: int) -> Sequence[int | None]:
+    """Return the seed of every row.
+
+    Parameters
+    ----------
+    seed
+        One seed, row i then has ``seed + i``, or one or None for each row, or None.
+    num_rows
+        Number of rows N.
+
+    Returns
+    -------
+    sequence of int or None
+        N seeds.
+
+    Raises
+    ------
+    TypeError
+        If a seed is not a whole number.
+    ValueError
+        If a seed is negative or the list has the wrong length.
+    """
+    if seed is None:
+        return [None] * num_rows
+    seeds = range(seed, seed + num_rows) if isinstance(seed, (int, np.integer)) else list(seed)
+    if len(seeds) != num_rows:
+        raise ValueError(f"seed must be one seed or {num_rows} of them, got {len(seeds)}")
+    for value in seeds:
+        if value is not None and (isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer))):
+            raise TypeError(f"seed must be a whole number, got {value!r}")
+        if value is not None and value < 0:
+            raise ValueError(f"seed must be a whole number in [0, inf), got {value!r}")
+    return seeds
+
+
+def draw_seed(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> int:
+    """Return the seed of an environment that was reset without one, so that it can be reported and repeated.
+
+    Parameters
+    ----------
+    env
+        The environment.
+
+    Returns
+    -------
+    int
+        Its ``np_random_seed``, or a draw of its ``np_random`` where that was set by hand.
+    """
+    seed = env.np_random_seed
+    return seed if seed is not None and seed >= 0 else int(env.np_random.integers(2**31))
+
+
+def check_render_mode(render_mode: str | None) -> str | None:
+    """Refuse an unknown render mode.
+
+    Parameters
+    ----------
+    render_mode
+        A render mode, or None.
+
+    Returns
+    -------
+    str or None
+        The render mode.
+    """
+    return None if render_mode is None else check_choice("render_mode", render_mode, RENDER_MODES)
+
+
+def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> None:
+    """Refuse unknown reset options.
+
+    Parameters
+    ----------
+    options
+        The options given to ``reset``.
+    known
+        The names that it knows.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    """
+    for name in options or ():
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise ValueError(f"unknown reset option {name!r}; known options: {names}.{nearest(str(name), known)}")
+
+
+def rows_of_mask(mask: Any, num_rows: int) -> IntArray:
+    """Return the rows that a reset mask selects.
+
+    Parameters
+    ----------
+    mask
+        The option ``reset_mask``.
+    num_rows
+        Number of rows N.
+
+    Returns
+    -------
+    numpy.ndarray
+        Indices of the rows.
+
+    Raises
+    ------
+    TypeError
+        If the mask is not a boolean array.
+    ValueError
+        If it has the wrong shape or selects no row.
+    """
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+        raise TypeError(f"options['reset_mask'] must be a boolean numpy array, got {mask!r}")
+    if mask.shape != (num_rows,):
+        raise ValueError(f"options['reset_mask'] must have shape ({num_rows},), got {mask.shape}")
+    if not mask.any():
+        raise ValueError("options['reset_mask'] must select at least one row, got none")
+    return np.flatnonzero(mask)

@@ -1,0 +1,293 @@
+"""The native vector environments: many cells in one set of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from multispin_gym._arrays import Float32Array
+from multispin_gym._validation import IntArray, check_choice, check_integer
+from multispin_gym.envs.game import DEFAULT_SCENARIO, PlayedRound, Simulator
+from multispin_gym.envs.observations import Observation
+from multispin_gym.envs.shared import (
+    RENDER_MODES,
+    CellAccess,
+    check_options,
+    check_render_mode,
+    draw_seed,
+    rows_of_mask,
+    seeds_of_rows,
+    vector_info,
+)
+from multispin_gym.physics.users import Users
+from multispin_gym.scenarios.scenario import Scenario
+
+BoolArray = NDArray[np.bool_]
+Step = tuple[Observation, NDArray[np.float64], BoolArray, BoolArray, dict[str, Any]]
+
+
+class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArray[Any]]):
+    """Many independent cells stepped at once: the vector form of :class:`multispin_gym.envs.single.MultiSpinEnv`.
+
+    Row i, seeded with ``seed + i``, equals the single environment seeded with ``seed + i`` to the last bit, whatever
+    the number of rows. Observations, actions and rewards are those of the single environment with a batch axis in
+    front; info holds arrays with a mask ``_key`` beside each ``key``, as Gymnasium's own vector environments do.
+
+    Parameters
+    ----------
+    num_envs
+        Number of cells N.
+    scenario
+        A scenario, or the name or path of one.
+    num_users
+        Number of users K; by default the scenario's.
+    num_rounds
+        Rounds of an episode; by default the scenario's.
+    sampled
+        Whether tokens are sampled rather than expected.
+    max_time
+        Seconds of play after which an episode ends, with the round that reaches them; the number of rounds is then
+        not limited unless ``num_rounds`` is given.
+    reward
+        ``"goodput"``, ``"ratio"`` (goodput over the round's optimum), ``"tokens"`` (which add up to the long-run
+        goodput where episodes end after a time) or ``"proportional_fair"`` (the sum of the logarithms of the users'
+        token rates).
+    optimum
+        ``True`` or ``"bound"`` puts an upper bound on the round's goodput into info, ``"certificate"`` one within 1e-6
+        of the best decision.
+    weights
+        Weights of the users' tokens in the reward and the optimum, one for each user; all one by default.
+    render_mode
+        ``"ansi"`` or None.
+    autoreset_mode
+        A :class:`gymnasium.vector.AutoresetMode` or its value, ``"NextStep"``, ``"SameStep"`` or ``"Disabled"``.
+    max_episode_steps
+        Ends episodes earlier than ``num_rounds``, as :class:`gymnasium.wrappers.TimeLimit` would.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range or unknown.
+    TypeError
+        If a value is of the wrong type.
+
+    Examples
+    --------
+    >>> import gymnasium as gym
+    >>> import multispin_gym
+    >>> envs = gym.make_vec("multispin_gym/MultiSpin-v0", num_envs=4, num_users=3)
+    >>> observations, infos = envs.reset(seed=0)
+    >>> observations, rewards, terminations, truncations, infos = envs.step(envs.action_space.sample())
+    >>> rewards.shape, infos["tokens"].shape
+    ((4,), (4, 3))
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        scenario: str | PathLike[str] | Scenario = DEFAULT_SCENARIO,
+        *,
+        num_users: int | None = None,
+        num_rounds: int | None = None,
+        sampled: bool = False,
+        max_time: float | None = None,
+        reward: str = "goodput",
+        optimum: bool | str = False,
+        weights: Sequence[float] | None = None,
+        render_mode: str | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
+    ) -> None:
+        self.render_mode = check_render_mode(render_mode)
+        if not isinstance(autoreset_mode, AutoresetMode):
+            check_choice("autoreset_mode", autoreset_mode, [mode.value for mode in AutoresetMode])
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self._simulator = Simulator(
+            scenario,
+            num_users=num_users,
+            num_rounds=num_rounds,
+            max_time=max_time,
+            sampled=sampled,
+            homogeneous=self.homogeneous,
+            num_rows=num_envs,
+            reward=reward,
+            optimum=optimum,
+            weights=weights,
+        )
+        self.num_envs = self._simulator.num_rows
+        limit = max_episode_steps
+        self._limit = None if limit is None else check_integer("max_episode_steps", limit, low=1)
+        self.metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4, "autoreset_mode": self.autoreset_mode}
+        self.single_observation_space = self._simulator.observations.space
+        self.single_action_space = self._simulator.actions.space
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._action_shape = self.action_space.shape
+        self._ended = np.zeros(self.num_envs, dtype=np.bool_)
+        self._any_ended = False
+        self._played: PlayedRound | None = None
+        self._begun = np.zeros(self.num_envs, dtype=np.bool_)
+
+    @property
+    def users(self) -> Users:
+        """The users of the rounds about to be played. Shape (N, K)."""
+        return self._simulator.users
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin new episodes in all rows, or in those of a mask.
+
+        Parameters
+        ----------
+        seed
+            One seed, row i then takes ``seed + i``, or one for each row; a row without a seed goes on with its streams.
+        options
+            ``reset_mask``: a boolean array of shape (N,), the rows to reset; by default all.
+
+        Returns
+        -------
+        tuple
+            The observations of all rows and an empty info dictionary.
+
+        Raises
+        ------
+        ValueError
+            If the mask or the list of seeds has the wrong length, no row is to be reset, or an option is unknown.
+        TypeError
+            If the mask is not a boolean array.
+        gymnasium.error.ResetNeeded
+            If a mask leaves out rows before the first reset of all.
+        """
+        check_options(options, ("reset_mask",))
+        mask = (options or {}).get("reset_mask")
+        rows = np.arange(self.num_envs) if mask is None else rows_of_mask(mask, self.num_envs)
+        if not self._simulator.ready and rows.size < self.num_envs:
+            raise ResetNeeded("the first reset() must be of all rows: leave options['reset_mask'] out")
+        self._seed(seed, rows)
+        self._simulator.begin(rows)
+        self._ended[rows] = False
+        self._any_ended = bool(self._ended.any())
+        self._played = None
+        return self._simulator.observe(), {}
+
+    def _seed(self, seed: int | Sequence[int | None] | None, rows: IntArray) -> None:
+        """Seed the rows: those that a seed is given for, and those that never had one."""
+        if isinstance(seed, (int, np.integer)):
+            super().reset(seed=int(seed))
+        seeds, fallback = seeds_of_rows(seed, self.num_envs), None
+        for row in rows.tolist():
+            value = seeds[row]
+            if value is None and not self._simulator.seeded[row]:
+                fallback = draw_seed(self) if fallback is None else fallback
+                value = fallback + row
+            if value is not None:
+                self._simulator.seed(row, value)
+
+    def step(self, actions: NDArray[Any]) -> Step:
+        """Play one round in every row.
+
+        Parameters
+        ----------
+        actions
+            One action for each row. Shape (N, 2 K), or (N, K + 1) in the homogeneous environment.
+
+        Returns
+        -------
+        tuple
+            Observations, rewards (float64), terminations (never), truncations and info. In ``NEXT_STEP`` mode
+            a row whose episode ended ignores its action, is reset, and is rewarded 0; in ``SAME_STEP`` mode it is
+            reset at once and info holds ``final_obs`` and ``final_info``.
+
+        Raises
+        ------
+        gymnasium.error.ResetNeeded
+            Before the first reset, or, without autoreset, if the episode of a row is over.
+        ValueError
+            If the actions have the wrong shape or an entry is NaN.
+        """
+        actions = np.asarray(actions)
+        if actions.shape != self._action_shape:
+            raise ValueError(f"actions must have shape {self._action_shape}, got {actions.shape}")
+        if self._any_ended:
+            if self.autoreset_mode == AutoresetMode.DISABLED:
+                rows = np.flatnonzero(self._ended).tolist()
+                raise ResetNeeded(
+                    f"the episodes of rows {rows} are over: reset them with options={{'reset_mask': mask}}"
+                )
+            return self._step_some(actions)
+        played = self._simulator.play(actions)
+        self._simulator.advance()
+        self._remember(played)
+        rewards, truncated = played.reward, self._truncated()
+        info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_))
+        if truncated.any():
+            if self.autoreset_mode == AutoresetMode.SAME_STEP:
+                info = self._reset_ended(truncated, played)
+            else:
+                self._ended = truncated.copy()
+                self._any_ended = True
+        return self._simulator.observe(), rewards, np.zeros(self.num_envs, dtype=np.bool_), truncated, info
+
+    def _truncated(self) -> BoolArray:
+        ended = self._simulator.ended
+        return ended if self._limit is None else ended | (self._simulator.elapsed >= self._limit)
+
+    def _step_some(self, actions: NDArray[Any]) -> Step:
+        """Reset the rows whose episodes ended in the step before, play in the others."""
+        ended, playing, rewards = self._ended, ~self._ended, np.zeros(self.num_envs)
+        info: dict[str, Any] = {}
+        if playing.any():
+            played = self._simulator.play(np.where(playing[:, None], actions, 0.0))
+            self._simulator.advance(np.flatnonzero(playing))
+            rewards[playing] = played.reward[playing]
+            self._remember(played)
+            info = vector_info(played, playing)
+        self._simulator.begin(np.flatnonzero(ended))
+        self._begun = ended
+        truncated = playing & self._truncated()
+        self._ended = truncated.copy()
+        self._any_ended = bool(truncated.any())
+        return self._simulator.observe(), rewards, np.zeros(self.num_envs, dtype=np.bool_), truncated, info
+
+    def _reset_ended(self, ended: BoolArray, played: PlayedRound) -> dict[str, Any]:
+        """Reset the rows whose episodes just ended; return info with their last observations."""
+        rows = np.flatnonzero(ended)
+        last = self._simulator.observe()
+        final_obs = np.full(self.num_envs, None, dtype=object)
+        for row in rows.tolist():
+            final_obs[row] = {name: array[row] for name, array in last.items()}
+        info = {} if ended.all() else vector_info(played, ~ended)
+        info["final_obs"], info["_final_obs"] = final_obs, ended.copy()
+        info["final_info"], info["_final_info"] = vector_info(played, ended.copy()), ended.copy()
+        self._simulator.begin(rows)
+        return info
+
+    def _remember(self, played: PlayedRound) -> None:
+        """Keep a round for :meth:`render`."""
+        if self.render_mode is not None:
+            self._played, self._begun = played, np.zeros(self.num_envs, dtype=np.bool_)
+
+    def render(self) -> tuple[str, ...] | None:
+        """Show the round just played in every row, or after a reset the users about to play, as text.
+
+        Returns
+        -------
+        tuple of str or None
+            One picture for each row, or None without a render mode.
+        """
+        if self.render_mode is None:
+            gym.logger.warn(
+                "render() without a render mode shows nothing; give render_mode='ansi' to gymnasium.make_vec"
+            )
+            return None
+        begun = self._begun.tolist()
+        return tuple(self._simulator.render(None if new else self._played, row) for row, new in enumerate(begun))

@@ -1,0 +1,17 @@
+"""Policies compared on common random numbers: played open or closed loop, tallied, aggregated and reported.
+
+Agents are loaded from here by name, by one import inside a function; nothing else below knows of the evaluation.
+"""
+
+from multispin_gym.evaluation.evaluator import MOST_USERS_CERTIFIED, REFERENCES, ReferenceExceededError, evaluate
+from multispin_gym.evaluation.results import Alarm, EvaluationResult, PolicyResult
+
+__all__ = [
+    "MOST_USERS_CERTIFIED",
+    "REFERENCES",
+    "Alarm",
+    "EvaluationResult",
+    "PolicyResult",
+    "ReferenceExceededError",
+    "evaluate",
+]

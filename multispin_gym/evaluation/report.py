@@ -1,0 +1,216 @@
+"""An evaluation on disk and on the terminal: JSON, CSV, a picture and a table."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multispin_gym._files import write_atomically
+from multispin_gym.evaluation.results import EvaluationResult
+from multispin_gym.statistics import Estimate
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+RESULTS = ("results.csv", "results.png", "results.json")
+_LIBRARIES = ("multispin-gym", "gymnasium", "numpy", "scipy", "stable-baselines3", "torch")
+
+
+def check_output(directory: Path) -> None:
+    """Refuse a directory into which results cannot be written without destroying something.
+
+    Parameters
+    ----------
+    directory
+        Where results will be written. It need not exist; results of an earlier evaluation may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If it or a directory above it is a file, or it holds a file of a result's name that no evaluation wrote.
+    PermissionError
+        If it cannot be written.
+    """
+    exists = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not exists.is_dir():
+        raise FileExistsError(f"output must be a directory, got the file {str(exists)!r}")
+    if not os.access(exists, os.W_OK | os.X_OK):
+        raise PermissionError(f"output {str(directory)!r} cannot be written: no permission in {str(exists)!r}")
+    taken = [name for name in RESULTS if (directory / name).exists()]
+    if taken and not _is_result(directory / "results.json"):
+        raise FileExistsError(
+            f"output {str(directory)!r} holds a {taken[0]} that no evaluation wrote: choose another directory"
+        )
+
+
+def _is_result(path: Path) -> bool:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and {"scenario", "policies", "episodes", "seed"} <= data.keys()
+
+
+def save(result: EvaluationResult, directory: str | Path, command: str = "") -> bool:
+    """Write ``results.json``, ``results.csv`` and ``results.png``; none before all are made.
+
+    The same evaluation gives the same bytes of JSON and CSV: they hold no times of day.
+
+    Parameters
+    ----------
+    result
+        The evaluation.
+    directory
+        Where to write; made if it does not exist. Results of an earlier evaluation are replaced.
+    command
+        The command that made the result, for the record.
+
+    Returns
+    -------
+    bool
+        Whether the picture was drawn; without matplotlib it is left out, an earlier one removed.
+
+    Raises
+    ------
+    FileExistsError
+        If the directory holds files of these names that no evaluation wrote.
+    OSError
+        If the directory cannot be written.
+    """
+    directory = Path(directory)
+    check_output(directory)
+    contents = {"results.csv": to_csv(result).encode()}
+    try:
+        from multispin_gym.evaluation.figures import draw_result
+    except ModuleNotFoundError:
+        drawn = False
+    else:
+        contents["results.png"] = draw_result(result)
+        drawn = True
+    contents["results.json"] = to_json(result, command).encode()
+    write_atomically(directory, contents)
+    if not drawn:
+        (directory / "results.png").unlink(missing_ok=True)
+    return drawn
+
+
+def to_json(result: EvaluationResult, command: str = "") -> str:
+    """Return the aggregates as the text of ``results.json``.
+
+    Parameters
+    ----------
+    result
+        The evaluation.
+    command
+        The command that made it.
+
+    Returns
+    -------
+    str
+        JSON, with the versions of the libraries and the machine's kind.
+    """
+    data: dict[str, Any] = result.to_dict()
+    data["versions"] = versions()
+    data["command"] = command
+    return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """Return what a reader needs to repeat the run: Python, the platform, and the libraries that were loaded.
+
+    Returns
+    -------
+    dict
+        Versions by name; libraries that were not imported are left out.
+    """
+    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    for name in _LIBRARIES:
+        # The package itself may run from a source tree, without metadata.
+        if name.replace("-", "_") in sys.modules:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                found[name] = metadata.version(name)
+    return found
+
+
+def to_csv(result: EvaluationResult) -> str:
+    """Return every policy's measures, one line per policy and episode.
+
+    Parameters
+    ----------
+    result
+        The evaluation.
+
+    Returns
+    -------
+    str
+        Comma-separated values with a header; numbers are written so that reading them gives them back exactly.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["policy", "episode", "seed", *result.server_only.per_episode()])
+    for name, policy in result.policies.items():
+        for episode, values in enumerate(zip(*policy.per_episode().values(), strict=True)):
+            writer.writerow([name, episode, result.seed + episode, *(repr(float(value)) for value in values)])
+    return buffer.getvalue()
+
+
+def to_table(result: EvaluationResult, width: int = 120) -> Table:
+    """Lay the aggregates out for a terminal.
+
+    Parameters
+    ----------
+    result
+        The evaluation.
+    width
+        Columns of the terminal; below 108, intervals go under their means.
+
+    Returns
+    -------
+    rich.table.Table
+        One row per policy.
+    """
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    tokens = "sampled" if result.sampled else "expected"
+    title = (
+        f"{escape(result.scenario)}: {result.num_users} users, {result.episodes} episodes of {result.rounds} rounds, "
+        f"{tokens} tokens, seed {result.seed}"
+    )
+    table = Table(title=title, box=box.SIMPLE_HEAD, caption="means over episodes with 95 % bootstrap intervals")
+    table.add_column("policy", overflow="fold")
+    headers = (
+        "goodput\ntoken/s",
+        f"ratio to\n{result.reference}",
+        "long-run goodput\ntoken/s",
+        "goodput over\nserver_only",
+    )
+    for header in headers:
+        table.add_column(header, justify="right")
+    gap = "  " if width >= 108 else "\n"
+    for name, estimates in result.estimates.items():
+        table.add_row(
+            escape(name),
+            _cell(estimates["goodput"], "{:.4g}", gap),
+            _cell(estimates["ratio_to_optimum"], "{:.4f}", gap),
+            _cell(estimates["long_run_goodput"], "{:.4g}", gap),
+            _cell(estimates["gain_over_server_only"], "{:+.1%}", gap),
+        )
+    return table
+
+
+def _cell(estimate: Estimate, form: str, gap: str) -> str:
+    mean = form.format(estimate.mean)
+    if estimate.ci95 is None:
+        return mean
+    low, high = (form.format(end) for end in estimate.ci95)
+    return f"{mean}{gap}[dim]({low}, {high})[/dim]"

@@ -1,0 +1,161 @@
+"""The users of a cell: per-user arrays of what one round depends on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from multispin_gym._validation import FloatArray, check_array
+from multispin_gym.physics.acceptance import token_terms
+
+
+@dataclass(frozen=True, eq=False)
+class Users:
+    """The users of one cell, or of a batch of cells.
+
+    The four fields broadcast against each other; the last axis runs over the K users of a cell and all
+    axes before it are batch axes. Arrays are stored as read-only C-contiguous float64.
+
+    Parameters
+    ----------
+    acceptance_rate
+        Probability that the server's model accepts a drafted token, given that all before it were
+        accepted; in [0, 1]. Shape (..., K).
+    drafting_speed
+        Speed at which the device's model drafts, token/s; positive. Shape (..., K).
+    channel_gain
+        Linear uplink power gain of this round; positive. Shape (..., K).
+    transmit_power
+        The device's power budget, W; positive. Shape (..., K).
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range or NaN, the shapes do not broadcast, or there is no user axis.
+    TypeError
+        If a value is not numeric.
+
+    Notes
+    -----
+    Both uplinks depend on power and gain through their product only.
+
+    Examples
+    --------
+    >>> users = Users(acceptance_rate=[0.8, 0.6], drafting_speed=50.0, channel_gain=1e-10, transmit_power=0.02)
+    >>> users.num_users, users.batch_shape
+    (2, ())
+    """
+
+    acceptance_rate: FloatArray
+    drafting_speed: FloatArray
+    channel_gain: FloatArray
+    transmit_power: FloatArray
+
+    def __init__(
+        self,
+        acceptance_rate: ArrayLike,
+        drafting_speed: ArrayLike,
+        channel_gain: ArrayLike,
+        transmit_power: ArrayLike,
+    ) -> None:
+        fields = {
+            "acceptance_rate": check_array("acceptance_rate", acceptance_rate, low=0.0, high=1.0),
+            "drafting_speed": check_array("drafting_speed", drafting_speed, low=0.0, low_open=True),
+            "channel_gain": check_array("channel_gain", channel_gain, low=0.0, low_open=True),
+            "transmit_power": check_array("transmit_power", transmit_power, low=0.0, low_open=True),
+        }
+        try:
+            shape = np.broadcast_shapes(*(array.shape for array in fields.values()))
+        except ValueError:
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in fields.items())
+            raise ValueError(f"the shapes of the users' fields do not broadcast: {shapes}") from None
+        if not shape or shape[-1] == 0:
+            raise ValueError(f"users need a last axis of at least one user, got fields of shape {shape}")
+        for name, array in fields.items():
+            full = np.ascontiguousarray(np.broadcast_to(array, shape))
+            full.flags.writeable = False
+            object.__setattr__(self, name, full)
+
+    @classmethod
+    def trusted(cls, **fields: Any) -> Users:
+        """Build users from arrays already known to be valid, without copies or checks.
+
+        Parameters
+        ----------
+        **fields
+            The four fields (and any cached property), float64, C-contiguous, of one common shape.
+
+        Returns
+        -------
+        Users
+            Users that share memory with the arrays given.
+        """
+        users = cls.__new__(cls)
+        users.__dict__.update(fields)
+        return users
+
+    @property
+    def num_users(self) -> int:
+        """Number of users K in each cell."""
+        return int(self.acceptance_rate.shape[-1])
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Shape of the batch of cells; empty for one cell."""
+        return self.acceptance_rate.shape[:-1]
+
+    @cached_property
+    def drafting_time(self) -> FloatArray:
+        """Seconds per drafted token, tau = 1 / v. Shape (..., K)."""
+        time = 1.0 / self.drafting_speed
+        time.flags.writeable = False
+        return time
+
+    @cached_property
+    def token_terms(self) -> tuple[FloatArray, FloatArray]:
+        """The :func:`multispin_gym.physics.acceptance.token_terms` of the acceptance rates. Shape (..., K) each."""
+        terms = token_terms(self.acceptance_rate)
+        for array in terms:
+            array.flags.writeable = False
+        return terms
+
+    @property
+    def received_power(self) -> FloatArray:
+        """Transmit power times channel gain, W. Shape (..., K)."""
+        return self.transmit_power * self.channel_gain
+
+    def __getitem__(self, index: Any) -> Users:
+        """Select cells of the batch; the user axis is kept.
+
+        Parameters
+        ----------
+        index
+            Any NumPy index over the batch axes.
+
+        Returns
+        -------
+        Users
+            The users of the selected cells.
+
+        Raises
+        ------
+        IndexError
+            If there is no batch axis, or the index does not fit the batch axes.
+        """
+        if not self.batch_shape:
+            raise IndexError("these users belong to one cell: there is no batch axis to index")
+        cells = np.arange(math.prod(self.batch_shape)).reshape(self.batch_shape)
+        try:
+            chosen = cells[index]
+        except IndexError as error:
+            raise IndexError(f"the index {index!r} does not fit the batch shape {self.batch_shape}: {error}") from None
+        names = ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power")
+        picked = {name: getattr(self, name).reshape(-1, self.num_users)[chosen] for name in names}
+        for array in picked.values():
+            array.flags.writeable = False
+        return Users.trusted(**picked)

@@ -1,0 +1,206 @@
+"""The server's verification time as a function of the batch: affine, or a measured table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from multispin_gym._arrays import max_users, sum_users
+from multispin_gym._validation import FloatArray, check_array, check_choice, check_number
+
+Batching = Literal["padded", "ragged"]
+BATCHINGS = ("padded", "ragged")
+_FEW = 512
+
+
+def batch_tokens(draft_lengths: ArrayLike, batching: str) -> FloatArray:
+    """Tokens in the server's batch.
+
+    Parameters
+    ----------
+    draft_lengths
+        Draft lengths, token. Shape (..., K).
+    batching
+        ``"padded"``: K times (longest draft + 1); ``"ragged"``: the sum of all drafts and one token each.
+
+    Returns
+    -------
+    numpy.ndarray
+        Number of tokens in the forward pass. Shape (...,).
+    """
+    lengths = np.asarray(draft_lengths)
+    num_users = lengths.shape[-1]
+    if batching == "padded":
+        return np.asarray(num_users * (max_users(lengths) + 1.0))
+    # Sums of whole numbers are exact in any order, so the faster way may depend on the size.
+    total = np.add.reduce(lengths, axis=-1) if lengths.size < _FEW else sum_users(lengths)
+    return np.asarray(total + float(num_users))
+
+
+@dataclass(frozen=True)
+class AffineVerification:
+    """Verification time ``fixed + per_token * n`` for a batch of n tokens.
+
+    Parameters
+    ----------
+    fixed
+        Time of an empty batch, s; positive.
+    per_token
+        Time per token of the batch, s; at least 0.
+    batching
+        ``"padded"`` (n = K (longest draft + 1)) or ``"ragged"`` (n = sum of drafts + K).
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+
+    Examples
+    --------
+    >>> AffineVerification(fixed=0.06, per_token=3e-4, batching="ragged").round_time([2, 4])
+    array(0.0624)
+    """
+
+    fixed: float
+    per_token: float = 0.0
+    batching: Batching = "padded"
+
+    def __post_init__(self) -> None:
+        fixed = check_number("verification.fixed", self.fixed, low=0.0, low_open=True)
+        per_token = check_number("verification.per_token", self.per_token, low=0.0)
+        object.__setattr__(self, "fixed", fixed)
+        object.__setattr__(self, "per_token", per_token)
+        check_choice("verification.batching", self.batching, BATCHINGS)
+
+    def time(self, num_tokens: ArrayLike) -> FloatArray:
+        """Time of one forward pass.
+
+        Parameters
+        ----------
+        num_tokens
+            Tokens in the batch.
+
+        Returns
+        -------
+        numpy.ndarray
+            Seconds, of the same shape.
+        """
+        return np.asarray(self.fixed + self.per_token * np.asarray(num_tokens, dtype=np.float64))
+
+    def round_time(self, draft_lengths: ArrayLike) -> FloatArray:
+        """Time to verify one round.
+
+        Parameters
+        ----------
+        draft_lengths
+            Draft lengths, token. Shape (..., K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Seconds. Shape (...,).
+        """
+        return self.time(batch_tokens(draft_lengths, self.batching))
+
+
+@dataclass(frozen=True)
+class TableVerification:
+    """Verification time interpolated in a measured table, which need not be monotone.
+
+    Linear between the points, constant before the first, and beyond the last a straight line from that
+    point with slope ``tail_per_token``.
+
+    Parameters
+    ----------
+    num_tokens
+        Measured batch sizes, strictly increasing, positive.
+    seconds
+        Measured times, s; positive, one for each batch size.
+    batching
+        ``"padded"`` (n = K (longest draft + 1)) or ``"ragged"`` (n = sum of drafts + K).
+    tail_per_token
+        Slope beyond the last point, s per token, at least 0; by default the slope of the least-squares line
+        through the whole table (0 if that falls, or for a single point).
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, the sizes do not increase, or the two columns differ in length.
+
+    Examples
+    --------
+    >>> table = TableVerification(num_tokens=[1, 64, 128], seconds=[0.010, 0.011, 0.019])
+    >>> table.time([32, 96])
+    array([0.01049206, 0.015     ])
+    """
+
+    num_tokens: Sequence[float]
+    seconds: Sequence[float]
+    batching: Batching = "padded"
+    tail_per_token: float | None = None
+
+    def __post_init__(self) -> None:
+        sizes = check_array("verification.num_tokens", self.num_tokens, low=0.0, low_open=True)
+        times = check_array("verification.seconds", self.seconds, low=0.0, low_open=True)
+        check_choice("verification.batching", self.batching, BATCHINGS)
+        if sizes.ndim != 1 or sizes.shape != times.shape or sizes.size == 0:
+            raise ValueError(
+                "verification.num_tokens and verification.seconds must be two lists of one common length of at "
+                f"least 1, got shapes {sizes.shape} and {times.shape}"
+            )
+        if (np.diff(sizes) <= 0.0).any():
+            raise ValueError(f"verification.num_tokens must strictly increase, got {sizes.tolist()!r}")
+        if self.tail_per_token is None:
+            slope = float(np.polyfit(sizes, times, 1)[0]) if sizes.size > 1 else 0.0
+            tail = max(slope, 0.0)
+        else:
+            tail = check_number("verification.tail_per_token", self.tail_per_token, low=0.0)
+        object.__setattr__(self, "num_tokens", tuple(sizes.tolist()))
+        object.__setattr__(self, "seconds", tuple(times.tolist()))
+        object.__setattr__(self, "tail_per_token", tail)
+
+    @cached_property
+    def _columns(self) -> tuple[FloatArray, FloatArray]:
+        return np.array(self.num_tokens), np.array(self.seconds)
+
+    def time(self, num_tokens: ArrayLike) -> FloatArray:
+        """Time of one forward pass.
+
+        Parameters
+        ----------
+        num_tokens
+            Tokens in the batch.
+
+        Returns
+        -------
+        numpy.ndarray
+            Seconds, of the same shape.
+        """
+        sizes, times = self._columns
+        count = np.asarray(num_tokens, dtype=np.float64)
+        assert self.tail_per_token is not None
+        beyond = np.maximum(count - sizes[-1], 0.0)
+        return np.asarray(np.interp(count, sizes, times) + self.tail_per_token * beyond)
+
+    def round_time(self, draft_lengths: ArrayLike) -> FloatArray:
+        """Time to verify one round.
+
+        Parameters
+        ----------
+        draft_lengths
+            Draft lengths, token. Shape (..., K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Seconds. Shape (...,).
+        """
+        return self.time(batch_tokens(draft_lengths, self.batching))
+
+
+Verification = AffineVerification | TableVerification

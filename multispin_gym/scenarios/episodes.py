@@ -1,0 +1,253 @@
+"""Random streams of many cells: users, channels and acceptance draws, each cell from its own seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from multispin_gym._arrays import Float32Array
+from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym.envs.observations import Observation
+from multispin_gym.physics.acceptance import token_terms
+from multispin_gym.physics.users import Users
+
+if TYPE_CHECKING:
+    from multispin_gym.scenarios.scenario import Scenario
+
+# A row's draws depend on the sizes of its blocks, so these depend on the scenario's rounds and the number of users
+# only: whatever the batch, a seed gives one trajectory. More values in a block cost memory, fewer cost time.
+_VALUES_PER_BLOCK = 2048
+_EPISODES = (8, 32)
+_ROUNDS = (8, 64)
+# Values filled at a time, which a core's cache holds.
+_CHUNK_VALUES = 32_768
+
+
+def episodes_per_block(num_users: int) -> int:
+    """Episodes whose users a row draws at a time.
+
+    Parameters
+    ----------
+    num_users
+        Number of users K.
+
+    Returns
+    -------
+    int
+        Number of episodes.
+    """
+    return min(max(_VALUES_PER_BLOCK // (2 * num_users), _EPISODES[0]), _EPISODES[1])
+
+
+def rounds_per_block(num_rounds: int, num_users: int) -> int:
+    """Rounds that a row draws at a time.
+
+    Parameters
+    ----------
+    num_rounds
+        Rounds of an episode of the scenario.
+    num_users
+        Number of users K.
+
+    Returns
+    -------
+    int
+        Length of equal blocks that cover an episode and the observation after it.
+    """
+    longest = min(max(_VALUES_PER_BLOCK // num_users, _ROUNDS[0]), _ROUNDS[1])
+    total = num_rounds + 1
+    blocks = -(-total // longest)
+    return -(-total // blocks)
+
+
+class CellStreams:
+    """The users of N cells, round by round, each row drawn from three generators of its own.
+
+    A row's seed spawns one stream for users, one for fading and one for acceptance. Each is drawn a block at a time
+    (users: a block of episodes; fading and acceptance: a block of rounds, begun anew with each episode), so a row
+    depends on its seed and on when its episodes begin, not on the rows beside it.
+
+    Parameters
+    ----------
+    scenario
+        Where users and channels come from.
+    num_users
+        Number of users K.
+    num_rows
+        Number of cells N.
+    num_rounds
+        Rounds of an episode; fixes the block.
+    sampled
+        Whether acceptance draws are needed.
+    """
+
+    def __init__(self, scenario: Scenario, num_users: int, num_rows: int, num_rounds: int, sampled: bool) -> None:
+        self.scenario = scenario
+        self.num_users = num_users
+        self.num_rows = num_rows
+        self.block = rounds_per_block(num_rounds, num_users)
+        self.episodes = episodes_per_block(num_users)
+        self.seeded = np.zeros(num_rows, dtype=np.bool_)
+        self.position = np.zeros(num_rows, dtype=np.int64)
+        self._generators: list[list[np.random.Generator]] = [[] for _ in range(num_rows)]
+        self._episode = np.full(num_rows, self.episodes - 1, dtype=np.int64)
+        self._rows = np.arange(num_rows)
+        # Set while all rows stand at the same round, as they mostly do: a slice then replaces a gather.
+        self._common: int | None = None
+        shape = (num_rows, num_users)
+        pool = (self.episodes, *shape)
+        self._pool = {name: np.empty(pool) for name in ("acceptance_rate", "drafting_speed", "channel_gain")}
+        self._large_scale: FloatArray = np.ones(shape)
+        self._power = np.full(shape, scenario.reference_power)
+        self._power.flags.writeable = False
+        self._fixed: dict[str, Any] = {}
+        self._fixed_observation: tuple[Float32Array, Float32Array]
+        self._gain_db: Float32Array = np.empty((self.block, *shape), dtype=np.float32)
+        self._uniforms: FloatArray | None = np.empty((self.block, *shape)) if sampled else None
+        self._amplitudes = scenario.fading.amplitudes(num_rows, num_users)
+
+    def seed(self, row: int, seed: int) -> None:
+        """Give a row the streams of a seed; its next episode begins with them.
+
+        Parameters
+        ----------
+        row
+            The row.
+        seed
+            The seed, at least 0.
+        """
+        children = np.random.SeedSequence(seed).spawn(3)
+        self._generators[row] = [np.random.Generator(np.random.PCG64(child)) for child in children]
+        self._episode[row] = self.episodes - 1
+        self.seeded[row] = True
+
+    def begin(self, rows: IntArray) -> None:
+        """Begin new episodes: draw users and the first block of rounds.
+
+        Parameters
+        ----------
+        rows
+            Indices of the rows.
+        """
+        self._episode[rows] += 1
+        for row in rows[self._episode[rows] == self.episodes].tolist():
+            users = self.scenario.sample_large_scale(self._generators[row][0], self.num_users, batch=(self.episodes,))
+            for name, pool in self._pool.items():
+                pool[:, row] = getattr(users, name)
+            self._episode[row] = 0
+        self.position[rows] = 0
+        self._common = 0 if rows.size == self.num_rows else self._find_common()
+        # Fresh arrays, because the users of earlier rounds may still be held.
+        picked = {name: pool[self._episode, self._rows] for name, pool in self._pool.items()}
+        self._large_scale = picked.pop("channel_gain")
+        self._fixed = {**picked, "transmit_power": self._power, "drafting_time": 1.0 / picked["drafting_speed"]}
+        for array in self._fixed.values():
+            array.flags.writeable = False
+        terms = token_terms(picked["acceptance_rate"])
+        self._fixed_observation = (
+            picked["acceptance_rate"].astype(np.float32),
+            picked["drafting_speed"].astype(np.float32),
+        )
+        self._fixed["token_terms"] = terms
+        self._fill(rows, fresh=True)
+
+    def advance(self, rows: IntArray | None = None) -> None:
+        """Move on to the next round.
+
+        Parameters
+        ----------
+        rows
+            Indices of the rows; by default all.
+        """
+        if rows is None:
+            self.position += 1
+            if self._common is not None:
+                self._common += 1
+                if self._common % self.block == 0:
+                    self._fill(self._rows, fresh=False)
+                return
+            rows = self._rows
+        else:
+            self.position[rows] += 1
+            self._common = self._find_common()
+        done = rows[self.position[rows] % self.block == 0]
+        if done.size:
+            self._fill(done, fresh=False)
+
+    def _find_common(self) -> int | None:
+        first = int(self.position[0])
+        return first if bool((self.position == first).all()) else None
+
+    def _chunks(self, rows: IntArray) -> Iterator[tuple[slice | IntArray, list[int]]]:
+        """Yield the rows in pieces that a core's cache holds, as slices where they are all the rows."""
+        size = max(1, _CHUNK_VALUES // (self.block * self.num_users))
+        whole = rows.size == self.num_rows
+        for start in range(0, rows.size, size):
+            part = rows[start : start + size]
+            yield slice(start, start + part.size) if whole else part, part.tolist()
+
+    def _fill(self, rows: IntArray, fresh: bool) -> None:
+        """Draw a block of rounds for some rows."""
+        fading = self.scenario.fading
+        remembers = fading.correlation > 0.0
+        for where, indices in self._chunks(rows):
+            draws = np.empty((len(indices), self.block, self.num_users))
+            amplitudes = self._amplitudes[where] if remembers else self._amplitudes
+            fading.fill([self._generators[i][1] for i in indices], draws, amplitudes, fresh)
+            if remembers:
+                self._amplitudes[where] = amplitudes
+            draws *= self._large_scale[where][:, None]
+            self._gain_db[:, where] = self.scenario.gain_to_db(draws).swapaxes(0, 1)
+            if self._uniforms is not None:
+                for i, row in zip(indices, draws, strict=True):
+                    self._generators[i][2].random(out=row)
+                self._uniforms[:, where] = draws.swapaxes(0, 1)
+
+    @property
+    def _index(self) -> int | tuple[IntArray, IntArray]:
+        """Where the blocks hold the rounds about to be played."""
+        if self._common is not None:
+            return self._common % self.block
+        return self.position % self.block, self._rows
+
+    @property
+    def gain_db(self) -> Float32Array:
+        """Channel gains of the round about to be played, dB. Shape (N, K); not to be kept or changed."""
+        gains: Float32Array = self._gain_db[self._index]
+        return gains
+
+    @property
+    def uniforms(self) -> FloatArray | None:
+        """Acceptance draws of the round about to be played, where sampled. Shape (N, K); not to be kept or changed."""
+        return None if self._uniforms is None else self._uniforms[self._index]
+
+    @property
+    def users(self) -> Users:
+        """The users of the round about to be played. Shape (N, K)."""
+        users = Users.trusted(**self._fixed)
+        gain = self.scenario.db_to_gain(self.gain_db)
+        gain.flags.writeable = False
+        vars(users)["channel_gain"] = gain
+        return users
+
+    @property
+    def mean_users(self) -> Users:
+        """The users of each row's episode with their mean channel gains, before fading. Shape (N, K)."""
+        return Users.trusted(channel_gain=self._large_scale, **self._fixed)
+
+    def observe(self) -> Observation:
+        """Return the observation of the round about to be played, in arrays of its own.
+
+        Returns
+        -------
+        dict
+            The three float32 arrays. Shape (N, K).
+        """
+        acceptance, speed = self._fixed_observation
+        return {
+            "acceptance_rate": acceptance.copy(),
+            "channel_gain_db": self.gain_db.copy(),
+            "drafting_speed": speed.copy(),
+        }

@@ -1,0 +1,123 @@
+"""The tables of a scenario file: payload by protocol, verification in its three forms, and the plain rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from multispin_gym import _toml
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.fading import Fading
+from multispin_gym.physics.path_loss import PathLoss
+from multispin_gym.physics.protocols import payload_bits
+from multispin_gym.physics.verification import AffineVerification, TableVerification, Verification
+from multispin_gym.scenarios.measured_tables import measured_verification
+from multispin_gym.scenarios.populations import AcceptanceClass, DeviceClass
+from multispin_gym.scenarios.sources import Source
+
+_AFFINE = ("fixed", "per_token", "batching")
+_TABLE = ("num_tokens", "seconds", "batching", "tail_per_token")
+_NAMED = ("table", "batching", "scale")
+
+
+def parse_payload(value: Any, path: str) -> Any:
+    """Read a payload: a number of bits, or a table with a ``protocol`` and its arguments.
+
+    Parameters
+    ----------
+    value
+        The value of the key.
+    path
+        Its dotted path.
+
+    Returns
+    -------
+    float
+        Bit per drafted token; a plain value is passed on, for the cell to check.
+
+    Raises
+    ------
+    ValueError
+        If the protocol or one of its keys is unknown or missing, or a value is out of range.
+    TypeError
+        If a value is of the wrong type.
+    """
+    if not isinstance(value, dict):
+        return value
+    if "protocol" not in value:
+        raise ValueError(f"{path}.protocol is missing")
+    with _toml.prefixed(f"{path}."):
+        return payload_bits(**value)
+
+
+def parse_verification(value: Any, path: str) -> Verification:
+    """Read a verification time: ``fixed`` and ``per_token``, a table in the file, or the name of a shipped one.
+
+    Parameters
+    ----------
+    value
+        The table; the keys that it holds tell the form.
+    path
+        Its dotted path.
+
+    Returns
+    -------
+    AffineVerification or TableVerification
+        The verification time.
+
+    Raises
+    ------
+    ValueError
+        If a key is unknown or missing, or a value is out of range.
+    TypeError
+        If a value is of the wrong type.
+    """
+    table = _toml.check_table(value, path)
+    # The classes call their fields "verification.*" already.
+    parent = path.removesuffix("verification")
+    if "table" in table:
+        _toml.check_keys(table, _NAMED, path)
+        arguments = dict(table)
+        with _toml.prefixed(parent):
+            return measured_verification(arguments.pop("table"), **arguments)
+    if "num_tokens" in table or "seconds" in table:
+        return _toml.build(TableVerification, table, path, prefix=parent)
+    if "fixed" in table:
+        return _toml.build(AffineVerification, table, path, prefix=parent)
+    _toml.check_keys(table, dict.fromkeys((*_AFFINE, *_TABLE, *_NAMED)), path)
+    raise ValueError(f"{path} needs fixed and per_token, or num_tokens and seconds, or table")
+
+
+def parse_cell(value: Any, path: str) -> Cell:
+    """Read a cell.
+
+    Parameters
+    ----------
+    value
+        The table.
+    path
+        Its dotted path.
+
+    Returns
+    -------
+    Cell
+        The cell.
+
+    Raises
+    ------
+    ValueError
+        If a key is unknown or missing, or a value is out of range.
+    TypeError
+        If a value is of the wrong type.
+    """
+    return _toml.build(Cell, value, path, {"payload": parse_payload, "verification": parse_verification})
+
+
+PARSERS: dict[str, _toml.Parser] = {
+    "cell": parse_cell,
+    "path_loss": lambda value, path: _toml.build(PathLoss, value, path),
+    # The class calls its fields "fading.*" already.
+    "fading": lambda value, path: _toml.build(Fading, value, path, prefix=""),
+    "acceptance": lambda value, path: _toml.build_list(AcceptanceClass, value, path),
+    "devices": lambda value, path: _toml.build_list(DeviceClass, value, path),
+    "sources": lambda value, path: _toml.build_list(Source, value, path),
+}

@@ -1,0 +1,117 @@
+"""Verification times measured elsewhere, shipped with the package as tables."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from multispin_gym._validation import check_choice, check_number
+from multispin_gym.physics.verification import Batching, TableVerification
+
+PRESETS = files("multispin_gym.scenarios.presets")
+# Table name -> column of the file; the names say machine and model.
+_A100 = "a100_verification_latency_ms.csv"
+_COLUMNS = {
+    "a100_llama2_7b": "llama2_7b",
+    "a100_internlm_20b": "internlm_20b",
+    "a100_codellama_34b": "codellama_34b",
+}
+
+
+class Measurement(NamedTuple):
+    """A measured verification table.
+
+    Parameters
+    ----------
+    num_tokens
+        Tokens in the batch.
+    seconds
+        Measured times, s.
+    source
+        Where the figures come from.
+    """
+
+    num_tokens: tuple[float, ...]
+    seconds: tuple[float, ...]
+    source: str
+
+
+def list_measurements() -> list[str]:
+    """Names of the shipped verification tables.
+
+    Returns
+    -------
+    list of str
+        The names, sorted.
+
+    Examples
+    --------
+    >>> list_measurements()
+    ['a100_codellama_34b', 'a100_internlm_20b', 'a100_llama2_7b']
+    """
+    return sorted(_COLUMNS)
+
+
+@cache
+def load_measurement(name: str) -> Measurement:
+    """Read a shipped verification table (model, section 8).
+
+    Parameters
+    ----------
+    name
+        One of :func:`list_measurements`.
+
+    Returns
+    -------
+    Measurement
+        The table, in tokens and seconds.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+
+    Examples
+    --------
+    >>> load_measurement("a100_llama2_7b").seconds[0]
+    0.009347
+    """
+    check_choice("verification.table", name, list_measurements())
+    header, *lines = PRESETS.joinpath(_A100).read_text(encoding="utf-8").splitlines()
+    rows = list(csv.DictReader(lines))
+    sizes = tuple(float(row["num_tokens"]) for row in rows)
+    # Divided, not multiplied by 1e-3: 9.347 ms then reads as the float nearest to 0.009347 s.
+    seconds = tuple(float(row[_COLUMNS[name]]) / 1000.0 for row in rows)
+    return Measurement(sizes, seconds, header.removeprefix("#").strip())
+
+
+def measured_verification(name: str, *, batching: Batching = "padded", scale: float = 1.0) -> TableVerification:
+    """Verification by a shipped table.
+
+    Parameters
+    ----------
+    name
+        One of :func:`list_measurements`.
+    batching
+        ``"padded"`` or ``"ragged"``.
+    scale
+        Factor on every time, positive: how many times slower the assumed server is than the measured kernels.
+
+    Returns
+    -------
+    TableVerification
+        The table; beyond its last point it goes on with the slope of its least-squares line.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, the batching is unknown or the scale is not positive.
+    TypeError
+        If the scale is not a number.
+    """
+    measurement = load_measurement(name)
+    factor = check_number("verification.scale", scale, low=0.0, low_open=True)
+    seconds = tuple(factor * time for time in measurement.seconds)
+    return TableVerification(measurement.num_tokens, seconds, batching)

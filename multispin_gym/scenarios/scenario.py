@@ -1,0 +1,298 @@
+"""Scenarios: where a cell's users and channels come from."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from multispin_gym import _toml
+from multispin_gym._validation import FloatArray, check_integer, check_number
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.fading import Fading
+from multispin_gym.physics.path_loss import PathLoss, db_to_gain, gain_to_db, watt_to_dbm
+from multispin_gym.physics.users import Users
+from multispin_gym.scenarios.files import PARSERS
+from multispin_gym.scenarios.populations import (
+    AcceptanceClass,
+    DeviceClass,
+    RangeMixture,
+    check_entries,
+    check_range,
+    check_text,
+)
+from multispin_gym.scenarios.sources import Source
+
+# Rayleigh power falls below -50 dB once in 100,000 draws and above 12 dB once in 7 million; gains are clipped there.
+FADING_BOUNDS_DB = {"rayleigh": (-50.0, 12.0), "none": (0.0, 0.0)}
+# Well within what float32 holds, so that a gain in it is a normal number.
+GAIN_LIMIT_DB = 350.0
+_INDEPENDENT_RAYLEIGH = Fading()
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A cell, and the laws from which its users and channels are drawn.
+
+    Parameters
+    ----------
+    name
+        Short name.
+    description
+        What the scenario is for.
+    cell
+        The shared system.
+    acceptance
+        Classes of tasks and model pairs that users are drawn from; at least one.
+    devices
+        Classes of devices that users are drawn from; at least one.
+    distance
+        Least and largest distance to the base station, m; uniform between them, positive.
+    transmit_power_dbm
+        Least and largest transmit power, dBm; uniform between them.
+    path_loss
+        Mean channel gain at a distance.
+    fading
+        Law of the channel from round to round.
+    num_users
+        Users in a cell unless told otherwise.
+    num_rounds
+        Rounds of an episode.
+    reference_power
+        Transmit power of the users that are drawn, W; positive. What a user's own power lies above it is part of
+        its channel gain: only the product of the two matters.
+    sources
+        Where the numbers come from, as the file says it.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    TypeError
+        If a value is of the wrong type.
+    """
+
+    name: str
+    cell: Cell
+    acceptance: Sequence[AcceptanceClass]
+    devices: Sequence[DeviceClass]
+    distance: tuple[float, float]
+    transmit_power_dbm: tuple[float, float]
+    path_loss: PathLoss
+    description: str = ""
+    fading: Fading = _INDEPENDENT_RAYLEIGH
+    num_users: int = 8
+    num_rounds: int = 100
+    reference_power: float = 0.01
+    sources: Sequence[Source] = ()
+
+    def __post_init__(self) -> None:
+        check_text("name", self.name)
+        check_text("description", self.description, empty=True)
+        for name, kind in (("cell", Cell), ("path_loss", PathLoss), ("fading", Fading)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
+        checked: dict[str, Any] = {
+            "acceptance": check_entries("acceptance", self.acceptance, AcceptanceClass, 1),
+            "devices": check_entries("devices", self.devices, DeviceClass, 1),
+            "sources": check_entries("sources", self.sources, Source, 0),
+            "distance": check_range("distance", self.distance, low=0.0, low_open=True),
+            "transmit_power_dbm": check_range("transmit_power_dbm", self.transmit_power_dbm),
+            "num_users": check_integer("num_users", self.num_users, low=1),
+            "num_rounds": check_integer("num_rounds", self.num_rounds, low=1),
+            "reference_power": check_number("reference_power", self.reference_power, low=0.0, low_open=True),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        low, high = self.observation_bounds["channel_gain_db"]
+        if not (low >= -GAIN_LIMIT_DB and high <= GAIN_LIMIT_DB):
+            raise ValueError(
+                f"path_loss, distance and transmit_power_dbm must keep the channel gain, fading included, in "
+                f"[-{GAIN_LIMIT_DB:g}, {GAIN_LIMIT_DB:g}] dB, got [{low:g}, {high:g}] dB"
+            )
+
+    @cached_property
+    def _mixtures(self) -> tuple[RangeMixture, RangeMixture]:
+        tasks = self.acceptance
+        rates = RangeMixture([t.weight for t in tasks], [t.rate_range for t in tasks], [t.beta for t in tasks])
+        weights, ranges = zip(*(part for device in self.devices for part in device.components), strict=True)
+        return rates, RangeMixture(weights, ranges)
+
+    @cached_property
+    def _power_offset_db(self) -> tuple[float, float]:
+        reference = watt_to_dbm(self.reference_power)
+        return self.transmit_power_dbm[0] - reference, self.transmit_power_dbm[1] - reference
+
+    @cached_property
+    def observation_bounds(self) -> dict[str, tuple[float, float]]:
+        """Least and largest value of each observation; float32 numbers, the first below the second.
+
+        ``acceptance_rate`` (1), ``drafting_speed`` (token/s) and ``channel_gain_db`` (dB: the gain, plus what the
+        user's power lies above the reference power).
+        """
+        speeds = self._mixtures[1]
+        slow, fast = float(np.float32(speeds.low)), float(np.float32(speeds.high))
+        if slow == fast:
+            slow, fast = 0.5 * slow, 2.0 * fast
+        gains = (
+            self.path_loss.gain_db(self.distance[::-1]) + self._power_offset_db + FADING_BOUNDS_DB[self.fading.model]
+        )
+        weak, strong = (float(gain) for gain in gains)
+        return {
+            "acceptance_rate": (0.0, 1.0),
+            "drafting_speed": (slow, fast),
+            "channel_gain_db": (math.floor(weak) - 1.0, math.ceil(strong) + 1.0),
+        }
+
+    def sample_large_scale(
+        self, rng: np.random.Generator, num_users: int | None = None, batch: int | tuple[int, ...] = ()
+    ) -> Users:
+        """Draw what stays fixed during an episode: everything but the fading.
+
+        Parameters
+        ----------
+        rng
+            The source of randomness.
+        num_users
+            Users in a cell; by default the scenario's own number.
+        batch
+            Shape of the batch of cells.
+
+        Returns
+        -------
+        Users
+            Users whose acceptance rates and drafting speeds are float32 numbers within the observation bounds, and
+            whose gain is the path loss with the power above the reference power folded in. Shape (*batch, K).
+
+        Raises
+        ------
+        ValueError
+            If the number of users is less than 1.
+        TypeError
+            If the number of users is not a whole number.
+        """
+        count = self.num_users if num_users is None else check_integer("num_users", num_users, low=1)
+        shape = (batch, count) if isinstance(batch, int) else (*batch, count)
+        rates, speeds = self._mixtures
+        task, rate, device, speed, where, power = rng.random((6, *shape))
+        near, far = self.distance
+        weak, strong = self._power_offset_db
+        gain_db = self.path_loss.gain_db(near + (far - near) * where) + (weak + (strong - weak) * power)
+        return Users.trusted(
+            acceptance_rate=rates.invert(task, rate).astype(np.float32).astype(np.float64),
+            drafting_speed=speeds.invert(device, speed).astype(np.float32).astype(np.float64),
+            channel_gain=db_to_gain(gain_db),
+            transmit_power=np.full(shape, self.reference_power),
+        )
+
+    def sample_users(
+        self, rng: np.random.Generator, num_users: int | None = None, batch: int | tuple[int, ...] = ()
+    ) -> Users:
+        """Draw the users of one round: everything that stays fixed during an episode, and the fading.
+
+        Parameters
+        ----------
+        rng
+            The source of randomness.
+        num_users
+            Users in a cell; by default the scenario's own number.
+        batch
+            Shape of the batch of cells.
+
+        Returns
+        -------
+        Users
+            Users exactly as an observation in float32 shows them. Shape (*batch, K).
+
+        Raises
+        ------
+        ValueError
+            If the number of users is less than 1.
+        TypeError
+            If the number of users is not a whole number.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from multispin_gym import load_scenario
+        >>> load_scenario("default").sample_users(np.random.default_rng(0), num_users=4, batch=(2, 3)).batch_shape
+        (2, 3)
+        """
+        users = self.sample_large_scale(rng, num_users, batch)
+        gain = users.channel_gain * self.fading.sample(rng, users.channel_gain.shape)
+        return Users.trusted(**{**vars(users), "channel_gain": self.db_to_gain(self.gain_to_db(gain))})
+
+    def gain_to_db(self, gain: ArrayLike) -> NDArray[np.float32]:
+        """Turn gains into what an observation shows of them.
+
+        Parameters
+        ----------
+        gain
+            Linear power gains, at least 0. Any shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            Gains, dB, float32, clipped to the observation bounds; of the same shape.
+        """
+        low, high = self.observation_bounds["channel_gain_db"]
+        return gain_to_db(gain, low, high)
+
+    def db_to_gain(self, gain_db: ArrayLike) -> FloatArray:
+        """Turn observed gains into those that the round is played with.
+
+        Parameters
+        ----------
+        gain_db
+            Gains, dB. Any shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            Linear power gains, float64, of the same shape; element by element the same in any shape.
+        """
+        return db_to_gain(gain_db)
+
+    def to_toml(self) -> str:
+        """Write the scenario as a TOML file.
+
+        Returns
+        -------
+        str
+            TOML from which :meth:`from_toml` builds an equal scenario.
+        """
+        return _toml.emit(_toml.tree(self))
+
+    @classmethod
+    def from_toml(cls, text: str) -> Scenario:
+        """Read a scenario from TOML.
+
+        Parameters
+        ----------
+        text
+            The contents of a scenario file.
+
+        Returns
+        -------
+        Scenario
+            The scenario.
+
+        Raises
+        ------
+        ValueError
+            If the text is not TOML, a key is unknown or missing, or a value is out of range; the message names the
+            dotted key.
+        TypeError
+            If a value is of the wrong type.
+        """
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"the text is not valid TOML: {error}") from error
+        return _toml.build(cls, table, "", PARSERS)

@@ -1,0 +1,57 @@
+"""Agents that ship: each loads, and does what its card says."""
+
+import dataclasses
+import json
+import shlex
+
+import pytest
+from library import ROOT
+
+from multispin_gym import play_round
+from multispin_gym.agents import list_pretrained, load_agent, pretrained_card
+from multispin_gym.agents.cli import parse
+from multispin_gym.agents.training.env import HeldOutCells
+from multispin_gym.baselines import make_controller
+
+
+def test_agents_ship():
+    assert list_pretrained() == sorted(path.name for path in (ROOT / "agents" / "pretrained").iterdir())
+    assert {"default", "default-homogeneous", "default-ppo"} <= set(list_pretrained())
+
+
+@pytest.mark.parametrize("name", list_pretrained())
+def test_an_agent_reaches_the_figures_on_its_card(name):
+    agent, card = load_agent(f"pretrained:{name}"), pretrained_card(name)
+    assert agent.name == f"pretrained:{name}"
+    assert agent.spec.scenario.name == card["scenario"]
+    for figures in card["held_out"]:
+        cells = HeldOutCells(
+            agent.spec.scenario, figures["num_users"], figures["cells"], agent.spec.env_id, figures["seed"]
+        )
+        goodput = cells.goodput(agent.act(cells.observation))
+        assert goodput.mean() == pytest.approx(figures["goodput"], rel=1e-4)
+        # The upper bound may get sharper; the agent then only looks better.
+        assert (goodput / cells.reference).mean() >= figures["ratio_to_reference"] - 1e-4
+        decision = make_controller("uniform_best")(cells.users, cells.cell)
+        assert goodput.mean() > play_round(cells.users, cells.cell, decision).goodput.mean()
+
+
+@pytest.mark.parametrize("name", list_pretrained())
+def test_the_command_on_a_card_asks_for_the_training_that_the_agent_had(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    spec, (python, script, *flags) = (
+        load_agent(f"pretrained:{name}").spec,
+        shlex.split(pretrained_card(name)["command"]),
+    )
+    assert (python, script) == ("python", "train.py")
+    config = parse(flags)
+    assert (config.scenario, config.env_id, config.policy) == (spec.scenario.name, spec.env_id, spec.policy)
+    assert (config.num_users or spec.scenario.num_users) == spec.num_users
+    asked = json.loads(json.dumps(dataclasses.asdict(config)))
+    for key in ("ppo", "cloning", "seed", "total_timesteps"):
+        assert asked[key] == json.loads(json.dumps(spec.training[key])), key
+
+
+def test_an_unknown_name_points_at_the_nearest():
+    with pytest.raises(ValueError, match=r"pretrained agent must be one of .* Did you mean 'default'"):
+        load_agent("pretrained:defualt")

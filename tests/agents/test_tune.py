@@ -1,0 +1,77 @@
+"""The search for hyperparameters."""
+
+import dataclasses
+import json
+
+import optuna
+import pytest
+from library import ROOT
+
+from multispin_gym import list_scenarios
+from multispin_gym.agents import PPOConfig, TrainConfig
+from multispin_gym.agents.hyperparameter_files import hyperparameters, read_hyperparameters, shipped_hyperparameters
+from multispin_gym.agents.tune import SearchConfig, main, score, search
+
+
+def test_a_study_is_reproducible_and_its_best_trial_becomes_a_hyperparameter_file(tmp_path):
+    reports = [
+        search(SearchConfig(output=tmp_path / name / "study.json", num_trials=2, total_timesteps=1, seed=3))
+        for name in ("a", "b")
+    ]
+    assert reports[0] == reports[1]
+    stored = json.loads((tmp_path / "a" / "study.json").read_text())
+    assert stored["trials"] == reports[0]["trials"]
+    trials = reports[0]["trials"]
+    assert len(trials) == 2
+    best = max(trials, key=lambda trial: trial["ratio"])
+    assert reports[0]["best"] == {name: value for name, value in best.items() if name != "ratios"}
+    assert best["ratio"] == pytest.approx(sum(best["ratios"]) / 2)
+    text = (tmp_path / "a" / "study.toml").read_text()
+    config = TrainConfig(**read_hyperparameters(text, "study.toml"))
+    assert config.ppo.learning_rate == reports[0]["best"]["learning_rate"]
+    assert config.policy.share_std == reports[0]["best"]["share_std"]
+
+
+@pytest.mark.parametrize("scenario", list_scenarios())
+def test_the_hyperparameters_of_a_preset_are_the_best_of_its_published_study(scenario):
+    study = json.loads((ROOT / "docs" / "training" / "search" / f"{scenario}.json").read_text())
+    assert study["scenario"] == scenario
+    assert len(study["trials"]) == study["num_trials"]
+    best = max(study["trials"], key=lambda trial: trial["ratio"] or 0.0)
+    assert len(best["ratios"]) == len(study["training_seeds"])
+    first = shipped_hyperparameters("any.toml")
+    shipped = shipped_hyperparameters(f"{scenario}.toml")
+    for name in ("learning_rate", "num_epochs", "batch_size", "entropy_coefficient", "clip_range"):
+        assert getattr(shipped["ppo"], name) == best[name] == study["best"][name]
+        assert study["trials"][0][name] == getattr(first["ppo"], name)
+    assert shipped["policy"].share_std == best["share_std"]
+    # The studies have independent lengths; where the server's time has many steps they are chosen in turn.
+    lengths = "sequential" if scenario == "twenty_users" else first["policy"].lengths
+    assert shipped["policy"] == dataclasses.replace(first["policy"], share_std=best["share_std"], lengths=lengths)
+    assert shipped == hyperparameters(scenario)
+
+
+def test_a_trial_is_given_up_after_a_seed_below_the_median_of_the_others(tmp_path):
+    ppo = PPOConfig(num_envs=16, rollout_steps=2, batch_size=32)
+    config = TrainConfig(num_users=2, total_timesteps=1, eval_cells=8, progress=False, run_dir=str(tmp_path), ppo=ppo)
+    for others, seeds_tried in ((0.0, 2), (1.0, 1)):
+        study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=1))
+        study.add_trial(optuna.trial.create_trial(value=others, intermediate_values={0: others, 1: others}))
+        trial = study.ask()
+        if others == 1.0:
+            with pytest.raises(optuna.TrialPruned):
+                score(trial, config, (3, 4))
+        else:
+            assert score(trial, config, (3, 4)) == pytest.approx(sum(trial.user_attrs["ratios"]) / 2)
+        assert len(trial.user_attrs["ratios"]) == seeds_tried
+
+
+def test_bad_input_gives_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--scenario", "defualt"]) == 2
+    assert "Did you mean 'default'?" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="num_trials must be a whole number"):
+        SearchConfig(num_trials=0)
+    with pytest.raises(ValueError, match="training_seeds must name at least one seed"):
+        SearchConfig(training_seeds=())
+    assert list(tmp_path.iterdir()) == []

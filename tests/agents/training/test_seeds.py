@@ -1,0 +1,91 @@
+"""Several seeds in one command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from library import ROOT
+from scipy import stats
+
+from multispin_gym.agents import load_agent
+from multispin_gym.agents.cli import main
+from multispin_gym.agents.training.seeds import mean_interval
+
+HYPERPARAMETERS = """
+total_timesteps = 128
+[policy]
+width = 8
+critic_width = 8
+[ppo]
+num_envs = 16
+rollout_steps = 4
+batch_size = 32
+num_epochs = 1
+"""
+
+
+@pytest.fixture
+def command(tmp_path):
+    path = tmp_path / "quick.toml"
+    path.write_text(HYPERPARAMETERS)
+    run = ["--hyperparameters", str(path), "--run-dir", str(tmp_path / "runs")]
+    return [*run, "--no-progress", "--eval-cells", "8", "--num-users", "2"]
+
+
+def test_seeds_trained_together_are_those_trained_alone_and_are_summarised(tmp_path, command, capsys):
+    assert main([*command, "--seeds", "3", "5", "--jobs", "2"]) == 0
+    out = capsys.readouterr().out
+    summary = json.loads((tmp_path / "runs" / "seeds.json").read_text())
+    ratios = [summary["seeds"][seed]["ratio"] for seed in ("3", "5")]
+    assert summary["ratio"]["mean"] == pytest.approx(sum(ratios) / 2)
+    assert f"mean {summary['ratio']['mean']:.4f}" in out
+    alone = [*command, "--run-dir", str(tmp_path / "alone"), "--seed", "5"]
+    assert main(alone) == 0
+    together = load_agent(tmp_path / "runs" / "seed-5").network.state_dict()
+    single = load_agent(tmp_path / "alone").network.state_dict()
+    assert all(bool((together[name] == single[name]).all()) for name in single)
+
+    assert main([*command, "--seeds", "3", "5"]) == 2
+    assert "seed-3 is in use" in capsys.readouterr().err
+    resume = ["--run-dir", str(tmp_path / "runs"), "--resume", "--total-timesteps", "192", "--no-progress"]
+    assert main([*resume, "--seeds", "3", "5", "7", "--jobs", "1"]) == 0
+    later = json.loads((tmp_path / "runs" / "seeds.json").read_text())
+    assert [entry["timesteps"] for entry in later["seeds"].values()] == [192, 192, 192]
+
+
+def test_ctrl_c_ends_all_seeds_cleanly(tmp_path, command):
+    seeds = ["--seeds", "0", "1", "2", "--jobs", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *command, "--total-timesteps", "100000000", *seeds],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=environment,
+    )
+    while not (tmp_path / "runs" / "seed-0" / "training_state.pt").exists():
+        assert process.poll() is None, process.communicate()
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "seed 0" in out
+    assert "(interrupted)" in out
+    assert err.splitlines() == [f"--run-dir {tmp_path / 'runs'} --seeds 0 1 2 --resume continues"]
+    assert not (tmp_path / "runs" / "seed-2").exists()
+
+
+@pytest.mark.parametrize("seeds", [["1", "1"], ["-1"]])
+def test_bad_seeds_are_refused(command, seeds, capsys):
+    assert main([*command, "--seeds", *seeds]) == 2
+    assert "seeds must" in capsys.readouterr().err
+
+
+def test_interval_is_students():
+    values = [0.98, 0.99, 0.985, 0.991, 0.988]
+    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    assert mean_interval(values)["ci95"] == pytest.approx([expected.low, expected.high])
+    assert mean_interval([0.5]) == {"mean": 0.5, "ci95": None}

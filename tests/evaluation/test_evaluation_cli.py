@@ -1,0 +1,181 @@
+"""``python evaluate.py``: what it prints and writes, and one line for whatever is wrong."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import multispin_gym.evaluation.evaluator
+from multispin_gym.evaluation.cli import main
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["--num-users", "3", "--episodes", "4", "--rounds", "3"]
+# Runs a script as if the named packages were not installed.
+WITHOUT = """
+import runpy, sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name.partition(".")[0])
+sys.meta_path.insert(0, Missing())
+sys.argv[0] = "evaluate.py"
+sys.path[0] = {root!r}
+runpy.run_path({root!r} + "/evaluate.py", run_name="__main__")
+"""
+
+
+def run(*args, without=()):
+    command = [sys.executable, "evaluate.py"]
+    if without:
+        command = [sys.executable, "-c", WITHOUT.format(blocked=list(without), root=str(ROOT))]
+    return subprocess.run([*command, *map(str, args)], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_command_writes_results_and_prints_the_table_and_the_verdict(tmp_path):
+    args = ["--policies", "uniform_best", "heterogeneous", *QUICK, "--seed", "5", "--output", tmp_path / "r"]
+    done = run(*args)
+    assert (done.returncode, done.stderr) == (0, "")
+    data = json.loads((tmp_path / "r" / "results.json").read_text())
+    assert (data["scenario"], data["num_users"], data["episodes"], data["rounds"]) == ("default", 3, 4, 3)
+    assert (data["seed"], data["sampled"]) == (5, False)
+    assert data["command"] == f"python evaluate.py {' '.join(map(str, args))}"
+    assert "heterogeneous" in done.stdout
+    assert f"{data['policies']['heterogeneous']['ratio_to_optimum']['mean']:.4f}" in done.stdout
+    assert data["speculation"] in " ".join(done.stdout.split())
+    assert (tmp_path / "r" / "results.png").read_bytes().startswith(b"\x89PNG")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()}
+    assert run(*args).returncode == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()} == before
+
+
+def test_without_torch_the_controllers_are_evaluated_and_an_agent_is_refused(tmp_path, run_directory):
+    blocked = ("torch", "stable_baselines3", "tensorboard")
+    done = run("--policies", "tk_slt", "random", *QUICK, "--output", tmp_path / "r", without=blocked)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "torch" not in json.loads((tmp_path / "r" / "results.json").read_text())["versions"]
+    done = run("--policies", run_directory, *QUICK, "--output", tmp_path / "s", without=blocked)
+    assert done.returncode == 1
+    assert "is a trained agent and needs" in done.stderr
+    assert "pip install 'multispin-gym[train]'" in done.stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_without_matplotlib_one_line_says_that_the_plot_is_skipped(tmp_path):
+    args = ["--policies", "homogeneous", *QUICK, "--output", tmp_path]
+    assert run(*args).returncode == 0
+    done = run(*args, without=("matplotlib",))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("matplotlib is not installed: results.png is skipped\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "results.json"]
+
+
+@pytest.mark.parametrize("module", ["tyro", "rich.console"])
+def test_without_the_command_lines_libraries_one_line_says_what_to_install(tmp_path, module, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert main(["--output", str(tmp_path / "r")]) == 1
+    package = module.partition(".")[0]
+    assert capsys.readouterr().err == f"error: {package} is not installed: pip install 'multispin-gym[report]'\n"
+
+
+def test_help_explains_every_option():
+    done = run("--help")
+    assert done.returncode == 0
+    for option in ("policies", "scenario", "num-users", "episodes", "rounds", "seed", "sampled", "env-id", "output"):
+        assert f"--{option}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--epsiodes", "3"], "Unrecognized options: --epsiodes"),
+        (["--num-users", "many"], "--num-users"),
+        (["--reference", "nobody"], "invalid choice 'nobody'"),
+        (["--seed"], "Missing value for argument '--seed'"),
+    ],
+)
+def test_what_cannot_be_parsed_is_refused_in_one_line(args, message, capsys):
+    assert main(args) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--policies", "heterogenous"], "got 'heterogenous'. Did you mean 'heterogeneous'?"),
+        (["--policies"], "policies must name at least one policy"),
+        (["--policies", "runs/none"], "runs/none"),
+        (["--scenario", "defualt"], "got 'defualt'. Did you mean 'default'?"),
+        (["--scenario", "none.toml"], "scenario file 'none.toml' does not exist"),
+        (["--num-users", "0"], "num_users must be a whole number in [1, inf), got 0"),
+        (["--episodes", "-1"], "episodes must be a whole number in [1, inf), got -1"),
+        (["--baseline", "tk_slt"], "baseline must be one of"),
+    ],
+)
+def test_bad_input_ends_with_one_line_and_writes_nothing(args, message, tmp_path, capsys):
+    assert main([*args, "--output", str(tmp_path / "r")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_directory_of_someone_elses_results_is_refused_before_anything_is_played(tmp_path, capsys):
+    (tmp_path / "results.json").write_text("[]")
+    assert main(["--output", str(tmp_path), "--episodes", "1000000"]) == 1
+    assert "holds a results.json that no evaluation wrote" in capsys.readouterr().err
+    assert (tmp_path / "results.json").read_text() == "[]"
+
+
+def test_an_agent_is_evaluated_beside_controllers_under_the_name_that_was_given(run_directory, tmp_path):
+    assert main(["--policies", "random", str(run_directory), *QUICK, "--output", str(tmp_path)]) == 0
+    data = json.loads((tmp_path / "results.json").read_text())
+    assert list(data["policies"]) == ["random", str(run_directory)]
+    assert 0.0 < data["policies"][str(run_directory)]["ratio_to_optimum"]["mean"] < 1.0
+    assert "torch" in data["versions"]
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated weights", "truncated configuration", "foreign"])
+def test_a_damaged_run_directory_is_refused_with_one_line(damage, run_directory, tmp_path, capsys):
+    broken = shutil.copytree(run_directory, tmp_path / "broken")
+    if damage == "empty":
+        for path in broken.iterdir():
+            path.unlink()
+    elif damage == "foreign":
+        (broken / "config.json").write_text('{"model": "GPT-2"}')
+    else:
+        name = "policy.safetensors" if "weights" in damage else "config.json"
+        content = (broken / name).read_bytes()
+        (broken / name).write_bytes(content[: len(content) // 2])
+    assert main(["--policies", str(broken), "--output", str(tmp_path / "r")]) == 1
+    error = capsys.readouterr().err
+    assert str(broken) in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "r").exists()
+
+
+def test_an_alarm_is_written_printed_and_fails_the_command(tmp_path, capsys, monkeypatch):
+    honest = multispin_gym.evaluation.evaluator._reference_goodput
+    monkeypatch.setattr(multispin_gym.evaluation.evaluator, "_reference_goodput", lambda *args: 0.5 * honest(*args))
+    assert main(["--policies", "heterogeneous", *QUICK, "--output", str(tmp_path)]) == 1
+    out, error = capsys.readouterr()
+    assert "ratio to" in out
+    assert error.startswith("error: a policy is above the certificate reference")
+    assert "12 round(s)" in json.loads((tmp_path / "results.json").read_text())["alarms"]["heterogeneous"]
+
+
+def test_interrupting_writes_nothing(tmp_path, capsys, monkeypatch):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(multispin_gym.evaluation.evaluator, "evaluate", interrupt)
+    assert main([*QUICK, "--output", str(tmp_path / "r")]) == 130
+    assert capsys.readouterr().err == "interrupted: nothing was written\n"
+    assert not (tmp_path / "r").exists()

@@ -1,0 +1,208 @@
+"""The evaluation on disk and on the terminal: the promised format, exact numbers, whole files."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import matplotlib.image
+import numpy as np
+import pytest
+from rich.console import Console
+
+import multispin_gym.evaluation.figures
+from multispin_gym import load_scenario
+from multispin_gym.evaluation.evaluator import evaluate
+from multispin_gym.evaluation.figures import draw_result
+from multispin_gym.evaluation.report import check_output, save, to_csv, to_json, to_table, versions
+
+MEASURES = ["goodput", "ratio_to_optimum", "long_run_goodput", "jain_index", "worst_user_rate"]
+
+
+@pytest.fixture(scope="module")
+def result():
+    scenario = dataclasses.replace(load_scenario("default"), num_users=3, num_rounds=5)
+    return evaluate(
+        ["server_only", "uniform_best", "heterogeneous"], scenario, episodes=6, seed=70, baseline="uniform_best"
+    )
+
+
+def test_json_has_the_promised_keys_and_the_aggregates_of_the_episodes(result):
+    data = json.loads(to_json(result, "python evaluate.py --seed 70"))
+    assert {"scenario", "reference", "num_users", "episodes", "seed", "versions", "command", "policies"} <= data.keys()
+    promised = (data["scenario"], data["reference"], data["num_users"], data["episodes"], data["seed"])
+    assert promised == ("default", "certificate", 3, 6, 70)
+    assert data["command"] == "python evaluate.py --seed 70"
+    assert data["versions"]["numpy"] == np.__version__
+    assert list(data["policies"]) == ["server_only", "uniform_best", "heterogeneous"]
+    for name, measures in data["policies"].items():
+        extra = ["iqm_ratio_to_optimum", "gain_over_server_only", "gain_over_baseline"]
+        assert list(measures) == [*MEASURES, *extra]
+        for measure in MEASURES:
+            values = getattr(result.policies[name], measure)
+            low, high = measures[measure]["ci95"]
+            assert measures[measure]["mean"] == pytest.approx(values.mean(), rel=1e-12)
+            assert values.min() <= low <= high <= values.max()
+    assert data["reference_goodput"]["mean"] == pytest.approx(result.reference_goodput.mean())
+    assert data["alarms"] == {}
+
+
+def test_json_of_a_single_episode_says_null_for_the_intervals():
+    scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
+    data = json.loads(to_json(evaluate(["uniform_best"], scenario, episodes=1)))
+    assert data["policies"]["uniform_best"]["goodput"]["ci95"] is None
+    assert data["policies"]["uniform_best"]["goodput"]["mean"] > 0.0
+
+
+def test_versions_leave_out_what_is_not_installed(monkeypatch):
+    def unknown(name):
+        raise versions.__globals__["metadata"].PackageNotFoundError(name)
+
+    monkeypatch.setattr("multispin_gym.evaluation.report.metadata.version", unknown)
+    assert set(versions()) == {"python", "platform"}
+
+
+def test_csv_gives_every_episode_back_exactly(result):
+    rows = list(csv.DictReader(io.StringIO(to_csv(result))))
+    assert list(rows[0]) == ["policy", "episode", "seed", *MEASURES]
+    assert len(rows) == 3 * 6
+    for name, policy in result.policies.items():
+        mine = [row for row in rows if row["policy"] == name]
+        assert [int(row["seed"]) for row in mine] == [70, 71, 72, 73, 74, 75]
+        for measure in MEASURES:
+            assert [float(row[measure]) for row in mine] == getattr(policy, measure).tolist()
+
+
+def test_table_shows_every_policy_with_its_interval_in_any_width(result):
+    for width, lines in ((90, 2), (130, 1)):
+        console = Console(width=width, file=io.StringIO(), force_terminal=False)
+        console.print(to_table(result, width))
+        text = console.file.getvalue()
+        assert "default: 3 users, 6 episodes of 5 rounds" in " ".join(text.split())
+        estimate = result.estimates["heterogeneous"]["ratio_to_optimum"]
+        low, high = estimate.ci95
+        assert f"{estimate.mean:.4f}" in text
+        assert f"({low:.4f}, {high:.4f})" in text
+        start = next(i for i, line in enumerate(text.splitlines()) if "heterogeneous" in line)
+        assert ("(" in text.splitlines()[start]) == (lines == 1)
+
+
+def test_names_are_shown_as_they_are_whatever_brackets_and_dollars_they_hold():
+    scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
+    name = "runs/[bold]a$very_long$name/that/goes/on/and/on[/bold]"
+    result = evaluate({name: "uniform_best", "b": "random"}, scenario, episodes=2)
+    console = Console(width=200, file=io.StringIO())
+    console.print(to_table(result, 200))
+    assert name in console.file.getvalue()
+    assert draw_result(result).startswith(b"\x89PNG")
+
+
+def test_table_of_one_episode_has_no_intervals():
+    scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
+    table = to_table(evaluate(["uniform_best"], scenario, episodes=1))
+    assert "(" not in "".join(str(cell) for column in table.columns[1:] for cell in column.cells)
+
+
+def test_picture_is_a_png_with_a_row_of_ink_for_every_policy(result):
+    picture = matplotlib.image.imread(io.BytesIO(draw_result(result)))
+    assert picture.shape[0] > 300
+    assert picture.shape[1] > 1000
+    blue = (abs(picture[..., :3] - np.array([31, 95, 168]) / 255).max(axis=-1) < 0.02).any(axis=1)
+    # Runs of rows that hold the means' colour: one for each policy, besides the diamond of the legend.
+    assert int((np.diff(blue.astype(int)) == 1).sum()) == 3 + 1
+
+
+def test_picture_of_a_single_episode_is_drawn_without_intervals():
+    scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
+    assert draw_result(evaluate(["server_only"], scenario, episodes=1)).startswith(b"\x89PNG")
+
+
+def test_results_are_written_whole_and_replaced_by_the_next(result, tmp_path):
+    directory = tmp_path / "new" / "results"
+    assert save(result, directory, "first")
+    assert sorted(path.name for path in directory.iterdir()) == ["results.csv", "results.json", "results.png"]
+    before = (directory / "results.json").read_bytes()
+    assert save(result, str(directory), "first")
+    assert (directory / "results.json").read_bytes() == before
+    save(result, directory, "second")
+    assert json.loads((directory / "results.json").read_text())["command"] == "second"
+    assert len(list(directory.iterdir())) == 3
+
+
+def test_a_failure_in_the_plot_leaves_earlier_results_as_they_were(result, tmp_path, monkeypatch):
+    def broken(result):
+        raise RuntimeError("no ink")
+
+    save(result, tmp_path / "old", "earlier")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()}
+    monkeypatch.setattr(multispin_gym.evaluation.figures, "draw_result", broken)
+    for directory in ("old", "new"):
+        with pytest.raises(RuntimeError, match="no ink"):
+            save(result, tmp_path / directory, "later")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()} == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("victim", ["fsync", "replace"])
+def test_a_kill_while_writing_leaves_earlier_files_as_they_were(tmp_path, victim):
+    code = f"""
+import os, signal, sys
+from multispin_gym._files import write_atomically
+from pathlib import Path
+if sys.argv[2:]:
+    os.{victim} = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+new, old = {{"a.json": b"x" * 10_000, "b.csv": b"y"}}, {{"a.json": b"old"}}
+write_atomically(Path(sys.argv[1]), new if sys.argv[2:] else old)
+"""
+    assert subprocess.run([sys.executable, "-c", code, tmp_path], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code, tmp_path, "die"], check=False).returncode == -signal.SIGKILL
+    assert (tmp_path / "a.json").read_bytes() == b"old"
+    assert not (tmp_path / "b.csv").exists()
+
+
+def test_a_full_disk_leaves_nothing_behind(result, tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        save(result, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_written_files_have_the_rights_that_the_umask_leaves(result, tmp_path):
+    save(result, tmp_path)
+    (tmp_path / "plain").write_text("")
+    assert {path.stat().st_mode for path in tmp_path.iterdir()} == {(tmp_path / "plain").stat().st_mode}
+
+
+def test_a_directory_without_permission_is_refused_before_anything_is_played(tmp_path, monkeypatch):
+    # The user who runs the tests may be allowed everything, so permissions alone would not refuse.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="cannot be written: no permission"):
+        check_output(tmp_path / "new")
+
+
+def test_foreign_files_are_not_overwritten(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "results.json").write_text('{"my": "thesis"}')
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "results.csv").write_text("1,2,3")
+    (tmp_path / "c").write_text("")
+    for name, message in (
+        ("a", "holds a results.json that no evaluation wrote"),
+        ("b", "holds a results.csv that no evaluation wrote"),
+        ("c", "output must be a directory, got the file"),
+    ):
+        with pytest.raises(FileExistsError, match=message):
+            check_output(tmp_path / name)
+    with pytest.raises(FileExistsError, match="output must be a directory, got the file"):
+        check_output(tmp_path / "c" / "deeper")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "notes.txt").write_text("")
+    check_output(tmp_path / "d")
+    check_output(tmp_path / "none" / "yet")

@@ -1,0 +1,61 @@
+import pytest
+
+from multispin_gym.physics.protocols import (
+    dssd,
+    effective_vocabulary,
+    full_distribution,
+    payload_bits,
+    token_id,
+    top_k,
+)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary_size", "bits"), [(2, 1), (32_000, 15), (32_768, 15), (32_769, 16), (248_320, 18), (2**18, 18)]
+)
+def test_a_token_id_takes_the_bits_that_number_the_vocabulary(vocabulary_size: int, bits: int) -> None:
+    assert token_id(vocabulary_size) == bits
+
+
+def test_protocols_cost_the_bits_worked_out_by_hand() -> None:
+    assert dssd(32_000) == 15 + 16
+    assert top_k(32_000, 64) == 64 * 31
+    assert top_k(248_320, 100) == 100 * 34
+    assert effective_vocabulary() == 16_384
+    assert effective_vocabulary(2048) == 32_768
+    assert full_distribution(32_000) == 512_000
+
+
+def test_protocols_are_found_by_name() -> None:
+    assert payload_bits("token_id", vocabulary_size=32_000) == 15
+    assert payload_bits("dssd", vocabulary_size=248_320) == 34
+    assert payload_bits("top_k", vocabulary_size=32_000, k=8) == 248
+    assert payload_bits("effective_vocabulary") == 16_384
+    assert payload_bits("effective_vocabulary", size=512) == 8_192
+    assert payload_bits("full_distribution", vocabulary_size=32_000) == 512_000
+
+
+@pytest.mark.parametrize(
+    ("protocol", "arguments", "error", "message"),
+    [
+        ("tokenid", {}, ValueError, "Did you mean 'token_id'"),
+        ("top_k", {"vocabulary_size": 32_000}, ValueError, "k is missing"),
+        ("token_id", {"vocabulary_sise": 32_000}, ValueError, "Did you mean 'vocabulary_size'"),
+        (
+            "token_id",
+            {"vocabulary_size": 1},
+            ValueError,
+            r"_size must be a whole number in \[2, inf\), got 1",
+        ),
+        ("token_id", {"vocabulary_size": "many"}, TypeError, "vocabulary_size must be"),
+        ("token_id", {"vocabulary_size": 32_000.5}, ValueError, "vocabulary_size must be a whole number"),
+        ("top_k", {"vocabulary_size": 32_000, "k": 0}, ValueError, r"k must be a whole number in \[1, 32000\], got 0"),
+        ("top_k", {"vocabulary_size": 32_000, "k": 32_001}, ValueError, r"k must be a whole number in \[1, 32000\]"),
+        ("effective_vocabulary", {"size": 0}, ValueError, r"size must be a whole number in \[1, inf\)"),
+    ],
+)
+def test_a_wrong_payload_is_refused(
+    protocol: str, arguments: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        payload_bits(protocol, **arguments)

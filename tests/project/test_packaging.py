@@ -1,0 +1,204 @@
+"""What is built, installed and pinned."""
+
+import ast
+import email
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+from library import PACKAGES, ROOT, imported_names, module_names, source_files
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+VERSION = PYPROJECT["project"]["version"]
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv*", "venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", "runs", "results"
+)
+
+
+def run(*command, cwd):
+    finished = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The source distribution, and the wheel built from it, made without a network."""
+    source = tmp_path_factory.mktemp("source") / "checkout"
+    shutil.copytree(ROOT, source, ignore=LEFT_OUT)
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, source, cwd=source)
+    (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
+    return sdist, wheel
+
+
+def test_wheel_holds_one_package_with_every_source_file(built):
+    with zipfile.ZipFile(built[1]) as archive:
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+    assert {name.split("/")[0] for name in names} == {"multispin_gym", f"multispin_gym-{VERSION}.dist-info"}
+    expected = {
+        "/".join([*package.split("."), *path.relative_to(ROOT / folder).parts])
+        for folder, package in PACKAGES.items()
+        for path in source_files(folder)
+    }
+    assert {name for name in names if name.startswith("multispin_gym/")} == expected
+    assert {
+        "multispin_gym/py.typed",
+        "multispin_gym/agents/__init__.py",
+        "multispin_gym/baselines/__init__.py",
+    } <= names
+    assert f"multispin_gym-{VERSION}.dist-info/licenses/LICENSE" in names
+
+
+def test_wheel_requires_the_numerical_core_and_offers_the_rest_as_extras(built):
+    with zipfile.ZipFile(built[1]) as archive:
+        metadata = email.message_from_bytes(archive.read(f"multispin_gym-{VERSION}.dist-info/METADATA"))
+    requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
+    assert {r.name for r in requirements if r.marker is None} == {"gymnasium", "numpy", "scipy"}
+    assert set(metadata.get_all("Provides-Extra")) == {"report", "train", "search", "benchmarks", "dev"}
+    heavy = {"torch", "stable-baselines3", "tensorboard"}
+    assert not {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "report"})} & heavy
+    assert heavy <= {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "train"})}
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Requires-Python"] == ">=3.11"
+
+
+def test_source_distribution_holds_what_is_needed_to_run_the_tests(built):
+    with tarfile.open(built[0]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {path.relative_to(ROOT).as_posix() for folder in (*PACKAGES, "tests") for path in source_files(folder)}
+    wanted |= {"pyproject.toml", "README.md", "LICENSE", "constraints.txt", "CITATION.cff", "CHANGELOG.md"}
+    wanted |= {path.name for path in ROOT.glob("*.py")}
+    assert wanted <= names
+
+
+@pytest.fixture(scope="module")
+def installed(built, tmp_path_factory):
+    """The interpreter of a new virtual environment with the wheel, which borrows this one's dependencies."""
+    home = tmp_path_factory.mktemp("installed")
+    run(sys.executable, "-m", "venv", "--without-pip", home / "venv", cwd=home)
+    python = home / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", built[1], cwd=home)
+    # A .pth adds folders to the path without reading the .pth files in them: the editable checkout stays out.
+    site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home).strip()
+    borrowed = [entry for entry in sys.path if entry.endswith("site-packages")]
+    Path(site, "borrowed.pth").write_text("\n".join(borrowed))
+    return python, Path(site)
+
+
+def test_installed_wheel_imports_every_module_without_a_warning(installed, tmp_path):
+    python, site = installed
+    script = "import importlib, sys; print(*(importlib.import_module(n).__file__ for n in sys.argv[1:]), sep='\\n')"
+    lines = run(python, "-W", "error", "-c", script, *module_names(), cwd=tmp_path).splitlines()
+    assert len(lines) == len(module_names())
+    assert all(Path(line).is_relative_to(site) for line in lines)
+
+
+def test_installed_wheel_carries_every_scenario(installed, tmp_path):
+    script = "import multispin_gym as ms; print(*(ms.load_scenario(name).name for name in ms.list_scenarios()))"
+    presets = {path.stem for path in (ROOT / "multispin_gym" / "scenarios" / "presets").glob("*.toml")}
+    assert set(run(installed[0], "-W", "error", "-c", script, cwd=tmp_path).split()) == presets
+
+
+PLAY = """
+import gymnasium as gym
+import multispin_gym
+from multispin_gym.baselines import make_controller
+
+env = gym.make("multispin_gym/MultiSpin-v0", num_users=4)
+env.reset(seed=3)
+decision = make_controller("homogeneous")(env.unwrapped.users, env.unwrapped.cell)
+print(env.step(env.unwrapped.encode_action(decision))[1])
+"""
+
+
+def test_installed_wheel_plays_the_round_that_the_checkout_plays(installed, tmp_path):
+    rewards = [float(run(python, "-W", "error", "-c", PLAY, cwd=tmp_path)) for python in (installed[0], sys.executable)]
+    assert rewards[0] == rewards[1] > 0.0
+
+
+HEAVY = ("torch", "matplotlib", "stable_baselines3", "tensorboard", "tyro", "rich", "pandas", "multispin_gym.agents")
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [("multispin_gym", (*HEAVY, "multispin_gym.baselines")), ("multispin_gym.baselines", HEAVY)],
+)
+def test_importing_the_core_warns_of_nothing_and_loads_no_heavy_library(module, absent, tmp_path):
+    script = f"import sys, {module}; print(*(name for name in {absent!r} if name in sys.modules))"
+    assert run(sys.executable, "-W", "error", "-c", script, cwd=tmp_path).strip() == ""
+
+
+def requirements():
+    project = PYPROJECT["project"]
+    lines = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
+    return [r for r in map(Requirement, lines) if r.name != project["name"]]
+
+
+def extra(*names):
+    """Distributions that the given extras bring, with the core's."""
+    project = PYPROJECT["project"]
+    lines = project["dependencies"] + [line for name in names for line in project["optional-dependencies"][name]]
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [
+        ("multispin_gym", extra("report")),
+        ("baselines", extra()),
+        ("agents", extra("report", "train", "search")),
+        ("tests", extra("report", "train", "search", "dev")),
+        ("benchmarks", extra("report", "train", "search", "dev", "benchmarks")),
+    ],
+)
+def test_every_imported_distribution_is_declared(folder, allowed):
+    files = [path for path in source_files(folder) if path.suffix == ".py"]
+    imported = {
+        name.partition(".")[0] for path in files for name in imported_names(ast.walk(ast.parse(path.read_text())))
+    }
+    known = sys.stdlib_module_names | {"multispin_gym"} | {path.stem for path in (*files, *ROOT.glob("*.py"))}
+    providers = packages_distributions()
+    for name in imported - known:
+        assert allowed & set(map(canonicalize_name, providers.get(name, [name]))), f"{name} is not declared"
+
+
+def test_constraints_pin_every_dependency_within_its_range():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    assert pins["torch"] == "2.13.0"
+    for requirement in requirements():
+        pinned = pins[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(pinned), f"{requirement} is pinned to {pinned}"
+
+
+def test_citation_names_this_version_and_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert str(citation["version"]) == VERSION
+    assert citation["license"] == PYPROJECT["project"]["license"]
+    (paper,) = citation["references"]
+    assert paper["identifiers"][0]["value"] == "arXiv:2606.04581"
+    assert [author["family-names"] for author in paper["authors"]] == ["Zheng", "Wang", "Cui", "Cai", "Du", "Huang"]
+
+
+def test_changelog_keeps_its_form():
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:])
+
+
+def test_pre_commit_runs_the_installed_tools_and_fetches_nothing():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repo["repo"] for repo in config["repos"]] == ["local"]
+    tools = {hook["entry"].split()[0]: hook["language"] for hook in config["repos"][0]["hooks"]}
+    assert tools == {"ruff": "system", "mypy": "system"}
