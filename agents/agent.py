@@ -16,7 +16,6 @@ from multispin_gym.agents.policy.features import CellTerms
 from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.pretrained_agents import PREFIX, pretrained_folder
 from multispin_gym.agents.run_directory import AgentSpec, RunDirectoryError, read_spec, read_weights
-from multispin_gym.envs.actions import ActionCodec
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
@@ -48,10 +47,12 @@ def build_network(
     ValueError
         If the cell allows none of the draft lengths that the agent was trained for.
     """
-    trained = spec.scenario.cell
+    trained = spec.cell
     cell = trained if cell is None else cell
     learned, layout = (
-        ActionLayout(where.min_draft_length, where.max_draft_length, common_length=spec.homogeneous)
+        ActionLayout(
+            where.min_draft_length, where.max_draft_length, common_length=spec.variant.action_set == "common_length"
+        )
         for where in (trained, cell)
     )
     power = spec.scenario.reference_power if reference_power is None else reference_power
@@ -158,7 +159,7 @@ class Agent:
             "drafting_speed": users.drafting_speed,
             "channel_gain_db": 10.0 * np.log10(gain),
         }
-        codec = ActionCodec(cell, users.num_users, homogeneous=self.spec.homogeneous)
+        codec = self.spec.variant.actions(cell, users.num_users)
         return codec.decode(agent.act(observation))
 
 

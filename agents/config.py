@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from multispin_gym._validation import check_choice, check_integer, check_number
+from multispin_gym.envs.variants import MULTI_SPIN, variant_of
 
-EnvId = Literal["multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0"]
-ENV_IDS: tuple[EnvId, EnvId] = ("multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0")
 Schedule = Literal["constant", "linear", "cosine"]
 SCHEDULES = ("constant", "linear", "cosine")
 LengthDistribution = Literal["categorical", "ordinal", "sequential"]
@@ -226,7 +225,7 @@ class TrainConfig:
 
     run_dir: str = "runs/default"
     scenario: str = "default"
-    env_id: EnvId = ENV_IDS[0]
+    env_id: str = MULTI_SPIN.id
     num_users: int | None = None
     hyperparameters: str | None = None
     total_timesteps: int = 1_000_000
@@ -245,7 +244,7 @@ class TrainConfig:
     cloning: CloningConfig = field(default_factory=CloningConfig)
 
     def __post_init__(self) -> None:
-        check_choice("env_id", self.env_id, ENV_IDS)
+        variant_of(self.env_id)
         if self.num_users is not None:
             check_integer("num_users", self.num_users, low=1)
         check_integer("total_timesteps", self.total_timesteps, low=1)

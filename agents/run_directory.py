@@ -14,9 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multispin_gym._validation import check_choice, check_integer
-from multispin_gym.agents.config import ENV_IDS, PolicyConfig
+from multispin_gym._validation import check_integer
+from multispin_gym.agents.config import PolicyConfig
 from multispin_gym.agents.hyperparameter_files import build_section
+from multispin_gym.envs.variants import Variant, variant_of
+from multispin_gym.physics.cell import Cell
 from multispin_gym.scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -61,9 +63,14 @@ class AgentSpec:
     versions: Mapping[str, str]
 
     @property
-    def homogeneous(self) -> bool:
-        """Whether one draft length serves all users."""
-        return self.env_id == ENV_IDS[1]
+    def variant(self) -> Variant:
+        """The row of the environment that it was trained in."""
+        return variant_of(self.env_id)
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that is played there."""
+        return self.variant.cell(self.scenario)
 
     def to_json(self) -> str:
         """Write the specification as JSON.
@@ -116,7 +123,7 @@ class AgentSpec:
             raise ValueError(f"it lacks {', '.join(missing)}")
         return cls(
             scenario=Scenario.from_toml(fields["scenario"]),
-            env_id=check_choice("env_id", fields["env_id"], ENV_IDS),
+            env_id=variant_of(fields["env_id"]).id,
             num_users=check_integer("num_users", fields["num_users"], low=1),
             policy=PolicyConfig(**asdict(build_section("policy", fields["policy"]))),
             training=dict(fields["training"]),

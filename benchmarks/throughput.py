@@ -220,7 +220,7 @@ def measure_stages(seconds: float, num_envs: int, num_users: int, sampled: bool)
     shares = {stage: value / total for stage, value in spent.items()}
     # The first block of an episode is drawn while it begins; count it once.
     first = "users and channels: new episodes"
-    blocks = -(-envs.unwrapped.num_rounds // envs.unwrapped._simulator._streams.block)
+    blocks = -(-envs.unwrapped.num_rounds // envs.unwrapped._game._streams.block)
     shares[first] = max(0.0, shares[first] - shares["users and channels: random numbers"] / blocks)
     shares["everything else"] = 1.0 - sum(shares.values())
     return shares

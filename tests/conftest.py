@@ -16,11 +16,11 @@ def run_directory(tmp_path_factory):
     from multispin_gym import load_scenario
     from multispin_gym.agents import PolicyConfig
     from multispin_gym.agents.agent import build_network
-    from multispin_gym.agents.config import ENV_IDS
     from multispin_gym.agents.run_directory import AgentSpec, start_run_directory, write_weights
+    from multispin_gym.envs.variants import MULTI_SPIN
 
     path = tmp_path_factory.mktemp("runs") / "agent"
-    spec = AgentSpec(load_scenario("default"), ENV_IDS[0], 3, PolicyConfig(width=8, critic_width=8), {}, {})
+    spec = AgentSpec(load_scenario("default"), MULTI_SPIN.id, 3, PolicyConfig(width=8, critic_width=8), {}, {})
     network = build_network(spec)
     generator = torch.Generator().manual_seed(1)
     for parameter in network.parameters():

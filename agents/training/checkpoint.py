@@ -34,15 +34,21 @@ def collect_state(model: MixedUsersPPO) -> dict[str, Any]:
         "numpy_rng": [name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, gauss],
         "envs": [
             {
-                "steps": model.updates_of(index) * model.n_steps,
+                "game": {name: torch.from_numpy(value) for name, value in _game_state(turn).items()},
+                "starts": torch.from_numpy(turn.starts.copy()),
                 "returns": torch.from_numpy(turn.env.returns.copy()),
                 "episode_lengths": torch.from_numpy(turn.env.episode_lengths.copy()),
             }
-            for index, turn in enumerate(model.turns)
+            for turn in model.turns
         ],
         "episodes": [dict(episode) for episode in model.ep_info_buffer or ()],
         "pending_logs": {key: float(value) for key, value in model.logger.name_to_value.items()},
     }
+
+
+def _game_state(turn: Turn) -> dict[str, np.ndarray[Any, Any]]:
+    state: dict[str, np.ndarray[Any, Any]] = turn.env.env.unwrapped.state()  # type: ignore[attr-defined]
+    return state
 
 
 def restore_state(model: MixedUsersPPO, state: dict[str, Any]) -> None:
@@ -64,23 +70,18 @@ def restore_state(model: MixedUsersPPO, state: dict[str, Any]) -> None:
     for key, value in state["pending_logs"].items():
         model.logger.record(key, value)
     for turn, stored in zip(model.turns, state["envs"], strict=True):
-        _replay(turn, stored)
+        _put_back(turn, stored)
     model._last_obs = model.turns[0].observation
     torch.set_rng_state(state["torch_rng"])
     name, keys, position, has_gauss, gauss = state["numpy_rng"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
 
 
-def _replay(turn: Turn, stored: dict[str, Any]) -> None:
-    """Bring an environment where it was: what it draws does not depend on the actions, so any will do."""
-    env = turn.env
-    turn.observation = env.reset()
-    action_size = env.env.single_action_space.shape
-    assert action_size is not None
-    idle = np.zeros((env.num_envs, *action_size), dtype=np.float32)
-    for _ in range(stored["steps"]):
-        observation, _, turn.starts, _ = env.step(idle)
-        assert isinstance(observation, dict)
-        turn.observation = observation
+def _put_back(turn: Turn, stored: dict[str, Any]) -> None:
+    """Bring an environment where it was."""
+    env, access = turn.env, turn.env.env.unwrapped
+    access.restore({name: value.numpy() for name, value in stored["game"].items()})  # type: ignore[attr-defined]
+    turn.observation = access.observe()  # type: ignore[attr-defined]
+    turn.starts = stored["starts"].numpy()
     env.returns[:] = stored["returns"].numpy()
     env.episode_lengths[:] = stored["episode_lengths"].numpy()

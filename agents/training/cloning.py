@@ -19,7 +19,6 @@ from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.run_directory import AgentSpec
 from multispin_gym.agents.training.callbacks import schedule
 from multispin_gym.baselines import make_controller
-from multispin_gym.envs.actions import ActionCodec
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision, compute_round
 from multispin_gym.physics.users import Users
@@ -68,8 +67,7 @@ def demonstrate(
     list of Demonstrations
         Observations, actions and rewards, one part for each number of users.
     """
-    default = "homogeneous" if spec.homogeneous else "heterogeneous"
-    controller = make_controller(default if config.controller is None else config.controller)
+    controller = make_controller(spec.variant.controller if config.controller is None else config.controller)
     counts = config.num_users or (spec.num_users,)
     size = -(-config.num_cells // len(counts))
     return [_demonstrate(spec, controller, count, size, units, rng) for count in counts]
@@ -83,8 +81,8 @@ def _demonstrate(
     units: Callable[[Users], float | FloatArray],
     rng: np.random.Generator,
 ) -> Demonstrations:
-    scenario, cell = spec.scenario, spec.scenario.cell
-    codec = ActionCodec(cell, num_users, homogeneous=spec.homogeneous)
+    scenario, cell = spec.scenario, spec.cell
+    codec = spec.variant.actions(cell, num_users)
     users = scenario.sample_users(rng, num_users, batch=(num_cells,))
     actions, rewards = [], []
     for start in range(0, num_cells, _CHUNK):

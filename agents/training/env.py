@@ -9,12 +9,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from multispin_gym._validation import FloatArray, check_choice
-from multispin_gym.agents.config import ENV_IDS
 from multispin_gym.agents.training.vec_adapter import RewardUnit, SB3VecEnv
-from multispin_gym.baselines import certify, make_controller, relax
-from multispin_gym.envs.actions import ActionCodec
+from multispin_gym.baselines.reference import ROUGH_GAP, Reference
 from multispin_gym.envs.observations import Observation
-from multispin_gym.evaluation.evaluator import MOST_USERS_CERTIFIED
+from multispin_gym.envs.variants import MULTI_SPIN, variant_of
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import compute_round
 from multispin_gym.physics.users import Users
@@ -25,7 +23,7 @@ HELD_OUT_SEED = 2**31 + 7
 
 
 def make_native_env(
-    scenario: Scenario | str, *, num_users: int | None, num_envs: int, env_id: str = ENV_IDS[0]
+    scenario: Scenario | str, *, num_users: int | None, num_envs: int, env_id: str = MULTI_SPIN.id
 ) -> gym.vector.VectorEnv[Any, Any, Any]:
     """Make the native vector environment with same-step autoreset.
 
@@ -60,7 +58,7 @@ def make_training_env(
     *,
     num_users: int | None = None,
     num_envs: int = 1024,
-    env_id: str = ENV_IDS[0],
+    env_id: str = MULTI_SPIN.id,
     discount: float = 0.0,
     reward: str = "server_only",
 ) -> SB3VecEnv:
@@ -87,49 +85,25 @@ def make_training_env(
         The environment for Stable-Baselines3.
     """
     native = make_native_env(scenario, num_users=num_users, num_envs=num_envs, env_id=env_id)
-    cell: Cell = native.unwrapped.scenario.cell  # type: ignore[attr-defined]
-    controller = make_controller("homogeneous")
+    cell: Cell = native.unwrapped.cell  # type: ignore[attr-defined]
 
     def server_only_goodput(users: Users) -> float:
         return users.num_users / float(cell.verification.round_time(np.zeros(users.num_users)))
 
-    def homogeneous_goodput(users: Users) -> FloatArray:
-        return compute_round(users, cell, controller(users, cell)).goodput
-
     units: dict[str, RewardUnit] = {
         "server_only": server_only_goodput,
-        "homogeneous": homogeneous_goodput,
-        "optimum": lambda users: optimum_bound(users, cell),
+        "homogeneous": lambda users: Reference("homogeneous").goodput(users, cell),
+        "optimum": lambda users: Reference.of_actions("own_lengths", users.num_users, ROUGH_GAP).goodput(users, cell),
     }
     unit = units[check_choice("reward", reward, units)]
     return SB3VecEnv(native, reward_unit=unit, terminal_observations=discount > 0.0)
 
 
-def optimum_bound(users: Users, cell: Cell) -> FloatArray:
-    """Bound the goodput of any allowed decision: what ratios are taken to.
-
-    Parameters
-    ----------
-    users
-        The users. Shape (..., K).
-    cell
-        The shared system.
-
-    Returns
-    -------
-    numpy.ndarray
-        The certified optimum's upper bound, within 1e-4 of it, for up to 12 users, and the relaxation's beyond, where
-        certificates take long. Shape (...,).
-    """
-    if users.num_users <= MOST_USERS_CERTIFIED:
-        return certify(users, cell, gap=1e-4).upper_bound
-    return relax(users, cell).upper_bound
-
-
 class HeldOutCells:
     """Cells that no training run sees, with the reference that policies are measured against.
 
-    The reference is :func:`optimum_bound`; where drafts are homogeneous, the goodput of the exact controller.
+    The reference is the certified optimum's upper bound, within 1e-4 of it, for up to 12 users, the relaxation's
+    beyond, and the exact best common length in the homogeneous environment.
 
     Parameters
     ----------
@@ -146,18 +120,17 @@ class HeldOutCells:
     """
 
     def __init__(
-        self, scenario: Scenario, num_users: int, num_cells: int, env_id: str = ENV_IDS[0], seed: int = HELD_OUT_SEED
+        self, scenario: Scenario, num_users: int, num_cells: int, env_id: str = MULTI_SPIN.id, seed: int = HELD_OUT_SEED
     ) -> None:
         env: Any = make_native_env(scenario, num_users=num_users, num_envs=num_cells, env_id=env_id).unwrapped
         self.observation: Observation = env.reset(seed=seed)[0]
         self.users: Users = env.users
         self.cell: Cell = env.cell
-        self.actions = ActionCodec(self.cell, num_users, homogeneous=env_id == ENV_IDS[1])
-        if env_id == ENV_IDS[1]:
-            decision = make_controller("homogeneous")(self.users, self.cell)
-            self.reference: FloatArray = compute_round(self.users, self.cell, decision).goodput
-        else:
-            self.reference = optimum_bound(self.users, self.cell)
+        variant = variant_of(env_id)
+        self.actions = variant.actions(self.cell, num_users)
+        chosen = Reference.of_actions(variant.action_set, num_users, ROUGH_GAP)
+        self.reference_name = chosen.name
+        self.reference: FloatArray = chosen.goodput(self.users, self.cell)
 
     def goodput(self, action: np.ndarray[Any, Any]) -> FloatArray:
         """Expected goodput of actions.

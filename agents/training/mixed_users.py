@@ -76,22 +76,6 @@ class MixedUsersPPO(PPO):
             n_envs=env.num_envs,
         )
 
-    def updates_of(self, index: int) -> int:
-        """Count the updates that one environment's turns have come to.
-
-        Parameters
-        ----------
-        index
-            Index of the environment.
-
-        Returns
-        -------
-        int
-            Its updates so far.
-        """
-        updates: int = self.num_timesteps // (self.n_steps * self.n_envs)
-        return (updates + len(self.turns) - 1 - index) // len(self.turns)
-
     def _setup_learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         started = self._last_obs
         result = super()._setup_learn(total_timesteps, *args, **kwargs)

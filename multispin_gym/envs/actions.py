@@ -24,7 +24,7 @@ class ActionCodec:
     """The canonical action: a box of length entries and share logits.
 
     The first entries choose draft lengths: [-1, 1] is cut into equal bins, one for each allowed length. There
-    are K of them, or a single one for all users where drafts are homogeneous. The last K entries are logits of the
+    are K of them, or a single one for all users where they draft a common length. The last K entries are logits of the
     bandwidth shares: a softmax of ``6 * entry`` over the users who upload. Users without a draft get no bandwidth.
 
     Parameters
@@ -33,16 +33,25 @@ class ActionCodec:
         The cell, whose draft lengths are allowed.
     num_users
         Number of users K.
-    homogeneous
+    common_length
         Whether one length entry serves all users.
+
+    Attributes
+    ----------
+    num_length_entries
+        Number of length entries: K, or 1.
+    size
+        Number of entries of an action.
+    space
+        The action space.
     """
 
-    def __init__(self, cell: Cell, num_users: int, *, homogeneous: bool = False) -> None:
+    def __init__(self, cell: Cell, num_users: int, *, common_length: bool = False) -> None:
         self.cell = cell
         self.num_users = num_users
-        self.homogeneous = homogeneous
-        self._num_lengths = 1 if homogeneous else num_users
-        self.size = self._num_lengths + num_users
+        self.common_length = common_length
+        self.num_length_entries = 1 if common_length else num_users
+        self.size = self.num_length_entries + num_users
         self.space = spaces.Box(-1.0, 1.0, (self.size,), np.float32)
         self._bins_per_unit = np.array(0.5 * cell.num_draft_lengths)
         self._last_bin = np.array(cell.num_draft_lengths - 1)
@@ -54,7 +63,7 @@ class ActionCodec:
         Parameters
         ----------
         action
-            Actions; entries outside [-1, 1] are clipped to it. Shape (..., 2 K), or (..., K + 1) where homogeneous.
+            Actions; entries outside [-1, 1] are clipped to it. Shape (..., 2 K), or (..., K + 1) with a common length.
 
         Returns
         -------
@@ -99,8 +108,8 @@ class ActionCodec:
             index = tuple(int(i) for i in np.argwhere(np.isnan(action))[0])
             raise ValueError(f"action must lie in [-1, 1], got nan at index {index}")
         # The two halves are copied apart, which makes them contiguous: that decides the speed of all that follows.
-        lengths = self._bins(clipped[..., : self._num_lengths].astype(np.float64))
-        logits = clipped[..., self._num_lengths :].astype(np.float64)
+        lengths = self._bins(clipped[..., : self.num_length_entries].astype(np.float64))
+        logits = clipped[..., self.num_length_entries :].astype(np.float64)
         logits *= _SHARPNESS
         weights = np.exp(logits, out=logits)
         if self.cell.min_draft_length == 0:
@@ -120,7 +129,7 @@ class ActionCodec:
         # An entry of 1 lies at the upper end of the last bin.
         np.minimum(lengths, self._last_bin, out=lengths)
         lengths += self._least_length
-        return np.repeat(lengths, self.num_users, axis=-1) if self.homogeneous else lengths
+        return np.repeat(lengths, self.num_users, axis=-1) if self.common_length else lengths
 
     def encode(self, decision: Decision) -> Float32Array:
         """Turn decisions into actions, so that :meth:`decode` gives the decisions back.
@@ -137,13 +146,13 @@ class ActionCodec:
         Returns
         -------
         numpy.ndarray
-            Actions in [-1, 1], float32. Shape (..., 2 K), or (..., K + 1) where homogeneous.
+            Actions in [-1, 1], float32. Shape (..., 2 K), or (..., K + 1) with a common length.
 
         Raises
         ------
         ValueError
             If the decision is for another number of users, or no action stands for it: a length outside the cell's
-            range, unequal lengths where drafts are homogeneous, or a draft without bandwidth.
+            range, unequal lengths where there is one for all, or a draft without bandwidth.
         """
         lengths, shares = decision.draft_lengths, decision.bandwidth_shares
         self._check_decision(lengths, shares)
@@ -158,7 +167,7 @@ class ActionCodec:
         logits = (log_shares - 0.5 * (top + bottom)) / SHARE_SHARPNESS
         logits = np.where(uploads, logits, -1.0)
         entries = (2.0 * (lengths - self.cell.min_draft_length) + 1.0) / self.cell.num_draft_lengths - 1.0
-        action = np.concatenate([entries[..., : self._num_lengths], logits], axis=-1)
+        action = np.concatenate([entries[..., : self.num_length_entries], logits], axis=-1)
         encoded: Float32Array = np.clip(action, -1.0, 1.0).astype(np.float32)
         return encoded
 
@@ -175,7 +184,7 @@ class ActionCodec:
                 f"draft_lengths must lie in [{low}, {high}] to be an action, got {int(lengths[index])} at index "
                 f"{index}{hint}"
             )
-        if self.homogeneous and (lengths != lengths[..., :1]).any():
+        if self.common_length and (lengths != lengths[..., :1]).any():
             index = tuple(int(i) for i in np.argwhere((lengths != lengths[..., :1]).any(axis=-1))[0])
             raise ValueError(
                 f"draft_lengths must be equal for all users in the homogeneous environment, got "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -11,16 +12,16 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from multispin_gym._validation import FloatArray, IntArray, check_integer, check_number
-from multispin_gym.envs.actions import ActionCodec
-from multispin_gym.envs.observations import Observation, ObservationCodec
+from multispin_gym.envs.observations import Observation
 from multispin_gym.envs.rewards import RewardRule
+from multispin_gym.envs.variants import Variant
 from multispin_gym.physics.rounds import Decision, RoundOutcome, compute_round
 from multispin_gym.physics.users import Users
+from multispin_gym.rendering.text import render_round, render_users
 from multispin_gym.scenarios.episodes import CellStreams
 from multispin_gym.scenarios.library import load_scenario
 from multispin_gym.scenarios.scenario import Scenario
 
-DEFAULT_SCENARIO = "default"
 # Values of one array that are worked on at a time.
 _PIECE_VALUES = 16_384
 _RETAINED_BYTES = 2**24
@@ -54,13 +55,15 @@ class PlayedRound:
     optimum: FloatArray | None
 
 
-class Simulator:
+class Game:
     """N cells of one scenario, each with its own users, channels and random streams.
 
     Parameters
     ----------
+    variant
+        The environment's row.
     scenario
-        A scenario, or the name or path of one.
+        A scenario, or the name or path of one; by default the variant's.
     num_users
         Number of users K; by default the scenario's.
     num_rounds
@@ -69,8 +72,6 @@ class Simulator:
         Seconds of play after which an episode ends: with the round that reaches them.
     sampled
         Whether tokens are sampled rather than expected.
-    homogeneous
-        Whether one draft length serves all users.
     num_rows
         Number of cells N.
     **payment
@@ -86,18 +87,19 @@ class Simulator:
 
     def __init__(
         self,
-        scenario: str | PathLike[str] | Scenario,
+        variant: Variant,
+        scenario: str | PathLike[str] | Scenario | None = None,
         *,
-        num_users: int | None,
-        num_rounds: int | None,
-        max_time: float | None,
-        sampled: bool,
-        homogeneous: bool,
-        num_rows: int,
+        num_users: int | None = None,
+        num_rounds: int | None = None,
+        max_time: float | None = None,
+        sampled: bool = False,
+        num_rows: int = 1,
         **payment: Any,
     ) -> None:
-        self.scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
-        self.cell = self.scenario.cell
+        chosen = variant.scenario if scenario is None else scenario
+        self.scenario = chosen if isinstance(chosen, Scenario) else load_scenario(chosen)
+        self.cell = variant.cell(self.scenario)
         default_users, default_rounds = self.scenario.num_users, self.scenario.num_rounds
         self.num_users = default_users if num_users is None else check_integer("num_users", num_users, low=1)
         self.num_rounds = default_rounds if num_rounds is None else check_integer("num_rounds", num_rounds, low=1)
@@ -106,11 +108,11 @@ class Simulator:
         self._endless = max_time is not None and num_rounds is None
         self._indices = np.arange(self.num_rows)
         self._clock, self._latency = np.zeros(self.num_rows), np.zeros(self.num_rows)
-        self._rule = RewardRule(self.cell, self.num_users, homogeneous, **payment)
+        self._rule = RewardRule(self.cell, self.num_users, variant.action_set, **payment)
         if not isinstance(sampled, (bool, np.bool_)):
             raise TypeError(f"sampled must be True or False, got {sampled!r}")
-        self.observations = ObservationCodec(self.scenario, self.num_users)
-        self.actions = ActionCodec(self.cell, self.num_users, homogeneous=homogeneous)
+        self.observations = variant.observations(self.scenario, self.num_users)
+        self.actions = variant.actions(self.cell, self.num_users)
         self._streams = CellStreams(self.scenario, self.num_users, self.num_rows, self.num_rounds, bool(sampled))
         self._users: Users | None = None
         size = max(1, _PIECE_VALUES // self.num_users)
@@ -131,6 +133,16 @@ class Simulator:
         if self._users is None:
             raise ResetNeeded("there are no users before the first reset(): call reset() first")
         return self._users
+
+    @property
+    def mean_users(self) -> Users:
+        """The users of each row's episode with their mean channel gains, before fading. Shape (N, K)."""
+        return self._streams.mean_users
+
+    @property
+    def uniforms(self) -> FloatArray | None:
+        """Acceptance draws of the round about to be played, where sampled. Shape (N, K); not to be kept or changed."""
+        return self._streams.uniforms
 
     @property
     def elapsed(self) -> IntArray:
@@ -189,7 +201,7 @@ class Simulator:
 
     def observe(self) -> Observation:
         """Return the observation of the round about to be played, in new arrays of shape (N, K)."""
-        return self._streams.observe()
+        return self.observations.encode(self.users, self._streams.gain_db)
 
     def play(self, actions: NDArray[Any]) -> PlayedRound:
         """Play the round in every row; the users stay until :meth:`advance`.
@@ -204,24 +216,38 @@ class Simulator:
         PlayedRound
             The users, the decision and what came of it.
         """
+        return self._play(lambda rows: self.actions.decode_trusted(actions[rows]))
+
+    def play_decision(self, decision: Decision) -> PlayedRound:
+        """Play a decision as it is, where no action needs to stand for it; otherwise as :meth:`play`.
+
+        Parameters
+        ----------
+        decision
+            A valid decision. Shape (N, K).
+
+        Returns
+        -------
+        PlayedRound
+            The users, the decision and what came of it.
+        """
+        lengths, shares = decision.draft_lengths, decision.bandwidth_shares
+        return self._play(lambda rows: Decision.trusted(lengths[rows], shares[rows]))
+
+    def _play(self, decide: Callable[[slice], Decision]) -> PlayedRound:
         users, uniforms = self.users, self._streams.uniforms
         if len(self._pieces) == 1:
-            decision, outcome = self._play_rows(users, actions, uniforms)
+            decision = decide(self._pieces[0])
+            outcome = compute_round(users, self.cell, decision, uniforms)
         else:
-            decision, outcome = self._play_pieces(users, actions, uniforms)
+            decision, outcome = self._play_pieces(users, decide, uniforms)
         self._latency = outcome.latency
         optimum = self._rule.optimum(users)
         reward = self._rule.reward(outcome, optimum)
         return PlayedRound(users, decision, outcome, self._streams.position.copy(), reward, optimum)
 
-    def _play_rows(
-        self, users: Users, actions: NDArray[Any], uniforms: FloatArray | None
-    ) -> tuple[Decision, RoundOutcome]:
-        decision = self.actions.decode_trusted(actions)
-        return decision, compute_round(users, self.cell, decision, uniforms)
-
     def _play_pieces(
-        self, users: Users, actions: NDArray[Any], uniforms: FloatArray | None
+        self, users: Users, decide: Callable[[slice], Decision], uniforms: FloatArray | None
     ) -> tuple[Decision, RoundOutcome]:
         """Play in pieces whose intermediate results stay in a core's cache; rows do not depend on each other."""
         decision: dict[str, NDArray[Any]] = {}
@@ -233,13 +259,36 @@ class Simulator:
                     for name, value in vars(users).items()
                 }
             )
-            parts = self._play_rows(some, actions[rows], None if uniforms is None else uniforms[rows])
+            decided = decide(rows)
+            parts = decided, compute_round(some, self.cell, decided, None if uniforms is None else uniforms[rows])
             for whole, part in zip((decision, outcome), parts, strict=True):
                 for name, values in vars(part).items():
                     if name not in whole:
                         whole[name] = np.empty((self.num_rows, *values.shape[1:]), values.dtype)
                     whole[name][rows] = values
         return Decision.trusted(**decision), RoundOutcome(**outcome)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the rounds to come depend on, for :meth:`restore`: arrays of numbers by name."""
+        return {"clock": self._clock.copy(), "latency": self._latency.copy(), **self._streams.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`state` was taken, in a game made with the same arguments.
+
+        Parameters
+        ----------
+        state
+            The state.
+
+        Raises
+        ------
+        ValueError
+            If the state is of a game of another size.
+        """
+        self._streams.restore(state)
+        self._clock[...] = state["clock"]
+        self._latency = np.array(state["latency"])
+        self._users = self._streams.users
 
     def render(self, played: PlayedRound | None, row: int) -> str:
         """Picture a row's last round, or the users about to play.
@@ -256,9 +305,6 @@ class Simulator:
         str
             The picture, several lines of text.
         """
-        # Loaded only where somebody looks.
-        from multispin_gym.rendering.text import render_round, render_users
-
         if played is None:
             title = f"round {int(self.elapsed[row]) + 1} of {self.num_rounds} is about to be played"
             return render_users(self.users[row], title)

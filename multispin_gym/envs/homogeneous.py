@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from multispin_gym.envs.arguments import documented
 from multispin_gym.envs.single import MultiSpinEnv
+from multispin_gym.envs.variants import HOMOGENEOUS
 from multispin_gym.envs.vector import MultiSpinVectorEnv
 
 
+@documented
 class MultiSpinHomogeneousEnv(MultiSpinEnv):
     """Draft control with one draft length for all users of the cell.
 
@@ -28,28 +31,7 @@ class MultiSpinHomogeneousEnv(MultiSpinEnv):
 
     Parameters
     ----------
-    scenario
-        A scenario, or the name or path of one; see :func:`multispin_gym.list_scenarios`.
-    num_users
-        Number of users K; by default the scenario's.
-    num_rounds
-        Rounds of an episode; by default the scenario's.
-    sampled
-        Whether tokens are sampled rather than expected.
-    max_time
-        Seconds of play after which an episode ends, with the round that reaches them; the number of rounds is then
-        not limited unless ``num_rounds`` is given.
-    reward
-        ``"goodput"``, ``"ratio"`` (goodput over the round's optimum), ``"tokens"`` (which add up to the long-run
-        goodput where episodes end after a time) or ``"proportional_fair"`` (the sum of the logarithms of the users'
-        token rates).
-    optimum
-        ``True`` or ``"bound"`` puts an upper bound on the round's goodput into info, ``"certificate"`` one within 1e-6
-        of the best decision.
-    weights
-        Weights of the users' tokens in the reward and the optimum, one for each user; all one by default.
-    render_mode
-        ``"ansi"``: :meth:`render` returns the round as text; None: no rendering.
+    {arguments}
 
     Examples
     --------
@@ -62,9 +44,10 @@ class MultiSpinHomogeneousEnv(MultiSpinEnv):
     1
     """
 
-    homogeneous = True
+    variant = HOMOGENEOUS
 
 
+@documented
 class MultiSpinHomogeneousVectorEnv(MultiSpinVectorEnv):
     """Many independent cells in which one draft length serves all users of a cell.
 
@@ -74,32 +57,11 @@ class MultiSpinHomogeneousVectorEnv(MultiSpinVectorEnv):
     ----------
     num_envs
         Number of cells N.
-    scenario
-        A scenario, or the name or path of one.
-    num_users
-        Number of users K; by default the scenario's.
-    num_rounds
-        Rounds of an episode; by default the scenario's.
-    sampled
-        Whether tokens are sampled rather than expected.
-    max_time
-        Seconds of play after which an episode ends, with the round that reaches them; the number of rounds is then
-        not limited unless ``num_rounds`` is given.
-    reward
-        ``"goodput"``, ``"ratio"`` (goodput over the round's optimum), ``"tokens"`` (which add up to the long-run
-        goodput where episodes end after a time) or ``"proportional_fair"`` (the sum of the logarithms of the users'
-        token rates).
-    optimum
-        ``True`` or ``"bound"`` puts an upper bound on the round's goodput into info, ``"certificate"`` one within 1e-6
-        of the best decision.
-    weights
-        Weights of the users' tokens in the reward and the optimum, one for each user; all one by default.
-    render_mode
-        ``"ansi"`` or None.
+    {arguments}
     autoreset_mode
         See :class:`MultiSpinVectorEnv`.
     max_episode_steps
         Ends episodes earlier than ``num_rounds``.
     """
 
-    homogeneous = True
+    variant = HOMOGENEOUS

@@ -41,6 +41,32 @@ class ObservationCodec:
             }
         )
 
+    def encode(self, users: Users, gain_db: Float32Array | None = None) -> Observation:
+        """Show users as the environment does.
+
+        Parameters
+        ----------
+        users
+            The users of a round. Shape (..., K).
+        gain_db
+            Their channel gains as they were drawn, dB, where they are known: computing them takes a logarithm each.
+            Shape (..., K).
+
+        Returns
+        -------
+        dict
+            The observation, float32, in arrays of its own. Shape (..., K) each.
+        """
+        if gain_db is None:
+            gain_db = self.scenario.gain_to_db(users.received_power / self.scenario.reference_power)
+        else:
+            gain_db = gain_db.copy()
+        return {
+            "acceptance_rate": users.acceptance_rate.astype(np.float32),
+            "channel_gain_db": gain_db,
+            "drafting_speed": users.drafting_speed.astype(np.float32),
+        }
+
     def users(self, observation: Mapping[str, ArrayLike]) -> Users:
         """Rebuild the users of an observed round, exactly.
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import gymnasium as gym
 
-ENVIRONMENTS = {
-    "multispin_gym/MultiSpin-v0": (
-        "multispin_gym.envs.single:MultiSpinEnv",
-        "multispin_gym.envs.vector:MultiSpinVectorEnv",
-    ),
-    "multispin_gym/MultiSpinHomogeneous-v0": (
-        "multispin_gym.envs.homogeneous:MultiSpinHomogeneousEnv",
-        "multispin_gym.envs.homogeneous:MultiSpinHomogeneousVectorEnv",
-    ),
-}
+from multispin_gym.envs.variants import VARIANTS, Variant
+
+
+def register_variant(variant: Variant) -> None:
+    """Add a row to the family and register its id, so that it can be made, evaluated and trained in by its name.
+
+    Episodes end by themselves, so the ids carry no step limit. The entry points are strings: modules are loaded when an
+    environment is made.
+
+    Parameters
+    ----------
+    variant
+        The row; one that is there already is replaced.
+    """
+    VARIANTS[variant.id] = variant
+    if variant.id not in gym.registry:
+        gym.register(variant.id, entry_point=variant.single, vector_entry_point=variant.vector)
 
 
 def register_environments() -> None:
-    """Register the environments; called by ``import multispin_gym``.
-
-    Episodes end by themselves, after the scenario's number of rounds, so the ids carry no step limit. The entry
-    points are strings: modules are loaded when an environment is made.
-    """
-    for name, (single, vector) in ENVIRONMENTS.items():
-        if name not in gym.registry:
-            gym.register(name, entry_point=single, vector_entry_point=vector)
+    """Register the environments; called by ``import multispin_gym``."""
+    for row in tuple(VARIANTS.values()):
+        register_variant(row)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from multispin_gym._validation import FloatArray, check_choice
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
-from multispin_gym.physics.rounds import RoundOutcome, compute_round
+from multispin_gym.physics.rounds import RoundOutcome
 from multispin_gym.physics.users import Users
+
+if TYPE_CHECKING:
+    from multispin_gym.baselines.reference import ActionSet, Reference
 
 REWARDS = ("goodput", "ratio", "tokens", "proportional_fair")
 OPTIMA = ("bound", "certificate")
@@ -25,8 +29,8 @@ class RewardRule:
         The shared system.
     num_users
         Number of users K.
-    homogeneous
-        Whether one draft length serves all users: the optimum is then the best common length's.
+    action_set
+        Of which decisions the optimum is taken; see :class:`multispin_gym.baselines.reference.Reference`.
     reward
         ``"goodput"``: the (weighted) sum of the users' tokens over the latency, token/s; ``"ratio"``: that over the
         round's optimum; ``"tokens"``: the (weighted) sum of the tokens; ``"proportional_fair"``: the (weighted) sum of
@@ -50,22 +54,17 @@ class RewardRule:
         self,
         cell: Cell,
         num_users: int,
-        homogeneous: bool,
+        action_set: ActionSet,
         reward: str = "goodput",
         optimum: bool | str = False,
         weights: Sequence[float] | None = None,
     ) -> None:
-        self._cell, self._homogeneous = cell, homogeneous
+        self._cell = cell
         self._reward = check_choice("reward", reward, REWARDS)
         self._objective = Objective("sum" if reward != "proportional_fair" else reward, weights)
         self._weights = None if weights is None else self._objective.weights_of(num_users)
         self._sum = Objective("sum", weights)
-        if isinstance(optimum, (bool, np.bool_)):
-            self._optimum = "bound" if optimum or reward == "ratio" else None
-        elif isinstance(optimum, str):
-            self._optimum = check_choice("optimum", optimum, OPTIMA)
-        else:
-            raise TypeError(f"optimum must be True, False or one of {', '.join(OPTIMA)}; got {optimum!r}")
+        self._reference = _reference(optimum, action_set, needed=reward == "ratio")
 
     def optimum(self, users: Users) -> FloatArray | None:
         """Largest (weighted) sum of the users' expected token rates that any decision reaches, or a bound on it.
@@ -80,18 +79,7 @@ class RewardRule:
         numpy.ndarray or None
             Token/s, or None where it is not asked for. Shape (N,).
         """
-        if self._optimum is None:
-            return None
-        # Loaded only where somebody asks: environments do without the controllers.
-        from multispin_gym.baselines import certify, make_controller, relax
-
-        if self._homogeneous:
-            best = make_controller("homogeneous", weights=self._sum.weights)(users, self._cell)
-            outcome = compute_round(users, self._cell, best)
-            return self._sum.value(outcome.tokens, outcome.latency)
-        if self._optimum == "certificate":
-            return certify(users, self._cell, objective=self._sum).upper_bound
-        return relax(users, self._cell, self._sum).upper_bound
+        return None if self._reference is None else self._reference.goodput(users, self._cell, self._sum)
 
     def reward(self, outcome: RoundOutcome, optimum: FloatArray | None) -> FloatArray:
         """Reward of rounds.
@@ -115,3 +103,18 @@ class RewardRule:
             return outcome.goodput.copy()
         value = self._objective.value(outcome.tokens, outcome.latency)
         return value if self._reward != "ratio" or optimum is None else value / optimum
+
+
+def _reference(optimum: bool | str, action_set: ActionSet, *, needed: bool) -> Reference | None:
+    if isinstance(optimum, str):
+        check_choice("optimum", optimum, OPTIMA)
+    elif not isinstance(optimum, (bool, np.bool_)):
+        raise TypeError(f"optimum must be True, False or one of {', '.join(OPTIMA)}; got {optimum!r}")
+    elif not (optimum or needed):
+        return None
+    # Loaded only where somebody asks: making an environment takes half the time without the solvers.
+    from multispin_gym.baselines.reference import Reference
+
+    if action_set == "common_length":
+        return Reference("homogeneous")
+    return Reference("certificate" if optimum == "certificate" else "relaxation")

@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from multispin_gym._arrays import Float32Array
 from multispin_gym._validation import IntArray, check_choice, nearest
-from multispin_gym.envs.game import PlayedRound, Simulator
+from multispin_gym.envs.game import Game, PlayedRound
+from multispin_gym.envs.observations import Observation
+from multispin_gym.envs.variants import MULTI_SPIN, Variant
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
@@ -24,28 +26,68 @@ RENDER_MODES = ("ansi",)
 class CellAccess:
     """What every environment shows of its cell, besides observations: for controllers and for studies."""
 
-    homogeneous: ClassVar[bool] = False
-    _simulator: Simulator
+    variant: ClassVar[Variant] = MULTI_SPIN
+    _game: Game
 
     @property
     def scenario(self) -> Scenario:
         """The scenario that the users come from."""
-        return self._simulator.scenario
+        return self._game.scenario
 
     @property
     def cell(self) -> Cell:
         """The shared system."""
-        return self._simulator.cell
+        return self._game.cell
 
     @property
     def num_users(self) -> int:
         """Number of users K."""
-        return self._simulator.num_users
+        return self._game.num_users
+
+    @property
+    def num_length_entries(self) -> int:
+        """Number of draft lengths that an action holds: K, or 1 where one serves all users."""
+        return self._game.actions.num_length_entries
 
     @property
     def num_rounds(self) -> int:
         """Rounds of an episode."""
-        return self._simulator.num_rounds
+        return self._game.num_rounds
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the rounds to come depend on.
+
+        Returns
+        -------
+        dict
+            Arrays of numbers by name, for :meth:`restore` of an environment made with the same arguments.
+        """
+        return self._game.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`state` was taken.
+
+        Parameters
+        ----------
+        state
+            The state, of an environment made with the same arguments.
+
+        Raises
+        ------
+        ValueError
+            If the state is of an environment of another size.
+        """
+        self._game.restore(state)
+
+    def observe(self) -> Observation:
+        """Show the round about to be played, as the environment does; one row for each cell.
+
+        Returns
+        -------
+        dict
+            Observations, float32. Shape (N, K) each.
+        """
+        return self._game.observe()
 
     def encode_action(self, decision: Decision) -> Float32Array:
         """Return the action that stands for a decision; see :meth:`multispin_gym.envs.actions.ActionCodec.encode`.
@@ -60,7 +102,7 @@ class CellAccess:
         numpy.ndarray
             Actions, float32. Shape (..., 2 K), or (..., K + 1) in the homogeneous environment.
         """
-        return self._simulator.actions.encode(decision)
+        return self._game.actions.encode(decision)
 
     def decode_action(self, action: ArrayLike) -> Decision:
         """Return the decision that an action stands for; see :meth:`multispin_gym.envs.actions.ActionCodec.decode`.
@@ -75,7 +117,7 @@ class CellAccess:
         Decision
             The decision. Shape (..., K).
         """
-        return self._simulator.actions.decode(action)
+        return self._game.actions.decode(action)
 
     def users_from_observation(self, observation: Mapping[str, ArrayLike]) -> Users:
         """Rebuild the users of an observed round, bit for bit.
@@ -90,7 +132,7 @@ class CellAccess:
         Users
             The users on whom the round is played. Shape (..., K).
         """
-        return self._simulator.observations.users(observation)
+        return self._game.observations.users(observation)
 
 
 def round_info(played: PlayedRound) -> dict[str, Any]:

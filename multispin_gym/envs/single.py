@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, Unpack
 
 import gymnasium as gym
 import numpy as np
@@ -12,7 +11,8 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from multispin_gym._arrays import Float32Array
-from multispin_gym.envs.game import DEFAULT_SCENARIO, PlayedRound, Simulator
+from multispin_gym.envs.arguments import GameArguments, check_arguments, documented
+from multispin_gym.envs.game import Game, PlayedRound
 from multispin_gym.envs.observations import Observation
 from multispin_gym.envs.shared import (
     RENDER_MODES,
@@ -28,6 +28,7 @@ from multispin_gym.scenarios.scenario import Scenario
 _ROW = np.zeros(1, dtype=np.int64)
 
 
+@documented
 class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
     """Draft control in multi-user edge speculative decoding: one cell, one round a step.
 
@@ -99,28 +100,7 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
 
     Parameters
     ----------
-    scenario
-        A scenario, or the name or path of one; see :func:`multispin_gym.list_scenarios`.
-    num_users
-        Number of users K; by default the scenario's.
-    num_rounds
-        Rounds of an episode; by default the scenario's.
-    sampled
-        Whether tokens are sampled rather than expected.
-    max_time
-        Seconds of play after which an episode ends, with the round that reaches them; the number of rounds is then
-        not limited unless ``num_rounds`` is given.
-    reward
-        ``"goodput"``, ``"ratio"`` (goodput over the round's optimum), ``"tokens"`` (which add up to the long-run
-        goodput where episodes end after a time) or ``"proportional_fair"`` (the sum of the logarithms of the users'
-        token rates).
-    optimum
-        ``True`` or ``"bound"`` puts an upper bound on the round's goodput into info, ``"certificate"`` one within 1e-6
-        of the best decision.
-    weights
-        Weights of the users' tokens in the reward and the optimum, one for each user; all one by default.
-    render_mode
-        ``"ansi"``: :meth:`render` returns the round as text; None: no rendering.
+    {arguments}
 
     Raises
     ------
@@ -150,32 +130,16 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
 
     def __init__(
         self,
-        scenario: str | PathLike[str] | Scenario = DEFAULT_SCENARIO,
+        scenario: str | PathLike[str] | Scenario | None = None,
         *,
-        num_users: int | None = None,
-        num_rounds: int | None = None,
-        sampled: bool = False,
-        max_time: float | None = None,
-        reward: str = "goodput",
-        optimum: bool | str = False,
-        weights: Sequence[float] | None = None,
         render_mode: str | None = None,
+        **arguments: Unpack[GameArguments],
     ) -> None:
+        check_arguments(type(self), arguments)
         self.render_mode = check_render_mode(render_mode)
-        self._simulator = Simulator(
-            scenario,
-            num_users=num_users,
-            num_rounds=num_rounds,
-            max_time=max_time,
-            sampled=sampled,
-            homogeneous=self.homogeneous,
-            num_rows=1,
-            reward=reward,
-            optimum=optimum,
-            weights=weights,
-        )
-        self.observation_space: gym.Space[Any] = self._simulator.observations.space
-        self.action_space = self._simulator.actions.space
+        self._game = Game(self.variant, scenario, **arguments)
+        self.observation_space: gym.Space[Any] = self._game.observations.space
+        self.action_space = self._game.actions.space
         self._action_shape = self.action_space.shape
         self._played: PlayedRound | None = None
         self._over = False
@@ -183,7 +147,7 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
     @property
     def users(self) -> Users:
         """The users of the round about to be played. Shape (K,)."""
-        return self._simulator.users[0]
+        return self._game.users[0]
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -209,9 +173,9 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
         """
         super().reset(seed=seed)
         check_options(options, ())
-        if seed is not None or not self._simulator.ready:
-            self._simulator.seed(0, draw_seed(self))
-        self._simulator.begin(_ROW)
+        if seed is not None or not self._game.ready:
+            self._game.seed(0, draw_seed(self))
+        self._game.begin(_ROW)
         self._played, self._over = None, False
         return self._observe(), {}
 
@@ -238,19 +202,19 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
         action = np.asarray(action)
         if action.shape != self._action_shape:
             raise ValueError(f"action must have shape {self._action_shape}, got {action.shape}")
-        simulator = self._simulator
+        game = self._game
         if self._over:
             raise ResetNeeded("the episode is over: call reset()")
-        played = simulator.play(action[None])
-        simulator.advance()
+        played = game.play(action[None])
+        game.advance()
         if self.render_mode is not None:
             self._played = played
-        self._over = truncated = bool(simulator.ended[0])
+        self._over = truncated = bool(game.ended[0])
         info = {name: value[0] if value.ndim > 1 else value.item() for name, value in round_info(played).items()}
         return self._observe(), played.reward.item(), False, truncated, info
 
     def _observe(self) -> Observation:
-        return {name: array[0] for name, array in self._simulator.observe().items()}
+        return {name: array[0] for name, array in self._game.observe().items()}
 
     def render(self) -> str | None:
         """Show the round just played, or after a reset the users about to play, as text.
@@ -263,4 +227,4 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
         if self.render_mode is None:
             gym.logger.warn("render() shows nothing without a render mode; give render_mode='ansi' to make")
             return None
-        return self._simulator.render(self._played, row=0)
+        return self._game.render(self._played, row=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, Unpack
 
 import gymnasium as gym
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from multispin_gym._arrays import Float32Array
 from multispin_gym._validation import IntArray, check_choice, check_integer
-from multispin_gym.envs.game import DEFAULT_SCENARIO, PlayedRound, Simulator
+from multispin_gym.envs.arguments import GameArguments, check_arguments, documented
+from multispin_gym.envs.game import Game, PlayedRound
 from multispin_gym.envs.observations import Observation
 from multispin_gym.envs.shared import (
     RENDER_MODES,
@@ -34,6 +35,7 @@ BoolArray = NDArray[np.bool_]
 Step = tuple[Observation, NDArray[np.float64], BoolArray, BoolArray, dict[str, Any]]
 
 
+@documented
 class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArray[Any]]):
     """Many independent cells stepped at once: the vector form of :class:`multispin_gym.envs.single.MultiSpinEnv`.
 
@@ -45,28 +47,7 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
     ----------
     num_envs
         Number of cells N.
-    scenario
-        A scenario, or the name or path of one.
-    num_users
-        Number of users K; by default the scenario's.
-    num_rounds
-        Rounds of an episode; by default the scenario's.
-    sampled
-        Whether tokens are sampled rather than expected.
-    max_time
-        Seconds of play after which an episode ends, with the round that reaches them; the number of rounds is then
-        not limited unless ``num_rounds`` is given.
-    reward
-        ``"goodput"``, ``"ratio"`` (goodput over the round's optimum), ``"tokens"`` (which add up to the long-run
-        goodput where episodes end after a time) or ``"proportional_fair"`` (the sum of the logarithms of the users'
-        token rates).
-    optimum
-        ``True`` or ``"bound"`` puts an upper bound on the round's goodput into info, ``"certificate"`` one within 1e-6
-        of the best decision.
-    weights
-        Weights of the users' tokens in the reward and the optimum, one for each user; all one by default.
-    render_mode
-        ``"ansi"`` or None.
+    {arguments}
     autoreset_mode
         A :class:`gymnasium.vector.AutoresetMode` or its value, ``"NextStep"``, ``"SameStep"`` or ``"Disabled"``.
     max_episode_steps
@@ -93,41 +74,25 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
     def __init__(
         self,
         num_envs: int = 1,
-        scenario: str | PathLike[str] | Scenario = DEFAULT_SCENARIO,
+        scenario: str | PathLike[str] | Scenario | None = None,
         *,
-        num_users: int | None = None,
-        num_rounds: int | None = None,
-        sampled: bool = False,
-        max_time: float | None = None,
-        reward: str = "goodput",
-        optimum: bool | str = False,
-        weights: Sequence[float] | None = None,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
+        **arguments: Unpack[GameArguments],
     ) -> None:
+        check_arguments(type(self), arguments)
         self.render_mode = check_render_mode(render_mode)
         if not isinstance(autoreset_mode, AutoresetMode):
             check_choice("autoreset_mode", autoreset_mode, [mode.value for mode in AutoresetMode])
         self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self._simulator = Simulator(
-            scenario,
-            num_users=num_users,
-            num_rounds=num_rounds,
-            max_time=max_time,
-            sampled=sampled,
-            homogeneous=self.homogeneous,
-            num_rows=num_envs,
-            reward=reward,
-            optimum=optimum,
-            weights=weights,
-        )
-        self.num_envs = self._simulator.num_rows
+        self._game = Game(self.variant, scenario, num_rows=num_envs, **arguments)
+        self.num_envs = self._game.num_rows
         limit = max_episode_steps
         self._limit = None if limit is None else check_integer("max_episode_steps", limit, low=1)
         self.metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4, "autoreset_mode": self.autoreset_mode}
-        self.single_observation_space = self._simulator.observations.space
-        self.single_action_space = self._simulator.actions.space
+        self.single_observation_space = self._game.observations.space
+        self.single_action_space = self._game.actions.space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._action_shape = self.action_space.shape
@@ -139,7 +104,7 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
     @property
     def users(self) -> Users:
         """The users of the rounds about to be played. Shape (N, K)."""
-        return self._simulator.users
+        return self._game.users
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -170,14 +135,14 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         check_options(options, ("reset_mask",))
         mask = (options or {}).get("reset_mask")
         rows = np.arange(self.num_envs) if mask is None else rows_of_mask(mask, self.num_envs)
-        if not self._simulator.ready and rows.size < self.num_envs:
+        if not self._game.ready and rows.size < self.num_envs:
             raise ResetNeeded("the first reset() must be of all rows: leave options['reset_mask'] out")
         self._seed(seed, rows)
-        self._simulator.begin(rows)
+        self._game.begin(rows)
         self._ended[rows] = False
         self._any_ended = bool(self._ended.any())
         self._played = None
-        return self._simulator.observe(), {}
+        return self._game.observe(), {}
 
     def _seed(self, seed: int | Sequence[int | None] | None, rows: IntArray) -> None:
         """Seed the rows: those that a seed is given for, and those that never had one."""
@@ -186,11 +151,11 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         seeds, fallback = seeds_of_rows(seed, self.num_envs), None
         for row in rows.tolist():
             value = seeds[row]
-            if value is None and not self._simulator.seeded[row]:
+            if value is None and not self._game.seeded[row]:
                 fallback = draw_seed(self) if fallback is None else fallback
                 value = fallback + row
             if value is not None:
-                self._simulator.seed(row, value)
+                self._game.seed(row, value)
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Play one round in every row.
@@ -224,8 +189,8 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
                     f"the episodes of rows {rows} are over: reset them with options={{'reset_mask': mask}}"
                 )
             return self._step_some(actions)
-        played = self._simulator.play(actions)
-        self._simulator.advance()
+        played = self._game.play(actions)
+        self._game.advance()
         self._remember(played)
         rewards, truncated = played.reward, self._truncated()
         info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_))
@@ -235,40 +200,40 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
             else:
                 self._ended = truncated.copy()
                 self._any_ended = True
-        return self._simulator.observe(), rewards, np.zeros(self.num_envs, dtype=np.bool_), truncated, info
+        return self._game.observe(), rewards, np.zeros(self.num_envs, dtype=np.bool_), truncated, info
 
     def _truncated(self) -> BoolArray:
-        ended = self._simulator.ended
-        return ended if self._limit is None else ended | (self._simulator.elapsed >= self._limit)
+        ended = self._game.ended
+        return ended if self._limit is None else ended | (self._game.elapsed >= self._limit)
 
     def _step_some(self, actions: NDArray[Any]) -> Step:
         """Reset the rows whose episodes ended in the step before, play in the others."""
         ended, playing, rewards = self._ended, ~self._ended, np.zeros(self.num_envs)
         info: dict[str, Any] = {}
         if playing.any():
-            played = self._simulator.play(np.where(playing[:, None], actions, 0.0))
-            self._simulator.advance(np.flatnonzero(playing))
+            played = self._game.play(np.where(playing[:, None], actions, 0.0))
+            self._game.advance(np.flatnonzero(playing))
             rewards[playing] = played.reward[playing]
             self._remember(played)
             info = vector_info(played, playing)
-        self._simulator.begin(np.flatnonzero(ended))
+        self._game.begin(np.flatnonzero(ended))
         self._begun = ended
         truncated = playing & self._truncated()
         self._ended = truncated.copy()
         self._any_ended = bool(truncated.any())
-        return self._simulator.observe(), rewards, np.zeros(self.num_envs, dtype=np.bool_), truncated, info
+        return self._game.observe(), rewards, np.zeros(self.num_envs, dtype=np.bool_), truncated, info
 
     def _reset_ended(self, ended: BoolArray, played: PlayedRound) -> dict[str, Any]:
         """Reset the rows whose episodes just ended; return info with their last observations."""
         rows = np.flatnonzero(ended)
-        last = self._simulator.observe()
+        last = self._game.observe()
         final_obs = np.full(self.num_envs, None, dtype=object)
         for row in rows.tolist():
             final_obs[row] = {name: array[row] for name, array in last.items()}
         info = {} if ended.all() else vector_info(played, ~ended)
         info["final_obs"], info["_final_obs"] = final_obs, ended.copy()
         info["final_info"], info["_final_info"] = vector_info(played, ended.copy()), ended.copy()
-        self._simulator.begin(rows)
+        self._game.begin(rows)
         return info
 
     def _remember(self, played: PlayedRound) -> None:
@@ -290,4 +255,4 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
             )
             return None
         begun = self._begun.tolist()
-        return tuple(self._simulator.render(None if new else self._played, row) for row, new in enumerate(begun))
+        return tuple(self._game.render(None if new else self._played, row) for row, new in enumerate(begun))

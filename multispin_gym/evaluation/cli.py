@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from multispin_gym._command_line import parse
-
-EnvId = Literal["multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0"]
+from multispin_gym.envs.variants import MULTI_SPIN
 
 
 @dataclass(frozen=True)
@@ -26,22 +25,28 @@ class Evaluation:
         Controllers (server_only, random, uniform_fixed, uniform_best, tk_slt, homogeneous, heterogeneous, long_run,
         exact), run directories of trained agents, and pretrained:NAME.
     scenario
-        Name of a preset, or path of a scenario's TOML file.
+        Name of a preset, or path of a scenario's TOML file; None: the environment's own.
     num_users
         Users in the cell; None: the scenario's number.
     episodes
         Number of episodes; episode i is seeded with seed + i.
     rounds
-        Rounds per episode; None: the scenario's number.
+        Rounds per episode; None: the scenario's number, or no limit with --max-time.
+    max_time
+        Seconds of play after which an episode ends; how many rounds that takes depends on the policy.
     seed
         Seed of the first episode, of the resampling and of the policies that draw at random.
     sampled
         Sample accepted tokens instead of taking their expectation.
     env_id
-        Environment; in the homogeneous one, ratios are taken to the best common draft length.
+        Environment, multispin_gym/MultiSpin-v0 or multispin_gym/MultiSpinHomogeneous-v0; in the second, ratios are
+        taken to the best common draft length.
     reference
         What ratios are taken to: the certified optimum, the relaxation's upper bound, or the best common length; None:
         what fits the environment and the number of users.
+    loop
+        open: all policies decide on one tape of rounds; closed: the game is played for each of them; None: open where
+        that is possible.
     baseline
         One of the policies, with which the others are compared as well.
     output
@@ -49,14 +54,16 @@ class Evaluation:
     """
 
     policies: tuple[str, ...] = ("server_only", "uniform_best", "homogeneous", "heterogeneous")
-    scenario: str = "default"
+    scenario: str | None = None
     num_users: int | None = None
     episodes: int = 50
     rounds: int | None = None
+    max_time: float | None = None
     seed: int = 1000
     sampled: bool = False
-    env_id: EnvId = "multispin_gym/MultiSpin-v0"
+    env_id: str = MULTI_SPIN.id
     reference: Literal["certificate", "relaxation", "homogeneous"] | None = None
+    loop: Literal["open", "closed"] | None = None
     baseline: str | None = None
     output: Path = Path("results/evaluation")
 
@@ -108,6 +115,8 @@ def _run(options: Evaluation, args: Sequence[str]) -> int:
                 options.episodes,
                 options.seed,
                 rounds=options.rounds,
+                max_time=options.max_time,
+                loop=options.loop,
                 sampled=options.sampled,
                 env_id=options.env_id,
                 reference=options.reference,

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 
-from multispin_gym._validation import FloatArray, check_choice, check_integer
-from multispin_gym.evaluation.open_loop import ENV_IDS, HOMOGENEOUS_ID, Block, play_blocks
-from multispin_gym.evaluation.policies import make_policies
-from multispin_gym.evaluation.results import EvaluationResult
+from multispin_gym._validation import FloatArray, check_choice, check_integer, check_number
+from multispin_gym.baselines.reference import MOST_USERS_CERTIFIED, REFERENCES, Reference
+from multispin_gym.envs.variants import MULTI_SPIN, Variant, variant_of
+from multispin_gym.evaluation.closed_loop import play_policy
+from multispin_gym.evaluation.open_loop import Block, play_blocks
+from multispin_gym.evaluation.policies import Player, Policy, make_player, make_policies
+from multispin_gym.evaluation.results import EvaluationResult, PolicyResult
 from multispin_gym.evaluation.tally import Tally
-from multispin_gym.physics.rounds import play_round
+from multispin_gym.physics.rounds import Decision, compute_round
 from multispin_gym.scenarios.library import load_scenario
 from multispin_gym.scenarios.scenario import Scenario
 
-if TYPE_CHECKING:
-    from multispin_gym.evaluation.policies import Policy
+__all__ = ["MOST_USERS_CERTIFIED", "REFERENCES", "Plan", "ReferenceExceededError", "evaluate"]
 
-REFERENCES = ("relaxation", "certificate", "homogeneous")
-# Beyond, certificates can take longer than everything else together: the relaxation is the default there.
-MOST_USERS_CERTIFIED = 12
+LOOPS = ("open", "closed")
+Progress = Callable[[int, int], Any]
+# Plain decoding is played whether asked for or not.
+PLAIN = "server_only"
 
 
 class ReferenceExceededError(RuntimeError):
@@ -43,34 +46,70 @@ class ReferenceExceededError(RuntimeError):
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What an evaluation plays, whoever decides.
+
+    Parameters
+    ----------
+    variant, scenario
+        The environment's row, and the scenario with its number of users and of rounds.
+    episodes, seed
+        Number of episodes; episode i is seeded with ``seed + i``.
+    sampled
+        Whether tokens are sampled.
+    reference
+        What ratios are taken to.
+    loop
+        ``"open"`` or ``"closed"``.
+    rounds
+        Rounds of an episode, or None where only the time limits it.
+    max_time
+        Seconds of play after which an episode ends, or None.
+    """
+
+    variant: Variant
+    scenario: Scenario
+    episodes: int
+    seed: int
+    sampled: bool
+    reference: Reference
+    loop: Literal["open", "closed"]
+    rounds: int | None
+    max_time: float | None
+
+
 def evaluate(
     policies: Iterable[str] | Mapping[str, str | Policy],
-    scenario: str | PathLike[str] | Scenario,
+    scenario: str | PathLike[str] | Scenario | None = None,
     num_users: int | None = None,
     episodes: int = 50,
     seed: int = 1000,
     *,
     rounds: int | None = None,
     sampled: bool = False,
-    env_id: str = "multispin_gym/MultiSpin-v0",
+    env_id: str = MULTI_SPIN.id,
     reference: str | None = None,
     baseline: str | None = None,
-    progress: Callable[[int, int], Any] | None = None,
+    loop: str | None = None,
+    max_time: float | None = None,
+    progress: Progress | None = None,
 ) -> EvaluationResult:
     """Play every policy on the same episodes.
 
-    Users, channels and acceptance draws do not depend on what is decided, so the environment is run once and all
-    policies decide on its rounds: a policy's numbers do not depend on which others are played. Agents' actions are
-    decoded as the environment does; controllers' decisions are played as they are.
+    Where users, channels and acceptance draws do not depend on what is decided, the environment is run once and all
+    policies decide on its rounds (open loop). Elsewhere, and where asked for, the game is played for each policy, from
+    the same seeds (closed loop). Either way a policy's numbers do not depend on which others are played, agents'
+    actions are decoded as the environment does, and controllers' decisions are played as they are.
 
     Parameters
     ----------
     policies
         Names of controllers (:func:`multispin_gym.baselines.list_controllers`), run directories of trained agents;
         or a mapping from names of one's own to these or to callables ``(users, cell) -> Decision`` over batches of
-        shape (rounds, episodes, K).
+        shape (..., K).
     scenario
-        A scenario, its name, or the path of its TOML file.
+        A scenario, its name, or the path of its TOML file; by default the environment's own.
     num_users
         Number of users K; by default the scenario's.
     episodes
@@ -78,7 +117,7 @@ def evaluate(
     seed
         Episode i is seeded with ``seed + i``; resampling and policies that draw at random use ``seed``.
     rounds
-        Rounds per episode; by default the scenario's.
+        Rounds per episode; by default the scenario's, or without limit where there is a ``max_time``.
     sampled
         Sample the tokens, from the acceptance draws that all policies share; otherwise they are expectations.
     env_id
@@ -90,8 +129,14 @@ def evaluate(
         the relaxation for more.
     baseline
         One of the policies, with which the others are compared episode by episode.
+    loop
+        ``"open"`` or ``"closed"``; by default open where that is possible.
+    max_time
+        Seconds of play after which an episode ends, with the round that reaches them. How many rounds that takes
+        depends on the policy, so the loop is closed.
     progress
-        Called now and then with the number of rounds played, over all policies, and with the number there will be.
+        Called now and then with the number of rounds played, over all policies, and with the number there will be;
+        with ``max_time`` with numbers of policies instead.
 
     Returns
     -------
@@ -101,77 +146,157 @@ def evaluate(
     Raises
     ------
     ValueError
-        If an argument is out of range or a name is unknown.
+        If an argument is out of range or a name is unknown, or the loop cannot be open.
     TypeError
         If an argument or a policy's decision is of the wrong type.
     ReferenceExceededError
         If feasible decisions of a policy have more expected goodput than the reference allows.
     """
-    from multispin_gym.baselines import make_controller
-
-    env_id = check_choice("env_id", env_id, ENV_IDS)
-    episodes = check_integer("episodes", episodes, low=1)
-    seed = check_integer("seed", seed, low=0)
-    scenario = _scenario(scenario, num_users, rounds)
-    reference = _reference(reference, env_id, scenario.num_users)
-    players = make_policies(policies, scenario, seed)
+    plan = make_plan(scenario, num_users, episodes, seed, rounds, sampled, env_id, reference, loop, max_time)
+    players = make_policies(policies, plan.variant, plan.scenario, plan.seed)
     if baseline is not None:
         check_choice("baseline", baseline, players)
-    tallies = {name: Tally(name, player, episodes, scenario.num_users) for name, player in players.items()}
-    plain = Tally("server_only", make_controller("server_only"), episodes, scenario.num_users)
-    bounds, done = np.zeros(episodes), 0
-    for block in play_blocks(scenario, env_id, episodes, seed, sampled=sampled):
-        bound = _reference_goodput(reference, block)
-        bounds[block.episodes] += bound.sum(axis=0)
-        for tally in (plain, *tallies.values()):
-            if block.start == 0:
-                tally.begin(block.mean_users, scenario)
-            tally.play(block, bound, common_length=reference == "homogeneous")
-            done += bound.size
-            if progress is not None:
-                progress(done, episodes * scenario.num_rounds * (len(tallies) + 1))
-    bounds /= scenario.num_rounds
-    result = EvaluationResult(
-        scenario=scenario.name,
-        env_id=env_id,
-        reference=reference,
-        num_users=scenario.num_users,
-        rounds=scenario.num_rounds,
-        episodes=episodes,
-        seed=seed,
+    plain = make_player(PLAIN, PLAIN, plan.variant, plan.scenario, plan.seed)
+    found = play((plain, *players.values()), plan, progress)
+    return finish(plan, found[0], dict(zip(players, found[1:], strict=True)), baseline)
+
+
+def make_plan(
+    scenario: str | PathLike[str] | Scenario | None,
+    num_users: int | None,
+    episodes: int,
+    seed: int,
+    rounds: int | None,
+    sampled: bool,
+    env_id: str,
+    reference: str | None,
+    loop: str | None,
+    max_time: float | None,
+) -> Plan:
+    """Check the arguments of :func:`evaluate` and fill in their defaults."""
+    variant = variant_of(env_id)
+    if not isinstance(scenario, Scenario):
+        scenario = load_scenario(variant.scenario if scenario is None else scenario)
+    count = check_integer("num_users", scenario.num_users if num_users is None else num_users, low=1)
+    if rounds is not None:
+        rounds = check_integer("rounds", rounds, low=1)
+    if max_time is None:
+        rounds = scenario.num_rounds if rounds is None else rounds
+    else:
+        max_time = check_number("max_time", max_time, low=0.0, low_open=True)
+    possible = variant.exogenous and max_time is None
+    loop = check_choice("loop", ("open" if possible else "closed") if loop is None else loop, LOOPS)
+    if loop == "open" and not possible:
+        why = (
+            "episodes that end after a time" if variant.exogenous else f"{variant.id}, whose draws depend on decisions"
+        )
+        raise ValueError(f"loop must be closed for {why}, got 'open'")
+    return Plan(
+        variant=variant,
+        scenario=dataclasses.replace(
+            scenario, num_users=count, num_rounds=scenario.num_rounds if rounds is None else rounds
+        ),
+        episodes=check_integer("episodes", episodes, low=1),
+        seed=check_integer("seed", seed, low=0),
         sampled=bool(sampled),
-        policies={name: tally.result(scenario.num_rounds, bounds) for name, tally in tallies.items()},
-        server_only=plain.result(scenario.num_rounds, bounds),
-        reference_goodput=bounds,
+        reference=Reference.of_actions(variant.action_set, count) if reference is None else Reference(reference),
+        loop="open" if loop == "open" else "closed",
+        rounds=rounds,
+        max_time=max_time,
+    )
+
+
+def play(players: Iterable[Player], plan: Plan, progress: Progress | None = None) -> list[PolicyResult]:
+    """Play policies by a plan, together where the loop is open; their measures, in order."""
+    players = list(players)
+    tallies = [Tally(plan.episodes, plan.scenario.num_users) for _ in players]
+    if plan.loop == "open":
+        _play_open(players, tallies, plan, progress)
+    else:
+        for number, (player, tally) in enumerate(zip(players, tallies, strict=True), start=1):
+            _play_closed(player, tally, plan)
+            if progress is not None:
+                progress(number, len(players))
+    return [tally.result() for tally in tallies]
+
+
+def finish(
+    plan: Plan, plain: PolicyResult, policies: Mapping[str, PolicyResult], baseline: str | None
+) -> EvaluationResult:
+    """Put the measures of the policies together, and raise the alarm if a bound was passed."""
+    result = EvaluationResult(
+        scenario=plan.scenario.name,
+        env_id=plan.variant.id,
+        reference=plan.reference.name,
+        num_users=plan.scenario.num_users,
+        rounds=plan.rounds,
+        episodes=plan.episodes,
+        seed=plan.seed,
+        sampled=plan.sampled,
+        policies=policies,
+        server_only=plain,
         baseline=baseline,
+        loop=plan.loop,
+        max_time=plan.max_time,
     )
     if result.alarms:
         raise ReferenceExceededError(result)
     return result
 
 
-def _scenario(scenario: str | PathLike[str] | Scenario, num_users: int | None, rounds: int | None) -> Scenario:
-    if not isinstance(scenario, Scenario):
-        scenario = load_scenario(scenario)
-    users = check_integer("num_users", scenario.num_users if num_users is None else num_users, low=1)
-    length = check_integer("rounds", scenario.num_rounds if rounds is None else rounds, low=1)
-    return dataclasses.replace(scenario, num_users=users, num_rounds=length)
+def tape(plan: Plan) -> Iterator[Block]:
+    """Yield the rounds of an open loop."""
+    return play_blocks(plan.variant, plan.scenario, plan.episodes, plan.seed, sampled=plan.sampled)
 
 
-def _reference(reference: str | None, env_id: str, num_users: int) -> str:
-    if reference is not None:
-        return check_choice("reference", reference, REFERENCES)
-    if env_id == HOMOGENEOUS_ID:
-        return "homogeneous"
-    return "certificate" if num_users <= MOST_USERS_CERTIFIED else "relaxation"
+def _play_open(players: list[Player], tallies: list[Tally], plan: Plan, progress: Progress | None) -> None:
+    done, total = 0, plan.episodes * plan.scenario.num_rounds * len(players)
+    for block in tape(plan):
+        bound = plan.reference.goodput(block.users, block.cell)
+        for player, tally in zip(players, tallies, strict=True):
+            if block.start == 0:
+                player.begin(block.mean_users, plan.scenario)
+            play_block(player, tally, block, bound, plan.reference)
+            done += bound.size
+            if progress is not None:
+                progress(done, total)
 
 
-def _reference_goodput(reference: str, block: Block) -> FloatArray:
-    from multispin_gym.baselines import certify, make_controller, relax
+def play_block(player: Player, tally: Tally, block: Block, bound: FloatArray, reference: Reference) -> None:
+    """Let a policy decide on a block's rounds, play them and add up what comes of it."""
+    decision = _decide(player, block)
+    expected = player.expect(block.users, block.cell, decision)
+    outcome = expected
+    if block.uniforms is not None:
+        outcome = compute_round(block.users, block.cell, decision, block.uniforms)
+    tally.add(block, decision, outcome, expected.goodput, bound, reference)
 
-    if reference == "relaxation":
-        return np.asarray(relax(block.users, block.cell).upper_bound)
-    if reference == "certificate":
-        return np.asarray(certify(block.users, block.cell).upper_bound)
-    decision = make_controller("homogeneous")(block.users, block.cell)
-    return play_round(block.users, block.cell, decision).goodput
+
+def _decide(player: Player, block: Block) -> Decision:
+    """Decide a block: agents round by round, in the batches that they would see in the environment."""
+    if not player.sees_rounds_one_by_one:
+        return player.decide(block.users, block.cell, block.observations, block.decode_action)
+    decisions = []
+    for t in range(block.users.batch_shape[0]):
+        seen = {key: rows[t] for key, rows in block.observations.items()}
+        decisions.append(player.decide(block.users[t], block.cell, seen, block.decode_action))
+    return Decision.trusted(
+        np.stack([decision.draft_lengths for decision in decisions]),
+        np.stack([decision.bandwidth_shares for decision in decisions]),
+    )
+
+
+def _play_closed(player: Player, tally: Tally, plan: Plan) -> None:
+    played = play_policy(
+        player,
+        plan.variant,
+        plan.scenario,
+        plan.episodes,
+        plan.seed,
+        sampled=plan.sampled,
+        rounds=plan.rounds,
+        max_time=plan.max_time,
+    )
+    for block, decision, outcome, expected in played:
+        bound = plan.reference.goodput(block.users, block.cell)
+        tally.add(block, decision, outcome, expected, bound, plan.reference)

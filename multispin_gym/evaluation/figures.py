@@ -51,7 +51,7 @@ def draw_result(result: EvaluationResult) -> bytes:
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, fontsize=8)
     tokens = "sampled" if result.sampled else "expected"
     figure.suptitle(
-        f"{result.scenario}: {result.num_users} users, {result.episodes} episodes of {result.rounds} rounds, "
+        f"{result.scenario}: {result.num_users} users, {result.episodes} episodes of {result.length}, "
         f"{tokens} tokens, 95 % bootstrap intervals",
         fontsize=10,
     )

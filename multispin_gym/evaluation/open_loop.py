@@ -1,4 +1,4 @@
-"""The rounds that all policies of an evaluation share: users, observations and acceptance draws."""
+"""Open loop: one tape of rounds that all policies decide on, for variants whose draws no decision changes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from multispin_gym._validation import FloatArray
 from multispin_gym.envs.actions import ActionCodec
 from multispin_gym.envs.observations import Observation
+from multispin_gym.envs.variants import VARIANTS, Variant
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.episodes import CellStreams
 from multispin_gym.scenarios.scenario import Scenario
 
-HETEROGENEOUS_ID = "multispin_gym/MultiSpin-v0"
-HOMOGENEOUS_ID = "multispin_gym/MultiSpinHomogeneous-v0"
-ENV_IDS = (HETEROGENEOUS_ID, HOMOGENEOUS_ID)
 # Users x rounds x episodes held at once; a controller that tries all draft lengths needs some hundred bytes for each.
 BLOCK_USERS = 2**14
 # The streams hold up to 65 rounds of each episode besides.
@@ -51,6 +49,8 @@ class Block:
     mean_users
         The users of the episodes with their mean channel gains, for policies that prepare for them. Of shape
         (episodes, K).
+    played
+        Which rounds belong to their episode and not to the time after its end; None: all. Shape (rounds, episodes).
     """
 
     cell: Cell
@@ -61,74 +61,79 @@ class Block:
     episodes: slice
     start: int
     mean_users: Users
+    played: NDArray[np.bool_] | None = None
 
 
-def play_blocks(
-    scenario: Scenario, env_id: str, episodes: int, seed: int, *, sampled: bool, block_users: int = BLOCK_USERS
-) -> Iterator[Block]:
-    """Yield the rounds of all episodes, exactly as the environment would play them.
-
-    Parameters
-    ----------
-    scenario
-        The scenario, with its number of users and of rounds.
-    env_id
-        The environment, whose actions are decoded.
-    episodes
-        Number of episodes.
-    seed
-        Episode i is seeded with ``seed + i``, as row i of the vector environment is.
-    sampled
-        Whether acceptance draws are needed.
-    block_users
-        Bound on users x rounds x episodes in a block; a block has at least one round of one episode.
-
-    Yields
-    ------
-    Block
-        Blocks of consecutive rounds: all of the first episodes, then of the next. They do not share memory.
-    """
-    num_users, num_rounds = scenario.num_users, scenario.num_rounds
-    codecs = [ActionCodec(scenario.cell, num_users, homogeneous=common) for common in (False, True)]
-    if env_id == HOMOGENEOUS_ID:
-        codecs.reverse()
+def groups(episodes: int, num_users: int, block_users: int = BLOCK_USERS) -> Iterator[tuple[slice, int]]:
+    """Yield the episodes that are held at once, and the number of rounds in a block of theirs, at least one."""
     step = min(episodes, MAX_EPISODES, max(1, block_users // num_users))
     for first in range(0, episodes, step):
         count = min(step, episodes - first)
+        yield slice(first, first + count), max(1, block_users // (count * num_users))
+
+
+def play_blocks(
+    variant: Variant,
+    scenario: Scenario,
+    episodes: int,
+    seed: int,
+    *,
+    sampled: bool,
+    block_users: int = BLOCK_USERS,
+) -> Iterator[Block]:
+    """Yield the rounds of all episodes, exactly as the environment would play them.
+
+    Episode i is seeded with ``seed + i``, as row i of the vector environment is. Blocks hold consecutive rounds, all of
+    the first episodes, then of the next, at most ``block_users`` users x rounds x episodes; they do not share memory.
+    """
+    num_users, num_rounds, cell = scenario.num_users, scenario.num_rounds, variant.cell(scenario)
+    observations, decode = variant.observations(scenario, num_users), decoder(variant, cell, num_users)
+    for rows, length in groups(episodes, num_users, block_users):
+        count = rows.stop - rows.start
         streams = CellStreams(scenario, num_users, count, num_rounds, sampled)
         for row in range(count):
-            streams.seed(row, seed + first + row)
+            streams.seed(row, seed + rows.start + row)
         streams.begin(np.arange(count))
-        length = max(1, block_users // (count * num_users))
         for start in range(0, num_rounds, length):
-            views = [_view(streams, advance=start + i > 0) for i in range(min(length, num_rounds - start))]
-            users, observations, uniforms = zip(*views, strict=True)
+            users, seen, uniforms = [], [], []
+            for number in range(start, min(start + length, num_rounds)):
+                if number:
+                    streams.advance()
+                users.append(streams.users)
+                seen.append(observations.encode(users[-1], streams.gain_db))
+                uniforms.append(None if streams.uniforms is None else streams.uniforms.copy())
             yield Block(
-                cell=scenario.cell,
-                users=_stack_users(users),
-                observations={key: np.stack([seen[key] for seen in observations]) for key in observations[0]},
-                uniforms=np.stack(uniforms) if sampled else None,
-                decode_action=partial(_decode, codecs),
-                episodes=slice(first, first + count),
+                cell=cell,
+                users=stack_users(users),
+                observations=stack_observations(seen),
+                uniforms=np.stack(uniforms) if sampled else None,  # type: ignore[arg-type]
+                decode_action=decode,
+                episodes=rows,
                 start=start,
                 mean_users=streams.mean_users,
             )
 
 
-def _view(streams: CellStreams, *, advance: bool) -> tuple[Users, Observation, FloatArray | None]:
-    if advance:
-        streams.advance()
-    uniforms = streams.uniforms
-    return streams.users, streams.observe(), None if uniforms is None else uniforms.copy()
+def stack_users(rounds: Sequence[Users]) -> Users:
+    """Put the users of several rounds, (N, K) each, behind one another: (rounds, N, K)."""
+    return Users.trusted(**{name: np.stack([getattr(users, name) for users in rounds]) for name in Users.FIELDS})
 
 
-def _stack_users(rounds: Sequence[Users]) -> Users:
-    names = ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power")
-    return Users.trusted(**{name: np.stack([getattr(users, name) for users in rounds]) for name in names})
+def stack_observations(rounds: Sequence[Observation]) -> Observation:
+    """Put the observations of several rounds behind one another."""
+    return {key: np.stack([seen[key] for seen in rounds]) for key in rounds[0]}
+
+
+def decoder(variant: Variant, cell: Cell, num_users: int) -> Callable[[NDArray[Any]], Decision]:
+    """Return the map from a batch of actions to a decision: the variant's own, or by its width that of another.
+
+    So an agent from one environment can be played in another.
+    """
+    rows = [variant, *(row for row in VARIANTS.values() if row.id != variant.id)]
+    return partial(_decode, [row.actions(cell, num_users) for row in rows])
 
 
 def _decode(codecs: Sequence[ActionCodec], action: ArrayLike) -> Decision:
-    """Decode by the action's width: an agent from either environment can be played in the other."""
     width = np.shape(action)[-1:]
     fitting = [codec for codec in codecs if width == (codec.size,)]
     return (fitting or codecs)[0].decode(action)

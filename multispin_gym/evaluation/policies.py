@@ -4,34 +4,114 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multispin_gym._validation import nearest
+from multispin_gym.baselines.protocols import Preparable, Rule
+from multispin_gym.baselines.registry import list_controllers, make_controller
+from multispin_gym.envs.variants import Variant
 from multispin_gym.physics.cell import Cell
-from multispin_gym.physics.rounds import Decision
+from multispin_gym.physics.rounds import Decision, RoundOutcome, play_round
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.scenario import Scenario
 
 PRETRAINED = "pretrained:"
 
-if TYPE_CHECKING:
 
-    class Agent(Protocol):
-        """Anything that maps observations, (episodes, K) each, to a batch of the environment's canonical actions."""
+@runtime_checkable
+class Agent(Protocol):
+    """Anything that maps observations to actions of the environment."""
 
-        def act(self, observation: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-            """Return the actions for a batch of observations."""
+    def act(self, observation: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the actions for a batch of observations, each of shape (N, K)."""
 
-    Controller = Callable[[Users, Cell], Decision]
-    Policy = Controller | Agent
+
+@runtime_checkable
+class CellSpecific(Protocol):
+    """A policy that is made anew for the cell in which it is to act."""
+
+    def in_cell(self, cell: Cell, reference_power: float) -> Policy:
+        """Return the policy for a cell, whose observed gains are relative to a transmit power, W."""
+
+
+Policy = Rule | Agent
+
+
+class Player:
+    """A policy under its name: what decides, whether it sees users or observations.
+
+    Parameters
+    ----------
+    name
+        Its name, for errors.
+    policy
+        A controller, any callable of users and cell, or an agent.
+    """
+
+    def __init__(self, name: str, policy: Policy) -> None:
+        self.name = name
+        self.policy = policy
+        self._ready: Policy = policy
+
+    def begin(self, mean_users: Users, scenario: Scenario) -> None:
+        """Let a policy that wants to know the law of the rounds to come prepare for the next episodes.
+
+        ``mean_users`` are the users of the episodes with their mean channel gains, of shape (episodes, K).
+        """
+        if isinstance(self.policy, Preparable):
+            self._ready = self.policy.prepare(mean_users, scenario)
+
+    @property
+    def sees_rounds_one_by_one(self) -> bool:
+        """Whether it decides on one round at a time, as in the environment; controllers take many."""
+        return isinstance(self._ready, Agent)
+
+    def decide(
+        self,
+        users: Users,
+        cell: Cell,
+        observation: Mapping[str, NDArray[np.float32]],
+        decode: Callable[[NDArray[Any]], Decision],
+    ) -> Decision:
+        """Decide rounds, (..., K); agents see the observation only, and their actions are decoded.
+
+        Raises
+        ------
+        TypeError
+            If the policy returns something other than a decision.
+        ValueError
+            If its action stands for no decision, or its decision is for other rounds.
+        """
+        if isinstance(self._ready, Agent):
+            try:
+                return decode(self._ready.act(observation))
+            except ValueError as error:
+                raise ValueError(f"policy {self.name!r}: {error}") from error
+        decision = self._ready(users, cell)
+        if not isinstance(decision, Decision):
+            raise TypeError(f"policy {self.name!r} must return a Decision, got {type(decision).__name__}")
+        return decision
+
+    def expect(self, users: Users, cell: Cell, decision: Decision) -> RoundOutcome:
+        """Return what is to be expected of a decision of this policy's, refusing one that does not fit the rounds."""
+        try:
+            expected = play_round(users, cell, decision)
+        except ValueError as error:
+            raise ValueError(f"policy {self.name!r}: {error}") from error
+        if expected.goodput.shape != users.batch_shape:
+            raise ValueError(
+                f"policy {self.name!r} decided for a batch of shape {expected.goodput.shape}, "
+                f"the rounds have the shape {users.batch_shape}"
+            )
+        return expected
 
 
 def make_policies(
-    policies: Iterable[str] | Mapping[str, str | Policy], scenario: Scenario, seed: int
-) -> dict[str, Policy]:
+    policies: Iterable[str] | Mapping[str, str | Policy], variant: Variant, scenario: Scenario, seed: int
+) -> dict[str, Player]:
     """Turn names into policies, refusing all bad ones before anything is played.
 
     Parameters
@@ -39,7 +119,7 @@ def make_policies(
     policies
         Names of controllers, run directories of trained agents, ``pretrained:NAME``; or a mapping from names of
         one's own to any of these, to controllers (batched callables of users and cell) or to agents.
-    scenario
+    variant, scenario
         What they will be played in.
     seed
         Seed of the policies that draw at random.
@@ -47,7 +127,7 @@ def make_policies(
     Returns
     -------
     dict
-        Policies by name, in the order given.
+        Players by name, in the order given.
 
     Raises
     ------
@@ -70,26 +150,23 @@ def make_policies(
         policies = {name: name for name in names}
     if not policies:
         raise ValueError("policies must name at least one policy, got none")
-    return {name: _make_policy(name, policy, scenario, seed) for name, policy in policies.items()}
+    return {name: make_player(name, policy, variant, scenario, seed) for name, policy in policies.items()}
 
 
-def _make_policy(name: str, policy: Any, scenario: Scenario, seed: int) -> Policy:
-    if isinstance(policy, str):
-        policy = _load(policy, seed)
-    if not hasattr(policy, "act") and not callable(policy):
-        raise TypeError(f"policy {name!r} must be a name, a callable of users and cell, or an agent; got {policy!r}")
-    if hasattr(policy, "in_cell"):
+def make_player(name: str, policy: str | Policy, variant: Variant, scenario: Scenario, seed: int) -> Player:
+    """Make one policy for what it will be played in; see :func:`make_policies`."""
+    made: Any = _load(policy, seed) if isinstance(policy, str) else policy
+    if not isinstance(made, Agent) and not callable(made):
+        raise TypeError(f"policy {name!r} must be a name, a callable of users and cell, or an agent; got {made!r}")
+    if isinstance(made, CellSpecific):
         try:
-            policy = policy.in_cell(scenario.cell, scenario.reference_power)
+            made = made.in_cell(variant.cell(scenario), scenario.reference_power)
         except ValueError as error:
             raise ValueError(f"policy {name!r}: {error}") from error
-    made: Policy = policy
-    return made
+    return Player(name, made)
 
 
 def _load(name: str, seed: int) -> Policy:
-    from multispin_gym.baselines import list_controllers, make_controller
-
     known = list_controllers()
     if name in known:
         return make_controller(name, **({"seed": seed} if name == "random" else {}))

@@ -183,7 +183,7 @@ def to_table(result: EvaluationResult, width: int = 120) -> Table:
 
     tokens = "sampled" if result.sampled else "expected"
     title = (
-        f"{escape(result.scenario)}: {result.num_users} users, {result.episodes} episodes of {result.rounds} rounds, "
+        f"{escape(result.scenario)}: {result.num_users} users, {result.episodes} episodes of {result.length}, "
         f"{tokens} tokens, seed {result.seed}"
     )
     table = Table(title=title, box=box.SIMPLE_HEAD, caption="means over episodes with 95 % bootstrap intervals")

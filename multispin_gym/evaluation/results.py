@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.statistics import Estimate, gain_estimate, iqm_estimate, mean_estimate
@@ -54,6 +56,8 @@ class PolicyResult:
         Jain's index of the users' tokens over the episode, in [1/K, 1]. Shape (episodes,).
     worst_user_rate
         Tokens over time of the user with the fewest tokens in the episode, token/s. Shape (episodes,).
+    reference_goodput
+        Mean over the rounds of the reference's goodput, token/s. Shape (episodes,).
     alarm
         Set where a feasible decision had more expected goodput than the reference allows.
     """
@@ -63,6 +67,7 @@ class PolicyResult:
     long_run_goodput: FloatArray
     jain_index: FloatArray
     worst_user_rate: FloatArray
+    reference_goodput: FloatArray
     alarm: Alarm | None = None
 
     def per_episode(self) -> dict[str, FloatArray]:
@@ -73,7 +78,38 @@ class PolicyResult:
         dict
             Arrays of shape (episodes,).
         """
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "alarm"}
+        return {name: getattr(self, name) for name in _MEASURES}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON-able data.
+
+        Returns
+        -------
+        dict
+            What :meth:`from_dict` takes.
+        """
+        arrays = {name: getattr(self, name).tolist() for name in (*_MEASURES, "reference_goodput")}
+        return {**arrays, "alarm": None if self.alarm is None else asdict(self.alarm)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PolicyResult:
+        """Rebuild a result.
+
+        Parameters
+        ----------
+        data
+            What :meth:`to_dict` returned.
+
+        Returns
+        -------
+        PolicyResult
+            An equal result.
+        """
+        arrays = {name: np.array(data[name], dtype=np.float64) for name in (*_MEASURES, "reference_goodput")}
+        return cls(**arrays, alarm=None if data["alarm"] is None else Alarm(**data["alarm"]))
+
+
+_MEASURES = ("goodput", "ratio_to_optimum", "long_run_goodput", "jain_index", "worst_user_rate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,24 +132,27 @@ class EvaluationResult:
         The measures by policy, in the order asked for.
     server_only
         Plain server-side decoding on the same rounds, whether asked for or not.
-    reference_goodput
-        Mean over the rounds of the reference's goodput, token/s. Shape (episodes,).
     baseline
         Name of the policy that the others are compared with, or None.
+    loop
+        ``"open"``: all policies decided on one tape of rounds; ``"closed"``: the game was played for each of them.
+    max_time
+        Seconds of play after which an episode ended, or None; ``rounds`` is then None where it was not given.
     """
 
     scenario: str
     env_id: str
     reference: str
     num_users: int
-    rounds: int
+    rounds: int | None
     episodes: int
     seed: int
     sampled: bool
     policies: Mapping[str, PolicyResult]
     server_only: PolicyResult
-    reference_goodput: FloatArray
     baseline: str | None = None
+    loop: str = "open"
+    max_time: float | None = None
 
     @cached_property
     def estimates(self) -> dict[str, dict[str, Estimate]]:
@@ -124,6 +163,18 @@ class EvaluationResult:
     def server_only_estimates(self) -> dict[str, Estimate]:
         """Aggregates of plain server-side decoding."""
         return self._aggregate(None, self.server_only)
+
+    @property
+    def reference_goodput(self) -> FloatArray:
+        """Mean over the rounds of the reference's goodput, on the rounds of plain decoding, token/s."""
+        return self.server_only.reference_goodput
+
+    @property
+    def length(self) -> str:
+        """How long an episode is, in words."""
+        limits = [] if self.rounds is None else [f"{self.rounds} rounds"]
+        limits += [] if self.max_time is None else [f"{self.max_time:g} s"]
+        return " or ".join(limits)
 
     @property
     def alarms(self) -> dict[str, Alarm]:
@@ -181,6 +232,8 @@ class EvaluationResult:
             name: getattr(self, name)
             for name in ("scenario", "env_id", "reference", "num_users", "rounds", "episodes", "seed", "sampled")
         }
+        if self.loop == "closed":
+            data["loop"], data["max_time"] = self.loop, self.max_time
         data["baseline"] = self.baseline
         data["reference_goodput"] = mean_estimate(self.reference_goodput, self.seed).to_dict()
         data["policies"] = {name: _to_dict(estimates) for name, estimates in self.estimates.items()}

@@ -1,4 +1,4 @@
-"""Pictures of a round. Above the environments, so that every one of them can be drawn; loaded only by who looks."""
+"""Pictures of a round, drawn from physics alone: below the environments, which show them by ``render``."""
 
 from multispin_gym.rendering.text import render_round, render_users
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from multispin_gym._arrays import Float32Array
+from multispin_gym._generators import WORDS, generator_of, words_of
 from multispin_gym._validation import FloatArray, IntArray
-from multispin_gym.envs.observations import Observation
 from multispin_gym.physics.acceptance import token_terms
 from multispin_gym.physics.users import Users
 
@@ -103,7 +104,6 @@ class CellStreams:
         self._power = np.full(shape, scenario.reference_power)
         self._power.flags.writeable = False
         self._fixed: dict[str, Any] = {}
-        self._fixed_observation: tuple[Float32Array, Float32Array]
         self._gain_db: Float32Array = np.empty((self.block, *shape), dtype=np.float32)
         self._uniforms: FloatArray | None = np.empty((self.block, *shape)) if sampled else None
         self._amplitudes = scenario.fading.amplitudes(num_rows, num_users)
@@ -139,19 +139,18 @@ class CellStreams:
             self._episode[row] = 0
         self.position[rows] = 0
         self._common = 0 if rows.size == self.num_rows else self._find_common()
-        # Fresh arrays, because the users of earlier rounds may still be held.
+        self._choose_users()
+        self._fill(rows, fresh=True)
+
+    def _choose_users(self) -> None:
+        """Set what stays fixed during each row's episode, in fresh arrays: earlier users may still be held."""
         picked = {name: pool[self._episode, self._rows] for name, pool in self._pool.items()}
         self._large_scale = picked.pop("channel_gain")
         self._fixed = {**picked, "transmit_power": self._power, "drafting_time": 1.0 / picked["drafting_speed"]}
         for array in self._fixed.values():
             array.flags.writeable = False
         terms = token_terms(picked["acceptance_rate"])
-        self._fixed_observation = (
-            picked["acceptance_rate"].astype(np.float32),
-            picked["drafting_speed"].astype(np.float32),
-        )
         self._fixed["token_terms"] = terms
-        self._fill(rows, fresh=True)
 
     def advance(self, rows: IntArray | None = None) -> None:
         """Move on to the next round.
@@ -237,17 +236,55 @@ class CellStreams:
         """The users of each row's episode with their mean channel gains, before fading. Shape (N, K)."""
         return Users.trusted(channel_gain=self._large_scale, **self._fixed)
 
-    def observe(self) -> Observation:
-        """Return the observation of the round about to be played, in arrays of its own.
+    def state(self) -> dict[str, Any]:
+        """Return all that the draws to come depend on.
 
         Returns
         -------
         dict
-            The three float32 arrays. Shape (N, K).
+            Arrays of numbers by name, none of which changes any more.
         """
-        acceptance, speed = self._fixed_observation
+        generators = np.zeros((self.num_rows, 3, WORDS), dtype=np.uint64)
+        for row in np.flatnonzero(self.seeded).tolist():
+            for stream, generator in enumerate(self._generators[row]):
+                generators[row, stream] = words_of(generator)
+        named = {name: getattr(self, name).copy() for name in _STATE if getattr(self, name) is not None}
         return {
-            "acceptance_rate": acceptance.copy(),
-            "channel_gain_db": self.gain_db.copy(),
-            "drafting_speed": speed.copy(),
+            "generators": generators.view(np.int64),
+            **named,
+            **{f"pool_{name}": pool.copy() for name, pool in self._pool.items()},
         }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`state` was taken, by streams for the same scenario and sizes.
+
+        Parameters
+        ----------
+        state
+            The state.
+
+        Raises
+        ------
+        ValueError
+            If the state is of streams of another size.
+        """
+        for name in _STATE:
+            own = getattr(self, name)
+            if own is not None:
+                _put_back(name, own, state[name])
+        for name, pool in self._pool.items():
+            _put_back(name, pool, state[f"pool_{name}"])
+        words = np.asarray(state["generators"]).view(np.uint64)
+        for row in np.flatnonzero(self.seeded).tolist():
+            self._generators[row] = [generator_of(stream) for stream in words[row]]
+        self._common = self._find_common()
+        self._choose_users()
+
+
+_STATE = ("seeded", "position", "_episode", "_gain_db", "_uniforms", "_amplitudes")
+
+
+def _put_back(name: str, own: NDArray[Any], stored: NDArray[Any]) -> None:
+    if stored.shape != own.shape:
+        raise ValueError(f"the state's {name} must have shape {own.shape}, got {stored.shape}")
+    own[...] = stored

@@ -139,7 +139,7 @@ def assert_one_line(capsys, message):
         (["--total-timesteps", "0"], "total_timesteps must be a whole number in [1, inf), got 0"),
         (["--seed", "-1"], "seed must be a whole number"),
         (["--nmu-users", "2"], "Unrecognized options: --nmu-users"),
-        (["--env-id", "CartPole-v1"], "--env-id"),
+        (["--env-id", "CartPole-v1"], "env_id must be one of multispin_gym/MultiSpin-v0"),
         (["--ppo.batch-size", "1000"], "ppo.batch_size must divide"),
         (["--ppo.learning-rate", "nan"], "ppo.learning_rate must lie in (0, 1]"),
         (["--policy.share-reference", "finish"], "--policy.share-reference"),

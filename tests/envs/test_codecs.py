@@ -15,9 +15,9 @@ from multispin_gym.envs.observations import ObservationCodec
 CELL = ms.load_scenario("default").cell
 
 
-def codec(num_users=3, low=1, high=12, homogeneous=False):
+def codec(num_users=3, low=1, high=12, common_length=False):
     cell = dataclasses.replace(CELL, min_draft_length=low, max_draft_length=high)
-    return ActionCodec(cell, num_users, homogeneous=homogeneous)
+    return ActionCodec(cell, num_users, common_length=common_length)
 
 
 @st.composite
@@ -28,7 +28,7 @@ def codecs(draw):
 
 
 def draw_lengths(data, actions):
-    cell, count = actions.cell, 1 if actions.homogeneous else actions.num_users
+    cell, count = actions.cell, 1 if actions.common_length else actions.num_users
     entries = st.integers(cell.min_draft_length, cell.max_draft_length)
     lengths = data.draw(st.lists(entries, min_size=count, max_size=count))
     return np.broadcast_to(lengths, (actions.num_users,))
@@ -41,7 +41,7 @@ def test_decoded_entries_are_equal_bins_of_the_lengths_and_a_softmax_of_six_time
     decision = actions.decode(np.array(action, dtype=np.float32))
     clipped = [min(max(x, -1.0), 1.0) for x in action]
     low, count = actions.cell.min_draft_length, actions.cell.num_draft_lengths
-    first = clipped[: -actions.num_users] * (actions.num_users if actions.homogeneous else 1)
+    first = clipped[: -actions.num_users] * (actions.num_users if actions.common_length else 1)
     lengths = [low + min(math.floor((x + 1.0) / 2.0 * count), count - 1) for x in first]
     assert decision.draft_lengths.tolist() == lengths
     weights = [math.exp(6.0 * x) * (n > 0) for x, n in zip(clipped[-actions.num_users :], lengths, strict=True)]
@@ -94,9 +94,9 @@ def test_nobody_drafting_has_an_action_where_users_may_opt_out():
     assert decoded.bandwidth_shares.tolist() == [0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize("homogeneous", [False, True])
-def test_a_batch_of_actions_decodes_and_encodes_like_its_rows(homogeneous):
-    actions = codec(5, low=0, homogeneous=homogeneous)
+@pytest.mark.parametrize("common_length", [False, True])
+def test_a_batch_of_actions_decodes_and_encodes_like_its_rows(common_length):
+    actions = codec(5, low=0, common_length=common_length)
     batch = np.random.default_rng(0).uniform(-1.0, 1.0, (4, 3, actions.size)).astype(np.float32)
     decoded = actions.decode(batch)
     encoded = actions.encode(decoded)
@@ -140,7 +140,7 @@ def test_bad_actions_are_refused(action, error, message):
         ({}, [1, 13, 1], [0.2, 0.2, 0.2], r"lie in \[1, 12\] to be an action, got 13 at index \(1,\)"),
         ({}, [1, 1], [0.5, 0.5], "for 2 users, the environment has 3"),
         ({}, [1, 1, 1], [0.5, 0.0, 0.5], r"must be positive .* got 0 at index \(1,\)"),
-        ({"homogeneous": True}, [[2, 2, 2], [2, 3, 2]], [0.2, 0.2, 0.2], r"must be equal .* got \[2, 3, 2\]"),
+        ({"common_length": True}, [[2, 2, 2], [2, 3, 2]], [0.2, 0.2, 0.2], r"must be equal .* got \[2, 3, 2\]"),
     ],
 )
 def test_decisions_without_an_action_are_refused(options, lengths, shares, message):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import multispin_gym.evaluation.evaluator
+from multispin_gym.baselines.reference import Reference
 from multispin_gym.evaluation.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -162,8 +163,8 @@ def test_a_damaged_run_directory_is_refused_with_one_line(damage, run_directory,
 
 
 def test_an_alarm_is_written_printed_and_fails_the_command(tmp_path, capsys, monkeypatch):
-    honest = multispin_gym.evaluation.evaluator._reference_goodput
-    monkeypatch.setattr(multispin_gym.evaluation.evaluator, "_reference_goodput", lambda *args: 0.5 * honest(*args))
+    honest = Reference.goodput
+    monkeypatch.setattr(Reference, "goodput", lambda *args: 0.5 * honest(*args))
     assert main(["--policies", "heterogeneous", *QUICK, "--output", str(tmp_path)]) == 1
     out, error = capsys.readouterr()
     assert "ratio to" in out

@@ -10,8 +10,11 @@ import multispin_gym.evaluation.evaluator
 from multispin_gym import AffineVerification, Cell, Decision, Users, load_scenario, play_round
 from multispin_gym.agents import load_agent
 from multispin_gym.baselines import list_controllers, make_controller, relax
-from multispin_gym.evaluation.evaluator import ReferenceExceededError, evaluate
-from multispin_gym.evaluation.open_loop import ENV_IDS, HETEROGENEOUS_ID, HOMOGENEOUS_ID, Block, play_blocks
+from multispin_gym.baselines.reference import Reference
+from multispin_gym.envs.variants import HOMOGENEOUS, MULTI_SPIN, VARIANTS
+from multispin_gym.evaluation.evaluator import ReferenceExceededError, evaluate, play_block
+from multispin_gym.evaluation.open_loop import Block, play_blocks
+from multispin_gym.evaluation.policies import Player
 from multispin_gym.evaluation.tally import Tally
 
 MEASURES = ("goodput", "ratio_to_optimum", "long_run_goodput", "jain_index", "worst_user_rate")
@@ -79,10 +82,16 @@ def drafts_of_round(action):
     return Decision(np.where(action == 0.0, [[1, 1]], [[2, 1]]), 0.5)
 
 
+def played(tally, bounds, *, policy=None, reference="certificate", **changes):
+    """Add the two easy rounds to a tally."""
+    player = Player("agent", RoundReader() if policy is None else policy)
+    block = easy_block(drafts_of_round, **changes)
+    play_block(player, tally, block, np.array(bounds), Reference(reference))
+    return tally
+
+
 def test_measures_of_two_rounds_worked_out_by_hand():
-    tally = Tally("agent", RoundReader(), 1, 2)
-    tally.play(easy_block(drafts_of_round), np.array([[10.0], [5.0]]), common_length=False)
-    result = tally.result(2, np.array([7.5]))
+    result = played(Tally(1, 2), [[10.0], [5.0]]).result()
     # Round 1: 1.5 + 1 tokens in 0.1 + 0.2 + 0.1 s. Round 2: 1.75 + 1 tokens in 0.2 + 0.4 + 0.1 s.
     goodput = (2.5 / 0.4 + 2.75 / 0.7) / 2
     assert result.goodput == pytest.approx([goodput])
@@ -95,45 +104,47 @@ def test_measures_of_two_rounds_worked_out_by_hand():
 
 def test_sampled_measures_worked_out_by_hand():
     uniforms = np.array([[[0.3, 0.9]], [[0.2, 0.9]]])
-    tally = Tally("agent", RoundReader(), 1, 2)
-    tally.play(easy_block(drafts_of_round, uniforms=uniforms), np.array([[10.0], [5.0]]), common_length=False)
+    tally = played(Tally(1, 2), [[10.0], [5.0]], uniforms=uniforms)
     # The first user has one draft accepted in round 1 (0.3 < 0.5), two in round 2 (0.2 < 0.25).
-    assert tally.result(2, np.ones(1)).long_run_goodput == pytest.approx([(2 + 1 + 3 + 1) / 1.1])
+    assert tally.result().long_run_goodput == pytest.approx([(2 + 1 + 3 + 1) / 1.1])
 
 
 def test_alarm_names_the_worst_round_above_the_bound():
-    tally = Tally("agent", RoundReader(), 1, 2)
-    tally.play(easy_block(drafts_of_round), np.array([[6.0], [3.0]]), common_length=False)
-    alarm = tally.result(2, np.ones(1)).alarm
+    tally = played(Tally(1, 2), [[6.0], [3.0]])
+    alarm = tally.result().alarm
     assert (alarm.rounds, alarm.episode, alarm.round) == (2, 0, 1)
     assert (alarm.goodput, alarm.bound) == (pytest.approx(2.75 / 0.7), 3.0)
-    tally.play(easy_block(drafts_of_round, start=2), np.array([[10.0], [1.0]]), common_length=False)
-    assert str(tally.result(4, np.ones(1)).alarm).startswith(
-        "3 round(s) above the reference, worst in episode 0, round 3"
-    )
+    played(tally, [[10.0], [1.0]], start=2)
+    assert str(tally.result().alarm).startswith("3 round(s) above the reference, worst in episode 0, round 3")
 
 
 def test_a_bound_for_common_lengths_says_nothing_of_other_decisions():
-    tally = Tally("agent", RoundReader(), 1, 2)
-    tally.play(easy_block(drafts_of_round), np.array([[10.0], [1.0]]), common_length=True)
-    assert tally.result(2, np.ones(1)).alarm is None
-    tally.play(easy_block(drafts_of_round), np.array([[1.0], [1.0]]), common_length=True)
-    assert tally.result(4, np.ones(1)).alarm.rounds == 1
+    tally = played(Tally(1, 2), [[10.0], [1.0]], reference="homogeneous")
+    assert tally.result().alarm is None
+    assert played(tally, [[1.0], [1.0]], reference="homogeneous").result().alarm.rounds == 1
 
 
 def test_rounding_is_no_alarm_and_opting_out_where_it_is_not_allowed_neither():
     for length, bound in ((1, 6.25 * (1 - 1e-12)), (0, 1.0)):
-        tally = Tally("fixed", fixed_drafts(length), 1, 2)
-        tally.play(easy_block(drafts_of_round), np.full((2, 1), bound), common_length=False)
-        assert tally.result(2, np.ones(1)).alarm is None
+        tally = played(Tally(1, 2), [[bound], [bound]], policy=fixed_drafts(length))
+        assert tally.result().alarm is None
 
 
-@pytest.mark.parametrize("env_id", ENV_IDS)
+def test_rounds_after_an_episode_has_ended_do_not_count():
+    cut = played(Tally(1, 2), [[10.0], [1.0]], played=np.array([[True], [False]])).result()
+    # Round 1 alone: 2.5 tokens in 0.4 s; the bound of round 2 is not passed by a round that is not played.
+    assert cut.goodput == pytest.approx([2.5 / 0.4])
+    assert cut.ratio_to_optimum == pytest.approx([0.625])
+    assert cut.long_run_goodput == pytest.approx([2.5 / 0.4])
+    assert cut.alarm is None
+
+
+@pytest.mark.parametrize("env_id", list(VARIANTS))
 @pytest.mark.parametrize("sampled", [False, True])
 @pytest.mark.parametrize("name", ["default", "deep_fading"])
 def test_an_agent_has_what_it_is_rewarded_with_in_the_environment_bit_for_bit(env_id, sampled, name):
     scenario, episodes, seed = small(name), 5, 40
-    agent = WavyAgent(6 if env_id == HETEROGENEOUS_ID else 4)
+    agent = WavyAgent(6 if env_id == MULTI_SPIN.id else 4)
     result = evaluate({"wavy": agent}, scenario, episodes=episodes, seed=seed, sampled=sampled, env_id=env_id)
     envs = gym.make_vec(
         env_id, num_envs=episodes, vectorization_mode="vector_entry_point", scenario=scenario, sampled=sampled
@@ -154,7 +165,7 @@ def test_a_controller_sees_the_users_of_single_environments_and_is_scored_on_the
     scenario = small()
     result = evaluate(["heterogeneous"], scenario, episodes=3, seed=9, reference="relaxation")
     for episode in range(3):
-        env = gym.make(HETEROGENEOUS_ID, scenario=scenario)
+        env = gym.make(MULTI_SPIN.id, scenario=scenario)
         env.reset(seed=9 + episode)
         goodput, bound = [], []
         for _ in range(scenario.num_rounds):
@@ -206,10 +217,10 @@ def test_sampled_goodput_of_the_same_decisions_scatters_about_the_expected():
 @pytest.mark.parametrize("sampled", [False, True])
 def test_rounds_do_not_depend_on_how_they_are_cut_into_blocks(sampled):
     scenario = small(num_rounds=11, fading=dataclasses.replace(small().fading, correlation=0.9))
-    whole = list(play_blocks(scenario, HETEROGENEOUS_ID, 5, 3, sampled=sampled))
+    whole = list(play_blocks(MULTI_SPIN, scenario, 5, 3, sampled=sampled))
     assert len(whole) == 1
     for block_users in (1, 12, 20, 100):
-        blocks = list(play_blocks(scenario, HETEROGENEOUS_ID, 5, 3, sampled=sampled, block_users=block_users))
+        blocks = list(play_blocks(MULTI_SPIN, scenario, 5, 3, sampled=sampled, block_users=block_users))
         assert len(blocks) > 1
         assert max(block.users.acceptance_rate.size for block in blocks) <= max(block_users, 3)
         covered = np.zeros((11, 5), dtype=int)
@@ -325,7 +336,7 @@ def test_gains_are_paired_and_relative():
 
 
 def test_in_the_homogeneous_environment_the_reference_is_the_best_common_length():
-    result = evaluate(["homogeneous", "heterogeneous", "uniform_best"], small(), episodes=4, env_id=HOMOGENEOUS_ID)
+    result = evaluate(["homogeneous", "heterogeneous", "uniform_best"], small(), episodes=4, env_id=HOMOGENEOUS.id)
     assert result.reference == "homogeneous"
     assert result.policies["homogeneous"].ratio_to_optimum == pytest.approx(np.ones(4), rel=1e-12)
     assert (result.policies["heterogeneous"].ratio_to_optimum >= 1.0 - 1e-12).all()
@@ -335,7 +346,7 @@ def test_in_the_homogeneous_environment_the_reference_is_the_best_common_length(
 def test_an_agent_of_either_environment_can_be_played_in_the_other():
     agents = {"own lengths": WavyAgent(6), "common length": WavyAgent(4)}
     here = evaluate(agents, small(), episodes=3)
-    there = evaluate(agents, small(), episodes=3, env_id=HOMOGENEOUS_ID)
+    there = evaluate(agents, small(), episodes=3, env_id=HOMOGENEOUS.id)
     for name in agents:
         assert (here.policies[name].goodput == there.policies[name].goodput).all()
 
@@ -343,7 +354,7 @@ def test_an_agent_of_either_environment_can_be_played_in_the_other():
 def test_a_trained_agent_has_what_it_is_rewarded_with_in_the_environment(run_directory):
     scenario, name = small(), str(run_directory)
     result = evaluate([name], scenario, episodes=4, seed=2)
-    envs = gym.make_vec(HETEROGENEOUS_ID, num_envs=4, scenario=scenario)
+    envs = gym.make_vec(MULTI_SPIN.id, num_envs=4, scenario=scenario)
     agent = load_agent(run_directory).in_cell(scenario.cell, scenario.reference_power)
     observation, _ = envs.reset(seed=2)
     total = np.zeros(4)
@@ -390,7 +401,7 @@ def test_the_long_run_policy_is_prepared_for_each_set_of_users_and_wins_by_its_o
 
 def test_users_are_prepared_for_with_their_mean_gains():
     scenario = small(num_users=2, num_rounds=4000)
-    block = next(play_blocks(scenario, HETEROGENEOUS_ID, 2, 3, sampled=False))
+    block = next(play_blocks(MULTI_SPIN, scenario, 2, 3, sampled=False))
     mean = block.users.channel_gain.mean(axis=0)
     # An exponential law's mean of 4,000 draws is right to 1.6 %.
     assert block.mean_users.channel_gain == pytest.approx(mean, rel=0.08)
@@ -408,8 +419,8 @@ def test_uploads_that_never_end_count_as_nothing():
 
 
 def test_a_goodput_above_the_bound_raises_an_alarm_that_holds_the_result(monkeypatch):
-    honest = multispin_gym.evaluation.evaluator._reference_goodput
-    monkeypatch.setattr(multispin_gym.evaluation.evaluator, "_reference_goodput", lambda *args: 0.5 * honest(*args))
+    honest = Reference.goodput
+    monkeypatch.setattr(Reference, "goodput", lambda *args: 0.5 * honest(*args))
     with pytest.raises(
         ReferenceExceededError, match=r"above the certificate reference.*heterogeneous: 21 round"
     ) as caught:

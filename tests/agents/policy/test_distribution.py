@@ -169,7 +169,7 @@ def test_the_environment_decodes_the_lengths_and_shares_that_were_meant(kind):
     distribution = repeat(make(4, 0, 12, kind), 500)
     action = distribution.sample()
     index, logits = distribution.layout.split(action)
-    decision = ActionCodec(cell, 4, homogeneous=kind == "common").decode(action.numpy())
+    decision = ActionCodec(cell, 4, common_length=kind == "common").decode(action.numpy())
     lengths = distribution.layout.lengths(index, 4)
     assert np.array_equal(decision.draft_lengths, lengths.numpy())
     weights = torch.where(lengths > 0, logits.double().exp(), 0.0).numpy()

@@ -8,12 +8,13 @@ import torch
 
 from multispin_gym import AffineVerification, Cell, TableVerification, Users
 from multispin_gym.agents.agent import Agent, build_network
-from multispin_gym.agents.config import ENV_IDS, PolicyConfig
+from multispin_gym.agents.config import PolicyConfig
 from multispin_gym.agents.policy.features import CellTerms
 from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.policy.server_times import ServerTimes
 from multispin_gym.agents.policy.share_references import share_reference
 from multispin_gym.agents.run_directory import AgentSpec
+from multispin_gym.envs.variants import HOMOGENEOUS, MULTI_SPIN
 from multispin_gym.physics.rounds import Decision, compute_round
 from multispin_gym.scenarios.library import load_scenario
 
@@ -38,7 +39,7 @@ def users_of(observation):
     return Users(observation["acceptance_rate"], observation["drafting_speed"], gain, POWER)
 
 
-def agent(seed=0, env_id=ENV_IDS[0], **policy):
+def agent(seed=0, env_id=MULTI_SPIN.id, **policy):
     torch.manual_seed(seed)
     spec = AgentSpec(load_scenario("default"), env_id, 4, PolicyConfig(width=16, critic_width=16, **policy), {}, {})
     network = build_network(spec)
@@ -103,7 +104,7 @@ def test_permuting_the_users_permutes_the_decision(reference, lengths):
 
 
 def test_permuting_the_users_leaves_value_and_common_length():
-    trained = agent(env_id=ENV_IDS[1])
+    trained = agent(env_id=HOMOGENEOUS.id)
     observation = observe(np.random.default_rng(5), 50, 6)
     order = np.random.default_rng(6).permutation(6)
     permuted = {key: value[:, order] for key, value in observation.items()}
@@ -206,7 +207,7 @@ def test_a_price_on_the_servers_time_makes_lengths_chosen_in_turn_stop_at_a_bend
     scenario = load_scenario("default")
     bend = TableVerification([1.0, 30.0, 110.0], [0.06, 0.06, 0.54], batching="ragged")
     scenario = dataclasses.replace(scenario, cell=dataclasses.replace(scenario.cell, verification=bend))
-    spec = AgentSpec(scenario, ENV_IDS[0], 8, PolicyConfig(lengths="sequential"), {}, {})
+    spec = AgentSpec(scenario, MULTI_SPIN.id, 8, PolicyConfig(lengths="sequential"), {}, {})
     torch.manual_seed(11)
     network = build_network(spec)
     # Every user would like more than there is room for, some more than others.

@@ -1,0 +1,111 @@
+"""The family of environments: one row for each registered id, read by everything that treats them differently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from multispin_gym._validation import check_choice
+from multispin_gym.envs.actions import ActionCodec
+from multispin_gym.envs.observations import ObservationCodec
+from multispin_gym.physics.cell import Cell
+from multispin_gym.scenarios.scenario import Scenario
+
+if TYPE_CHECKING:
+    # Registering the environments does without the controllers.
+    from multispin_gym.baselines.reference import ActionSet
+
+DEFAULT_SCENARIO = "default"
+
+
+def own_cell(scenario: Scenario) -> Cell:
+    """Return the cell of a scenario as it is."""
+    return scenario.cell
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One environment of the family.
+
+    Parameters
+    ----------
+    id
+        The id that it is registered by.
+    summary
+        One line on what sets it apart.
+    single, vector
+        Entry points of its two forms, ``"module:class"``; the classes name the row as their ``variant``.
+    actions
+        Function from the cell and the number of users to the codec of its actions.
+    observations
+        Function from the scenario and the number of users to the codec of its observations.
+    cell
+        Function from the scenario to the cell that is played.
+    action_set
+        What its actions can stand for: a draft length for each user or one for all. The reference of its ratios is the
+        optimum over this set.
+    controller
+        Name of the controller that solves its rounds, which agents may be cloned from.
+    exogenous
+        Whether what is drawn (users, channels, acceptance) does not depend on what is decided. Only then may all
+        policies be evaluated on one tape of rounds; a row that says nothing is played for each policy.
+    scenario
+        Name of its default scenario.
+    """
+
+    id: str
+    summary: str
+    single: str
+    vector: str
+    actions: Callable[[Cell, int], ActionCodec] = ActionCodec
+    observations: Callable[[Scenario, int], ObservationCodec] = ObservationCodec
+    cell: Callable[[Scenario], Cell] = own_cell
+    action_set: ActionSet = "own_lengths"
+    controller: str = "heterogeneous"
+    exogenous: bool = False
+    scenario: str = DEFAULT_SCENARIO
+
+
+MULTI_SPIN = Variant(
+    id="multispin_gym/MultiSpin-v0",
+    summary="a draft length for each user and a split of the band, round by round",
+    single="multispin_gym.envs.single:MultiSpinEnv",
+    vector="multispin_gym.envs.vector:MultiSpinVectorEnv",
+    exogenous=True,
+)
+HOMOGENEOUS = Variant(
+    id="multispin_gym/MultiSpinHomogeneous-v0",
+    summary="one draft length for all users and a split of the band, round by round",
+    single="multispin_gym.envs.homogeneous:MultiSpinHomogeneousEnv",
+    vector="multispin_gym.envs.homogeneous:MultiSpinHomogeneousVectorEnv",
+    actions=partial(ActionCodec, common_length=True),
+    action_set="common_length",
+    controller="homogeneous",
+    exogenous=True,
+)
+
+VARIANTS: dict[str, Variant] = {row.id: row for row in (MULTI_SPIN, HOMOGENEOUS)}
+"""The rows by id, the present game first."""
+
+
+def variant_of(env_id: str) -> Variant:
+    """Return the row of an id.
+
+    Parameters
+    ----------
+    env_id
+        A registered id of the family.
+
+    Returns
+    -------
+    Variant
+        Its row.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names the nearest.
+    """
+    return VARIANTS[check_choice("env_id", env_id, VARIANTS)]
