@@ -19,7 +19,7 @@ from publish import CARD_SEED
 from multispin_gym._files import write_atomically
 from multispin_gym._validation import IntArray, check_integer
 from multispin_gym.agents import load_agent
-from multispin_gym.agents.training.env import HeldOutCells
+from multispin_gym.agents.training.held_out import HeldOutCells
 from multispin_gym.baselines import make_controller
 from multispin_gym.baselines.solver.local_search import Whole, best_option, play_whole
 from multispin_gym.baselines.solver.problem import Problem

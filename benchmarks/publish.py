@@ -45,7 +45,7 @@ class Publish:
 def measure(name: str | Path, num_users: int, cells: int, seed: int = CARD_SEED) -> dict[str, Any]:
     """Mean goodput and ratios of an agent and of the controllers on held-out cells."""
     from multispin_gym.agents import load_agent
-    from multispin_gym.agents.training.env import HeldOutCells
+    from multispin_gym.agents.training.held_out import HeldOutCells
 
     agent = load_agent(name)
     held_out = HeldOutCells(agent.spec.scenario, num_users, cells, agent.spec.env_id, seed)

@@ -95,7 +95,7 @@ def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
 def measure(config: TrainConfig, cells: int, num_users: int | None = None) -> dict[str, Any]:
     """Ratios to the reference on held-out cells: of the agents, with an interval over seeds, and of the controllers."""
     from multispin_gym.agents import load_agent
-    from multispin_gym.agents.training.env import HeldOutCells
+    from multispin_gym.agents.training.held_out import HeldOutCells
     from multispin_gym.physics.rounds import compute_round
 
     agents = {seed: load_agent(seed_directory(config.run_dir, seed)) for seed in config.seeds}

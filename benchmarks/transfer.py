@@ -104,7 +104,7 @@ CHANGES: dict[str, tuple[int | None, Callable[[Scenario], Scenario], Callable[[U
 def transfer(name: str, cells: int, seed: int) -> dict[str, dict[str, float]]:
     """Mean ratios to the upper bound, of an agent and of the controllers, after each change."""
     from multispin_gym.agents import load_agent
-    from multispin_gym.agents.training.env import optimum_bound
+    from multispin_gym.baselines.reference import ROUGH_GAP, Reference
 
     agent = load_agent(name)
     rows: dict[str, dict[str, float]] = {}
@@ -112,7 +112,7 @@ def transfer(name: str, cells: int, seed: int) -> dict[str, dict[str, float]]:
         scenario = change_scenario(agent.spec.scenario)
         rng = np.random.default_rng(seed)
         users = change_users(scenario.sample_users(rng, num_users or agent.spec.num_users, batch=(cells,)))
-        bound = optimum_bound(users, scenario.cell)
+        bound = Reference.of_actions("own_lengths", users.num_users, ROUGH_GAP).goodput(users, scenario.cell)
         policies = {"agent": agent, **{controller: make_controller(controller) for controller in CONTROLLERS}}
         rows[change] = {
             label: float((play_round(users, scenario.cell, policy(users, scenario.cell)).goodput / bound).mean())

@@ -8,14 +8,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
+import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import obs_as_tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from multispin_gym.agents.config import TrainConfig
-from multispin_gym.agents.training.env import HeldOutCells
+from multispin_gym.agents.training.held_out import HeldOutCells, HeldOutEpisodes
+from multispin_gym.envs.observations import Observation
 
 
 class StopTraining(Exception):  # noqa: N818 - a control flow signal, as StopIteration is
@@ -89,7 +92,7 @@ class BetweenUpdates(BaseCallback):
     def __init__(
         self,
         config: TrainConfig,
-        held_out: HeldOutCells,
+        held_out: HeldOutCells | HeldOutEpisodes,
         save: Callable[[], None],
         evaluations: list[dict[str, float]],
         seconds: float,
@@ -170,12 +173,15 @@ class BetweenUpdates(BaseCallback):
             ratio = self._measure()
         return self.config.target_ratio is not None and ratio >= self.config.target_ratio
 
-    def _measure(self) -> float:
+    def _act(self, observation: Observation) -> np.ndarray[Any, Any]:
         with torch.no_grad():
-            observation = obs_as_tensor(self.held_out.observation, self.model.device)
-            action = self.model.policy._predict(observation, deterministic=True).cpu().numpy()
-        goodput = self.held_out.goodput(action)
-        ratio = float((goodput / self.held_out.reference).mean())
+            tensors = obs_as_tensor(observation, self.model.device)
+            action: np.ndarray[Any, Any] = self.model.policy._predict(tensors, deterministic=True).cpu().numpy()
+        return action
+
+    def _measure(self) -> float:
+        goodput, ratios = self.held_out.measure(self._act)
+        ratio = float(ratios.mean())
         self.evaluations.append(
             {
                 "timesteps": self.model.num_timesteps,

@@ -8,18 +8,13 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from multispin_gym._validation import FloatArray, check_choice
+from multispin_gym._validation import check_choice
 from multispin_gym.agents.training.vec_adapter import RewardUnit, SB3VecEnv
 from multispin_gym.baselines.reference import ROUGH_GAP, Reference
-from multispin_gym.envs.observations import Observation
-from multispin_gym.envs.variants import MULTI_SPIN, variant_of
+from multispin_gym.envs.variants import MULTI_SPIN
 from multispin_gym.physics.cell import Cell
-from multispin_gym.physics.rounds import compute_round
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.scenario import Scenario
-
-# No training run reaches these rows: its own seeds are spread over [0, 2**31).
-HELD_OUT_SEED = 2**31 + 7
 
 
 def make_native_env(
@@ -97,52 +92,3 @@ def make_training_env(
     }
     unit = units[check_choice("reward", reward, units)]
     return SB3VecEnv(native, reward_unit=unit, terminal_observations=discount > 0.0)
-
-
-class HeldOutCells:
-    """Cells that no training run sees, with the reference that policies are measured against.
-
-    The reference is the certified optimum's upper bound, within 1e-4 of it, for up to 12 users, the relaxation's
-    beyond, and the exact best common length in the homogeneous environment.
-
-    Parameters
-    ----------
-    scenario
-        The scenario.
-    num_users
-        Users in a cell.
-    num_cells
-        Number of cells.
-    env_id
-        The environment's id.
-    seed
-        Seed of the first cell's row.
-    """
-
-    def __init__(
-        self, scenario: Scenario, num_users: int, num_cells: int, env_id: str = MULTI_SPIN.id, seed: int = HELD_OUT_SEED
-    ) -> None:
-        env: Any = make_native_env(scenario, num_users=num_users, num_envs=num_cells, env_id=env_id).unwrapped
-        self.observation: Observation = env.reset(seed=seed)[0]
-        self.users: Users = env.users
-        self.cell: Cell = env.cell
-        variant = variant_of(env_id)
-        self.actions = variant.actions(self.cell, num_users)
-        chosen = Reference.of_actions(variant.action_set, num_users, ROUGH_GAP)
-        self.reference_name = chosen.name
-        self.reference: FloatArray = chosen.goodput(self.users, self.cell)
-
-    def goodput(self, action: np.ndarray[Any, Any]) -> FloatArray:
-        """Expected goodput of actions.
-
-        Parameters
-        ----------
-        action
-            One action per cell.
-
-        Returns
-        -------
-        numpy.ndarray
-            Goodputs, token/s. Shape (num_cells,).
-        """
-        return compute_round(self.users, self.cell, self.actions.decode(action)).goodput

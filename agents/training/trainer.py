@@ -31,7 +31,8 @@ from multispin_gym.agents.run_directory import (
 from multispin_gym.agents.training.callbacks import BetweenUpdates, StopTraining, schedule, stop_flag
 from multispin_gym.agents.training.checkpoint import collect_state, restore_state
 from multispin_gym.agents.training.cloning import clone, demonstrate
-from multispin_gym.agents.training.env import HeldOutCells, make_training_env
+from multispin_gym.agents.training.env import make_training_env
+from multispin_gym.agents.training.held_out import HeldOutCells, HeldOutEpisodes, held_out
 from multispin_gym.agents.training.mixed_users import MixedUsersPPO
 from multispin_gym.scenarios.library import load_scenario
 from multispin_gym.scenarios.scenario import Scenario
@@ -162,7 +163,7 @@ def build_model(
         ent_coef=ppo.entropy_coefficient,
         vf_coef=ppo.value_coefficient,
         max_grad_norm=ppo.max_gradient_norm,
-        policy_kwargs={"scenario": spec.scenario, "policy": spec.policy},
+        policy_kwargs={"scenario": dataclasses.replace(spec.scenario, cell=spec.cell), "policy": spec.policy},
         seed=learner_seed,
         device="cpu",
     )
@@ -201,7 +202,7 @@ def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = Equivaria
         state = read_state(path)
     else:
         spec = describe(config, load_scenario(config.scenario))
-    held_out = HeldOutCells(spec.scenario, spec.num_users, config.eval_cells, spec.env_id)
+    cells = held_out(spec, config.eval_cells)
     model = build_model(config, spec, policy_class)
     if not config.resume:
         start_run_directory(path, spec)
@@ -209,7 +210,7 @@ def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = Equivaria
     model.set_logger(Logger(str(path), [tensorboard]))
     try:
         with stop_flag() as stop:
-            return _learn(config, spec, model, held_out, state, stop)
+            return _learn(config, spec, model, cells, state, stop)
     finally:
         for turn in model.turns:
             turn.env.close()
@@ -220,7 +221,7 @@ def _learn(
     config: TrainConfig,
     spec: AgentSpec,
     model: MixedUsersPPO,
-    held_out: HeldOutCells,
+    cells: HeldOutCells | HeldOutEpisodes,
     state: dict[str, Any],
     stop: list[bool],
 ) -> TrainingResult:
@@ -231,7 +232,7 @@ def _learn(
     def save() -> None:
         _save(path, model, evaluations, callback.seconds)
 
-    callback = BetweenUpdates(config, held_out, save, evaluations, state.get("seconds", 0.0), stop)
+    callback = BetweenUpdates(config, cells, save, evaluations, state.get("seconds", 0.0), stop)
     if state:
         try:
             restore_state(model, state)

@@ -187,10 +187,8 @@ def make_plan(
     possible = variant.exogenous and max_time is None
     loop = check_choice("loop", ("open" if possible else "closed") if loop is None else loop, LOOPS)
     if loop == "open" and not possible:
-        why = (
-            "episodes that end after a time" if variant.exogenous else f"{variant.id}, whose draws depend on decisions"
-        )
-        raise ValueError(f"loop must be closed for {why}, got 'open'")
+        why = f"{variant.id}: its draws depend on decisions" if max_time is None else "episodes that end after a time"
+        raise ValueError(f"loop must be 'closed' for {why}; got 'open'")
     return Plan(
         variant=variant,
         scenario=dataclasses.replace(

@@ -10,7 +10,7 @@ from library import ROOT
 from multispin_gym import play_round
 from multispin_gym.agents import list_pretrained, load_agent, pretrained_card
 from multispin_gym.agents.cli import parse
-from multispin_gym.agents.training.env import HeldOutCells
+from multispin_gym.agents.training.held_out import HeldOutCells
 from multispin_gym.baselines import make_controller
 
 

@@ -10,7 +10,7 @@ import torch
 from library import ROOT
 
 from multispin_gym.agents import PPOConfig, TrainConfig, load_agent, make_training_env
-from multispin_gym.agents.training.env import HeldOutCells
+from multispin_gym.agents.training.held_out import HeldOutCells
 from multispin_gym.agents.training.trainer import build_model, describe, train
 from multispin_gym.physics.verification import TableVerification
 from multispin_gym.scenarios.library import load_scenario

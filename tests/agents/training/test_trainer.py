@@ -32,7 +32,7 @@ from multispin_gym.agents.run_directory import (
     write_state,
 )
 from multispin_gym.agents.training.callbacks import schedule
-from multispin_gym.agents.training.env import HELD_OUT_SEED, HeldOutCells
+from multispin_gym.agents.training.held_out import HELD_OUT_SEED, HeldOutCells
 from multispin_gym.agents.training.mixed_users import MixedUsersPPO
 from multispin_gym.baselines import make_controller
 from multispin_gym.envs.variants import HOMOGENEOUS, VARIANTS
