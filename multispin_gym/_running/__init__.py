@@ -1,0 +1,1 @@
+"""How :mod:`multispin_gym.runner` runs tasks: interrupts, outcomes, workers, files of results, the loop over them."""
