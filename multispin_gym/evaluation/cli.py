@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Literal
 
 from multispin_gym._command_line import parse
 from multispin_gym.envs.variants import MULTI_SPIN
+from multispin_gym.runner import Interrupted
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,13 @@ class Evaluation:
         that is possible.
     baseline
         One of the policies, with which the others are compared as well.
+    runner
+        Where the work is done: in this process, over the cores, or on Ray; the result is the same.
+    jobs
+        Pieces of the work that are done at a time, with processes and Ray; 0: one per core.
+    resume
+        Go on from the finished pieces of an evaluation that was stopped; they are kept in OUTPUT/tasks with processes,
+        with Ray and with this option.
     output
         Directory for the results; those of an earlier evaluation in it are replaced.
     """
@@ -65,6 +74,9 @@ class Evaluation:
     reference: Literal["certificate", "relaxation", "homogeneous"] | None = None
     loop: Literal["open", "closed"] | None = None
     baseline: str | None = None
+    runner: Literal["local", "processes", "ray"] = "local"
+    jobs: int = 0
+    resume: bool = False
     output: Path = Path("results/evaluation")
 
 
@@ -91,6 +103,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
+    except Interrupted as interrupt:
+        print(f"{interrupt}; --resume goes on", file=sys.stderr)
+        return 130
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)
         return 130
@@ -105,6 +120,7 @@ def _run(options: Evaluation, args: Sequence[str]) -> int:
 
     check_output(options.output)
     alarm = None
+    folder = options.output / "tasks" if options.resume or options.runner != "local" else None
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("playing", total=None)
         try:
@@ -117,6 +133,10 @@ def _run(options: Evaluation, args: Sequence[str]) -> int:
                 rounds=options.rounds,
                 max_time=options.max_time,
                 loop=options.loop,
+                runner=options.runner,
+                jobs=options.jobs,
+                folder=folder,
+                resume=options.resume,
                 sampled=options.sampled,
                 env_id=options.env_id,
                 reference=options.reference,
@@ -126,6 +146,8 @@ def _run(options: Evaluation, args: Sequence[str]) -> int:
         except ReferenceExceededError as error:
             alarm, result = error, error.result
     drawn = save(result, options.output, shlex.join(["python", "evaluate.py", *args]))
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(to_table(result, console.width))
     console.print(result.speculation(), highlight=False, markup=False)

@@ -109,34 +109,15 @@ class Player:
         return expected
 
 
-def make_policies(
-    policies: Iterable[str] | Mapping[str, str | Policy], variant: Variant, scenario: Scenario, seed: int
-) -> dict[str, Player]:
-    """Turn names into policies, refusing all bad ones before anything is played.
-
-    Parameters
-    ----------
-    policies
-        Names of controllers, run directories of trained agents, ``pretrained:NAME``; or a mapping from names of
-        one's own to any of these, to controllers (batched callables of users and cell) or to agents.
-    variant, scenario
-        What they will be played in.
-    seed
-        Seed of the policies that draw at random.
-
-    Returns
-    -------
-    dict
-        Players by name, in the order given.
+def name_policies(policies: Iterable[str] | Mapping[str, str | Policy]) -> dict[str, str | Policy]:
+    """Give every policy its name, refusing what is none.
 
     Raises
     ------
     ValueError
-        If there is no policy, one is named twice, or a name is unknown.
+        If there is no policy, or one is named twice.
     TypeError
-        If a policy is neither a name, nor callable, nor an agent.
-    ImportError
-        If an agent is asked for and the libraries that it needs are not installed.
+        If a policy without a name of its own is not a name.
     """
     if isinstance(policies, str):
         policies = [policies]
@@ -150,6 +131,26 @@ def make_policies(
         policies = {name: name for name in names}
     if not policies:
         raise ValueError("policies must name at least one policy, got none")
+    return dict(policies)
+
+
+def make_policies(
+    policies: Mapping[str, str | Policy], variant: Variant, scenario: Scenario, seed: int
+) -> dict[str, Player]:
+    """Turn names into policies, refusing all bad ones before anything is played.
+
+    Names are those of controllers, run directories of trained agents and ``pretrained:NAME``; ``variant`` and
+    ``scenario`` are what they will be played in, ``seed`` is that of the policies that draw at random.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    TypeError
+        If a policy is neither a name, nor callable, nor an agent.
+    ImportError
+        If an agent is asked for and the libraries that it needs are not installed.
+    """
     return {name: make_player(name, policy, variant, scenario, seed) for name, policy in policies.items()}
 
 

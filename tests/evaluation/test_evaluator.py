@@ -6,14 +6,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-import multispin_gym.evaluation.evaluator
+import multispin_gym.evaluation.plan
 from multispin_gym import AffineVerification, Cell, Decision, Users, load_scenario, play_round
 from multispin_gym.agents import load_agent
 from multispin_gym.baselines import list_controllers, make_controller, relax
 from multispin_gym.baselines.reference import Reference
 from multispin_gym.envs.variants import HOMOGENEOUS, MULTI_SPIN, VARIANTS
-from multispin_gym.evaluation.evaluator import ReferenceExceededError, evaluate, play_block
+from multispin_gym.evaluation.evaluator import ReferenceExceededError, evaluate
 from multispin_gym.evaluation.open_loop import Block, play_blocks
+from multispin_gym.evaluation.plan import play_block
 from multispin_gym.evaluation.policies import Player
 from multispin_gym.evaluation.tally import Tally
 
@@ -239,7 +240,7 @@ def test_rounds_do_not_depend_on_how_they_are_cut_into_blocks(sampled):
 def test_measures_do_not_depend_on_the_blocks(monkeypatch):
     whole = evaluate(["uniform_best"], small(), episodes=5)
     monkeypatch.setattr(
-        multispin_gym.evaluation.evaluator,
+        multispin_gym.evaluation.plan,
         "play_blocks",
         lambda *args, **options: play_blocks(*args, block_users=6, **options),
     )

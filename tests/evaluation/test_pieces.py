@@ -1,0 +1,129 @@
+"""Evaluations in pieces: the same results however they are spread, interrupted and continued."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from multispin_gym import load_scenario
+from multispin_gym.baselines import make_controller
+from multispin_gym.evaluation import evaluate
+from multispin_gym.evaluation.cli import main
+
+ROOT = Path(__file__).parents[2]
+NAMES = ["server_only", "random", "uniform_best", "heterogeneous", "long_run", "exact"]
+QUICK = ["--policies", "tk_slt", "heterogeneous", "--num-users", "2", "--episodes", "3", "--rounds", "4"]
+
+
+def small(**changes):
+    return dataclasses.replace(load_scenario("default"), **{"num_users": 3, "num_rounds": 9, **changes})
+
+
+def numbers(result):
+    """All that a result says, to the last bit."""
+    return result.to_dict(), {name: policy.to_dict() for name, policy in result.policies.items()}
+
+
+def tk_slt(users, cell):
+    """A rule of one's own, found by its name in this module."""
+    return make_controller("tk_slt")(users, cell)
+
+
+def dies_once(users, cell):
+    """Kill the process that asks for the first time."""
+    mark = Path(os.environ["MULTISPIN_TEST_MARK"])
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return tk_slt(users, cell)
+
+
+@pytest.mark.parametrize("options", [{}, {"sampled": True}, {"max_time": 0.7, "sampled": True}], ids=str)
+def test_pieces_in_this_process_add_up_to_the_whole(options, tmp_path, monkeypatch):
+    # Several blocks of several groups of episodes.
+    monkeypatch.setattr("multispin_gym.evaluation.open_loop.MAX_EPISODES", 4)
+    monkeypatch.setattr("multispin_gym.evaluation.open_loop.BLOCK_USERS", 40)
+    whole = evaluate(NAMES, small(), episodes=6, **options)
+    pieces = evaluate(NAMES, small(), episodes=6, folder=tmp_path, **options)
+    assert numbers(pieces) == numbers(whole)
+
+
+@pytest.mark.slow
+def test_pieces_over_the_cores_add_up_to_the_whole(tmp_path):
+    policies = {**{name: name for name in NAMES}, "mine": tk_slt}
+    whole = evaluate(policies, small(), episodes=6)
+    done = []
+    spread = evaluate(
+        policies, small(), episodes=6, runner="processes", jobs=2, progress=lambda *args: done.append(args)
+    )
+    assert numbers(spread) == numbers(whole)
+    assert done[-1] == (9, 9)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_replaced_and_its_piece_done_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("MULTISPIN_TEST_MARK", str(tmp_path / "died"))
+    found = evaluate({"mine": dies_once}, small(), episodes=2, runner="processes", jobs=2)
+    assert (tmp_path / "died").exists()
+    assert found.policies["mine"].to_dict() == evaluate(["tk_slt"], small(), episodes=2).policies["tk_slt"].to_dict()
+
+
+def test_only_what_is_missing_is_done_when_an_evaluation_goes_on(tmp_path):
+    first = evaluate(NAMES, small(), episodes=3, folder=tmp_path)
+    stamps = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(stamps) == len(NAMES) + 2
+    next(tmp_path.glob("policy-*")).unlink()
+    again = evaluate(NAMES, small(), episodes=3, folder=tmp_path, resume=True)
+    assert numbers(again) == numbers(first)
+    assert sum(path.stat().st_mtime_ns != stamps[path.name] for path in tmp_path.iterdir()) == 1
+
+
+def test_pieces_of_another_evaluation_are_not_taken_over(tmp_path):
+    evaluate(["tk_slt"], small(), episodes=3, folder=tmp_path)
+    for changes in ({"episodes": 4}, {"seed": 5}, {"scenario": small(num_rounds=8)}, {"reference": "relaxation"}):
+        arguments = {"scenario": small(), "episodes": 3, **changes}
+        resumed = evaluate(["tk_slt"], folder=tmp_path, resume=True, **arguments)
+        assert numbers(resumed) == numbers(evaluate(["tk_slt"], **arguments))
+
+
+def test_an_agent_trained_anew_in_its_directory_is_played_anew(run_directory, tmp_path):
+    import shutil
+
+    from multispin_gym.agents.run_directory import read_weights, write_weights
+
+    run = tmp_path / "run"
+    shutil.copytree(run_directory, run)
+    arguments = {"policies": [str(run)], "scenario": small(), "episodes": 2, "folder": tmp_path / "tasks"}
+    before = evaluate(**arguments)
+    write_weights(run, {name: -value for name, value in read_weights(run).items()})
+    after = evaluate(**arguments, resume=True)
+    assert (after.policies[str(run)].goodput != before.policies[str(run)].goodput).any()
+
+
+def test_the_command_goes_on_and_leaves_only_its_results(tmp_path, capsys):
+    out = tmp_path / "results"
+    assert main([*QUICK, "--resume", "--output", str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == {"results.csv", "results.json", "results.png"}
+    plain = tmp_path / "plain"
+    assert main([*QUICK, "--output", str(plain)]) == 0
+    one, other = (json.loads((folder / "results.json").read_text()) for folder in (out, plain))
+    assert {**one, "command": ""} == {**other, "command": ""}
+    assert (out / "results.csv").read_bytes() == (plain / "results.csv").read_bytes()
+    capsys.readouterr()
+
+
+@pytest.mark.slow
+def test_a_local_ray_of_two_workers_gives_the_same_files_as_one_process(tmp_path):
+    files = {}
+    for name, extra in (("one", []), ("ray", ["--runner", "ray", "--jobs", "2"])):
+        command = [sys.executable, "evaluate.py", *QUICK, *extra, "--output", str(tmp_path / name)]
+        finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert finished.returncode == 0, finished.stderr
+        data = json.loads((tmp_path / name / "results.json").read_text())
+        files[name] = ({**data, "command": ""}, (tmp_path / name / "results.csv").read_bytes())
+    assert files["one"] == files["ray"]
