@@ -20,35 +20,13 @@ _FEW_VALUES = 32
 
 
 def sum_users(values: FloatArray) -> FloatArray:
-    """Sum over the users, in the same order for every batch shape.
-
-    Parameters
-    ----------
-    values
-        Values per user, C-contiguous. Shape (..., K).
-
-    Returns
-    -------
-    numpy.ndarray
-        Sums. Shape (...,).
-    """
+    """Sum over the users, in the same order for every batch shape. Shapes: ``values`` (..., K), result (...,)."""
     # On short rows several times faster than values.sum(axis=-1).
     return np.asarray(np.einsum("...k->...", values))
 
 
 def max_users(values: FloatArray) -> FloatArray:
-    """Take the maximum over the users.
-
-    Parameters
-    ----------
-    values
-        Values per user. Shape (..., K).
-
-    Returns
-    -------
-    numpy.ndarray
-        Maxima. Shape (...,).
-    """
+    """Take the maximum over the users. Shapes: ``values`` (..., K), result (...,)."""
     num_users = values.shape[-1]
     if num_users <= _SHORT_ROW and values.size >= _LARGE_BATCH * num_users:
         columns = np.ascontiguousarray(values.reshape(-1, num_users).T)
@@ -57,18 +35,7 @@ def max_users(values: FloatArray) -> FloatArray:
 
 
 def extremes(values: NDArray[Any]) -> tuple[float, float]:
-    """Return the least and the largest of some numbers.
-
-    Parameters
-    ----------
-    values
-        Numbers, none of them NaN. Any shape.
-
-    Returns
-    -------
-    tuple of float
-        Infinity and minus infinity where there are none.
-    """
+    """Return the least and the largest of some numbers."""
     if 0 < values.size <= _FEW_VALUES:
         numbers = values.ravel().tolist()
         return min(numbers), max(numbers)
@@ -77,18 +44,7 @@ def extremes(values: NDArray[Any]) -> tuple[float, float]:
 
 
 def has_nan(values: NDArray[Any]) -> bool:
-    """Say whether NaN is among some numbers.
-
-    Parameters
-    ----------
-    values
-        Numbers, none of them infinite. Any shape.
-
-    Returns
-    -------
-    bool
-        Whether one of them is NaN.
-    """
+    """Say whether NaN is among some numbers."""
     # Sums of finite numbers of moderate size are NaN exactly where one of them is.
     few = values.size <= _FEW_VALUES
     return math.isnan(sum(values.ravel().tolist()) if few else np.add.reduce(values, axis=None))

@@ -11,31 +11,7 @@ Config = TypeVar("Config")
 
 
 def parse(config: type[Config], args: Sequence[str], prog: str, default: Config | None = None) -> Config:
-    """Parse a command line.
-
-    Parameters
-    ----------
-    config
-        The dataclass of the options.
-    args
-        The arguments.
-    prog
-        Name of the program, for its help.
-    default
-        Values of the options that are not given; by default the dataclass's own.
-
-    Returns
-    -------
-    object
-        The options.
-
-    Raises
-    ------
-    ValueError
-        With one line, if the arguments cannot be parsed.
-    SystemExit
-        With status 0, after help.
-    """
+    """Parse a command line."""
     import tyro
 
     complaint = io.StringIO()

@@ -12,18 +12,6 @@ def write_atomically(directory: Path, contents: Mapping[str, bytes]) -> None:
     """Write several files into a directory, each whole or not at all.
 
     All are first written under temporary names; none takes its place before all are safely on disk.
-
-    Parameters
-    ----------
-    directory
-        Where to write; made if it does not exist.
-    contents
-        Bytes by file name; files take their places in this order.
-
-    Raises
-    ------
-    OSError
-        If the directory cannot be made or written; temporary files are removed.
     """
     directory.mkdir(parents=True, exist_ok=True)
     written: list[tuple[str, Path]] = []

@@ -51,33 +51,7 @@ def check_keys(table: Mapping[str, Any], known: Iterable[str], path: str) -> Non
 def build(
     cls: type[T], value: Any, path: str, parsers: Mapping[str, Parser] | None = None, *, prefix: str | None = None
 ) -> T:
-    """Build a dataclass, which validates its own values, from a table whose keys are its fields.
-
-    Parameters
-    ----------
-    cls
-        The dataclass; the messages of its errors open with a field's name.
-    value
-        The table.
-    path
-        Dotted path of the table.
-    parsers
-        For fields that are tables themselves: functions of the value and its path.
-    prefix
-        What to put before the messages of ``cls``; by default the path and a dot.
-
-    Returns
-    -------
-    object
-        An instance of ``cls``.
-
-    Raises
-    ------
-    ValueError
-        If a key is unknown or missing, or a value is out of range; the message opens with the dotted path.
-    TypeError
-        If a value is of the wrong type.
-    """
+    """Build a dataclass, which validates its own values, from a table whose keys are its fields."""
     table = check_table(value, path)
     specs = fields(cls)  # type: ignore[arg-type]
     check_keys(table, (spec.name for spec in specs), path)
@@ -123,20 +97,7 @@ def _is_tables(value: Any) -> bool:
 
 
 def emit(table: Mapping[str, Any], path: str = "") -> str:
-    """Write a tree of tables, arrays of tables, strings, numbers and arrays of them as TOML.
-
-    Parameters
-    ----------
-    table
-        The tree; keys are bare TOML keys.
-    path
-        Dotted path of the table.
-
-    Returns
-    -------
-    str
-        The lines of the table, plain keys first.
-    """
+    """Write a tree of tables, arrays of tables, strings, numbers and arrays of them as TOML."""
     plain = {key: value for key, value in table.items() if not isinstance(value, dict) and not _is_tables(value)}
     text = "".join(f"{key} = {_inline(value)}\n" for key, value in plain.items())
     for key, value in table.items():

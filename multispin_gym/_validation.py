@@ -38,33 +38,7 @@ def check_array(
     high_open: bool = False,
     whole: bool = False,
 ) -> FloatArray:
-    """Return ``value`` as a C-contiguous float64 array, refusing anything outside the range.
-
-    Parameters
-    ----------
-    name
-        The field's name, as the user knows it; it opens every message.
-    value
-        A number or an array of numbers of any shape.
-    low, high
-        The ends of the allowed range.
-    low_open, high_open
-        Whether an end itself is excluded. Infinite ends always are.
-    whole
-        Whether only whole numbers are allowed.
-
-    Returns
-    -------
-    numpy.ndarray
-        A new float64 array of the value's shape.
-
-    Raises
-    ------
-    TypeError
-        If the value is not numeric; booleans, text and complex numbers are not.
-    ValueError
-        If an entry is NaN, infinite, outside the range, or not whole where it should be.
-    """
+    """Return ``value`` as a C-contiguous float64 array, refusing anything outside the range."""
     try:
         given = np.asarray(value)
         # float() would also read text, and take None for NaN and the real part of a complex number.
@@ -120,13 +94,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def check_choice(name: str, value: Any, known: Iterable[str]) -> str:
-    """Return ``value`` if it is one of the known names.
-
-    Raises
-    ------
-    ValueError
-        Otherwise; the message lists the known names and points at the nearest.
-    """
+    """Return ``value`` if it is one of the known names."""
     choices = list(known)
     if isinstance(value, str) and value in choices:
         return value

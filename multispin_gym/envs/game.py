@@ -163,37 +163,17 @@ class Game:
         return self._streams.seeded
 
     def seed(self, row: int, seed: int) -> None:
-        """Give a row the random streams of a seed.
-
-        Parameters
-        ----------
-        row
-            The row.
-        seed
-            The seed, at least 0.
-        """
+        """Give a row the random streams of a seed."""
         self._streams.seed(row, seed)
 
     def begin(self, rows: IntArray) -> None:
-        """Begin new episodes.
-
-        Parameters
-        ----------
-        rows
-            Indices of the rows.
-        """
+        """Begin new episodes in some rows."""
         self._streams.begin(rows)
         self._clock[rows] = 0.0
         self._users = self._streams.users
 
     def advance(self, rows: IntArray | None = None) -> None:
-        """Move on to the next round.
-
-        Parameters
-        ----------
-        rows
-            Indices of the rows; by default all.
-        """
+        """Move on to the next round, in some rows or in all."""
         self._streams.advance(rows)
         if self.max_time is not None:
             self._clock += self._latency if rows is None else np.where(np.isin(self._indices, rows), self._latency, 0.0)
@@ -204,32 +184,13 @@ class Game:
         return self.observations.encode(self.users, self._streams.gain_db)
 
     def play(self, actions: NDArray[Any]) -> PlayedRound:
-        """Play the round in every row; the users stay until :meth:`advance`.
-
-        Parameters
-        ----------
-        actions
-            Actions of the right shape, one row for each cell.
-
-        Returns
-        -------
-        PlayedRound
-            The users, the decision and what came of it.
-        """
+        """Play the round in every row; the users stay until :meth:`advance`."""
         return self._play(lambda rows: self.actions.decode_trusted(actions[rows]))
 
     def play_decision(self, decision: Decision) -> PlayedRound:
         """Play a decision as it is, where no action needs to stand for it; otherwise as :meth:`play`.
 
-        Parameters
-        ----------
-        decision
-            A valid decision. Shape (N, K).
-
-        Returns
-        -------
-        PlayedRound
-            The users, the decision and what came of it.
+        Shapes: ``decision`` (N, K).
         """
         lengths, shares = decision.draft_lengths, decision.bandwidth_shares
         return self._play(lambda rows: Decision.trusted(lengths[rows], shares[rows]))
@@ -273,38 +234,14 @@ class Game:
         return {"clock": self._clock.copy(), "latency": self._latency.copy(), **self._streams.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from where :meth:`state` was taken, in a game made with the same arguments.
-
-        Parameters
-        ----------
-        state
-            The state.
-
-        Raises
-        ------
-        ValueError
-            If the state is of a game of another size.
-        """
+        """Go on from where :meth:`state` was taken, in a game made with the same arguments."""
         self._streams.restore(state)
         self._clock[...] = state["clock"]
         self._latency = np.array(state["latency"])
         self._users = self._streams.users
 
     def render(self, played: PlayedRound | None, row: int) -> str:
-        """Picture a row's last round, or the users about to play.
-
-        Parameters
-        ----------
-        played
-            The last round; None for the users about to play.
-        row
-            The row.
-
-        Returns
-        -------
-        str
-            The picture, several lines of text.
-        """
+        """Picture a row's last round, or the users about to play."""
         if played is None:
             title = f"round {int(self.elapsed[row]) + 1} of {self.num_rounds} is about to be played"
             return render_users(self.users[row], title)

@@ -69,33 +69,12 @@ class RewardRule:
     def optimum(self, users: Users) -> FloatArray | None:
         """Largest (weighted) sum of the users' expected token rates that any decision reaches, or a bound on it.
 
-        Parameters
-        ----------
-        users
-            The users. Shape (N, K).
-
-        Returns
-        -------
-        numpy.ndarray or None
-            Token/s, or None where it is not asked for. Shape (N,).
+        Shapes: ``users`` (N, K), result (N,).
         """
         return None if self._reference is None else self._reference.goodput(users, self._cell, self._sum)
 
     def reward(self, outcome: RoundOutcome, optimum: FloatArray | None) -> FloatArray:
-        """Reward of rounds.
-
-        Parameters
-        ----------
-        outcome
-            What came of the rounds. Shape (N, K).
-        optimum
-            The rounds' optimum, where it is computed. Shape (N,).
-
-        Returns
-        -------
-        numpy.ndarray
-            Rewards, in an array of their own. Shape (N,).
-        """
+        """Reward of rounds. Shapes: ``outcome`` (N, K), ``optimum`` (N,), result (N,)."""
         if self._reward == "tokens":
             tokens = outcome.tokens if self._weights is None else self._weights * outcome.tokens
             return np.asarray(tokens.sum(axis=-1))

@@ -136,19 +136,7 @@ class CellAccess:
 
 
 def round_info(played: PlayedRound) -> dict[str, Any]:
-    """Return the info entries of a round, batched.
-
-    Parameters
-    ----------
-    played
-        The round. Shape (N, K).
-
-    Returns
-    -------
-    dict
-        Arrays of shape (N, K) or (N,), by the names of the fields of the decision and the outcome, and ``optimum``
-        where it is computed.
-    """
+    """Return the info entries of a round, batched. Shapes: ``played`` (N, K), result (N, K)."""
     outcome = played.outcome
     info = {
         "goodput": outcome.goodput,
@@ -168,17 +156,7 @@ def round_info(played: PlayedRound) -> dict[str, Any]:
 def vector_info(played: PlayedRound, mask: NDArray[np.bool_]) -> dict[str, Any]:
     """Return info of some rows in Gymnasium's vector form: beside each key a mask of the rows that have it.
 
-    Parameters
-    ----------
-    played
-        The round. Shape (N, K).
-    mask
-        The rows. Shape (N,).
-
-    Returns
-    -------
-    dict
-        Arrays of shape (N, K) or (N,), zero in rows that are left out, and the mask under every ``_key``.
+    Shapes: ``played`` (N, K), ``mask`` (N,), result (N, K).
     """
     info: dict[str, Any] = {}
     whole = bool(mask.all())
@@ -189,27 +167,7 @@ def vector_info(played: PlayedRound, mask: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def seeds_of_rows(seed: int | Sequence[int | None] | None, num_rows: int) -> Sequence[int | None]:
-    """Return the seed of every row.
-
-    Parameters
-    ----------
-    seed
-        One seed, row i then has ``seed + i``, or one or None for each row, or None.
-    num_rows
-        Number of rows N.
-
-    Returns
-    -------
-    sequence of int or None
-        N seeds.
-
-    Raises
-    ------
-    TypeError
-        If a seed is not a whole number.
-    ValueError
-        If a seed is negative or the list has the wrong length.
-    """
+    """Return the seed of every row."""
     if seed is None:
         return [None] * num_rows
     seeds = range(seed, seed + num_rows) if isinstance(seed, (int, np.integer)) else list(seed)
@@ -224,53 +182,18 @@ def seeds_of_rows(seed: int | Sequence[int | None] | None, num_rows: int) -> Seq
 
 
 def draw_seed(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> int:
-    """Return the seed of an environment that was reset without one, so that it can be reported and repeated.
-
-    Parameters
-    ----------
-    env
-        The environment.
-
-    Returns
-    -------
-    int
-        Its ``np_random_seed``, or a draw of its ``np_random`` where that was set by hand.
-    """
+    """Return the seed of an environment that was reset without one, so that it can be reported and repeated."""
     seed = env.np_random_seed
     return seed if seed is not None and seed >= 0 else int(env.np_random.integers(2**31))
 
 
 def check_render_mode(render_mode: str | None) -> str | None:
-    """Refuse an unknown render mode.
-
-    Parameters
-    ----------
-    render_mode
-        A render mode, or None.
-
-    Returns
-    -------
-    str or None
-        The render mode.
-    """
+    """Refuse an unknown render mode."""
     return None if render_mode is None else check_choice("render_mode", render_mode, RENDER_MODES)
 
 
 def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> None:
-    """Refuse unknown reset options.
-
-    Parameters
-    ----------
-    options
-        The options given to ``reset``.
-    known
-        The names that it knows.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown.
-    """
+    """Refuse unknown reset options."""
     for name in options or ():
         if name not in known:
             names = ", ".join(known) or "none"
@@ -278,27 +201,7 @@ def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> 
 
 
 def rows_of_mask(mask: Any, num_rows: int) -> IntArray:
-    """Return the rows that a reset mask selects.
-
-    Parameters
-    ----------
-    mask
-        The option ``reset_mask``.
-    num_rows
-        Number of rows N.
-
-    Returns
-    -------
-    numpy.ndarray
-        Indices of the rows.
-
-    Raises
-    ------
-    TypeError
-        If the mask is not a boolean array.
-    ValueError
-        If it has the wrong shape or selects no row.
-    """
+    """Return the rows that a reset mask selects."""
     if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
         raise TypeError(f"options['reset_mask'] must be a boolean numpy array, got {mask!r}")
     if mask.shape != (num_rows,):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_SCENARIO = "default"
 
 
-def own_cell(scenario: Scenario) -> Cell:
+def _own_cell(scenario: Scenario) -> Cell:
     """Return the cell of a scenario as it is."""
     return scenario.cell
 
@@ -61,7 +61,7 @@ class Variant:
     vector: str
     actions: Callable[[Cell, int], ActionCodec] = ActionCodec
     observations: Callable[[Scenario, int], ObservationCodec] = ObservationCodec
-    cell: Callable[[Scenario], Cell] = own_cell
+    cell: Callable[[Scenario], Cell] = _own_cell
     action_set: ActionSet = "own_lengths"
     controller: str = "heterogeneous"
     exogenous: bool = False

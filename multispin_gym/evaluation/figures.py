@@ -17,18 +17,7 @@ _POLICY, _EPISODE, _MARK = "#1f5fa8", "#9bbfe3", "#c2410c"
 
 
 def draw_result(result: EvaluationResult) -> bytes:
-    """Draw goodput and ratio to the reference of every policy, with intervals and each episode as a dot.
-
-    Parameters
-    ----------
-    result
-        The evaluation.
-
-    Returns
-    -------
-    bytes
-        A PNG picture.
-    """
+    """Draw goodput and ratio to the reference of every policy, with intervals and each episode as a dot."""
     names = list(result.policies)
     figure = Figure(figsize=(10.0, 1.9 + 0.42 * len(names)), dpi=150, layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)

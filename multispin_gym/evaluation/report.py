@@ -25,20 +25,7 @@ _LIBRARIES = ("multispin-gym", "gymnasium", "numpy", "scipy", "stable-baselines3
 
 
 def check_output(directory: Path) -> None:
-    """Refuse a directory into which results cannot be written without destroying something.
-
-    Parameters
-    ----------
-    directory
-        Where results will be written. It need not exist; results of an earlier evaluation may be replaced.
-
-    Raises
-    ------
-    FileExistsError
-        If it or a directory above it is a file, or it holds a file of a result's name that no evaluation wrote.
-    PermissionError
-        If it cannot be written.
-    """
+    """Refuse a directory into which results cannot be written without destroying something."""
     exists = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not exists.is_dir():
         raise FileExistsError(f"output must be a directory, got the file {str(exists)!r}")
@@ -163,20 +150,7 @@ def to_csv(result: EvaluationResult) -> str:
 
 
 def to_table(result: EvaluationResult, width: int = 120) -> Table:
-    """Lay the aggregates out for a terminal.
-
-    Parameters
-    ----------
-    result
-        The evaluation.
-    width
-        Columns of the terminal; below 108, intervals go under their means.
-
-    Returns
-    -------
-    rich.table.Table
-        One row per policy.
-    """
+    """Lay the aggregates out for a terminal."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table

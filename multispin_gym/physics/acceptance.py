@@ -50,16 +50,6 @@ def token_terms(alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return ``ln alpha`` and ``alpha - 1``, which the tokens of every draft length share.
 
     At ``alpha = 1`` both are replaced by the same tiny number, so that their ratio takes its limit.
-
-    Parameters
-    ----------
-    alpha
-        Acceptance rates in [0, 1].
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        The two terms, of the same shape.
     """
     certain = alpha == 1.0
     with np.errstate(divide="ignore"):
@@ -69,22 +59,7 @@ def token_terms(alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
 def mean_tokens(
     alpha: FloatArray, length: FloatArray, terms: tuple[FloatArray, FloatArray] | None = None
 ) -> FloatArray:
-    """Compute :func:`expected_tokens` without its checks.
-
-    Parameters
-    ----------
-    alpha
-        Acceptance rates in [0, 1].
-    length
-        Draft lengths, at least 0; broadcasts.
-    terms
-        The :func:`token_terms` of the acceptance rates, where they are known already.
-
-    Returns
-    -------
-    numpy.ndarray
-        Expected tokens.
-    """
+    """Compute :func:`expected_tokens` without its checks."""
     logarithm, difference = token_terms(alpha) if terms is None else terms
     return np.asarray(np.expm1((length + 1.0) * logarithm) / difference)
 
@@ -99,22 +74,6 @@ def sampled_tokens(
 
     The first i drafts are all accepted exactly when ``U < alpha**i``, so one uniform per user and round
     serves whatever draft length is chosen: policies are compared on common acceptance draws.
-
-    Parameters
-    ----------
-    alpha
-        Acceptance rates in [0, 1].
-    length
-        Draft lengths, whole numbers.
-    uniforms
-        Uniform draws in [0, 1); the three broadcast.
-    terms
-        The :func:`token_terms` of the acceptance rates, where they are known already.
-
-    Returns
-    -------
-    numpy.ndarray
-        Accepted drafts plus the server's one token; whole numbers between 1 and L + 1.
     """
     logarithm, _ = token_terms(alpha) if terms is None else terms
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -19,20 +19,7 @@ _FEW = 512
 
 
 def batch_tokens(draft_lengths: ArrayLike, batching: str) -> FloatArray:
-    """Tokens in the server's batch.
-
-    Parameters
-    ----------
-    draft_lengths
-        Draft lengths, token. Shape (..., K).
-    batching
-        ``"padded"``: K times (longest draft + 1); ``"ragged"``: the sum of all drafts and one token each.
-
-    Returns
-    -------
-    numpy.ndarray
-        Number of tokens in the forward pass. Shape (...,).
-    """
+    """Tokens in the server's batch. Shapes: ``draft_lengths`` (..., K), result (...,)."""
     lengths = np.asarray(draft_lengths)
     num_users = lengths.shape[-1]
     if batching == "padded":

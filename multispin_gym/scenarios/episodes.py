@@ -27,36 +27,12 @@ _CHUNK_VALUES = 32_768
 
 
 def episodes_per_block(num_users: int) -> int:
-    """Episodes whose users a row draws at a time.
-
-    Parameters
-    ----------
-    num_users
-        Number of users K.
-
-    Returns
-    -------
-    int
-        Number of episodes.
-    """
+    """Episodes whose users a row draws at a time."""
     return min(max(_VALUES_PER_BLOCK // (2 * num_users), _EPISODES[0]), _EPISODES[1])
 
 
 def rounds_per_block(num_rounds: int, num_users: int) -> int:
-    """Rounds that a row draws at a time.
-
-    Parameters
-    ----------
-    num_rounds
-        Rounds of an episode of the scenario.
-    num_users
-        Number of users K.
-
-    Returns
-    -------
-    int
-        Length of equal blocks that cover an episode and the observation after it.
-    """
+    """Rounds that a row draws at a time."""
     longest = min(max(_VALUES_PER_BLOCK // num_users, _ROUNDS[0]), _ROUNDS[1])
     total = num_rounds + 1
     blocks = -(-total // longest)
@@ -109,28 +85,14 @@ class CellStreams:
         self._amplitudes = scenario.fading.amplitudes(num_rows, num_users)
 
     def seed(self, row: int, seed: int) -> None:
-        """Give a row the streams of a seed; its next episode begins with them.
-
-        Parameters
-        ----------
-        row
-            The row.
-        seed
-            The seed, at least 0.
-        """
+        """Give a row the streams of a seed; its next episode begins with them."""
         children = np.random.SeedSequence(seed).spawn(3)
         self._generators[row] = [np.random.Generator(np.random.PCG64(child)) for child in children]
         self._episode[row] = self.episodes - 1
         self.seeded[row] = True
 
     def begin(self, rows: IntArray) -> None:
-        """Begin new episodes: draw users and the first block of rounds.
-
-        Parameters
-        ----------
-        rows
-            Indices of the rows.
-        """
+        """Begin new episodes: draw users and the first block of rounds."""
         self._episode[rows] += 1
         for row in rows[self._episode[rows] == self.episodes].tolist():
             users = self.scenario.sample_large_scale(self._generators[row][0], self.num_users, batch=(self.episodes,))
@@ -153,13 +115,7 @@ class CellStreams:
         self._fixed["token_terms"] = terms
 
     def advance(self, rows: IntArray | None = None) -> None:
-        """Move on to the next round.
-
-        Parameters
-        ----------
-        rows
-            Indices of the rows; by default all.
-        """
+        """Move on to the next round, in some rows or in all."""
         if rows is None:
             self.position += 1
             if self._common is not None:
@@ -237,13 +193,7 @@ class CellStreams:
         return Users.trusted(channel_gain=self._large_scale, **self._fixed)
 
     def state(self) -> dict[str, Any]:
-        """Return all that the draws to come depend on.
-
-        Returns
-        -------
-        dict
-            Arrays of numbers by name, none of which changes any more.
-        """
+        """Return all that the draws to come depend on."""
         generators = np.zeros((self.num_rows, 3, WORDS), dtype=np.uint64)
         for row in np.flatnonzero(self.seeded).tolist():
             for stream, generator in enumerate(self._generators[row]):
@@ -256,18 +206,7 @@ class CellStreams:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from where :meth:`state` was taken, by streams for the same scenario and sizes.
-
-        Parameters
-        ----------
-        state
-            The state.
-
-        Raises
-        ------
-        ValueError
-            If the state is of streams of another size.
-        """
+        """Go on from where :meth:`state` was taken, by streams for the same scenario and sizes."""
         for name in _STATE:
             own = getattr(self, name)
             if own is not None:

@@ -20,27 +20,7 @@ _NAMED = ("table", "batching", "scale")
 
 
 def parse_payload(value: Any, path: str) -> Any:
-    """Read a payload: a number of bits, or a table with a ``protocol`` and its arguments.
-
-    Parameters
-    ----------
-    value
-        The value of the key.
-    path
-        Its dotted path.
-
-    Returns
-    -------
-    float
-        Bit per drafted token; a plain value is passed on, for the cell to check.
-
-    Raises
-    ------
-    ValueError
-        If the protocol or one of its keys is unknown or missing, or a value is out of range.
-    TypeError
-        If a value is of the wrong type.
-    """
+    """Read a payload: a number of bits, or a table with a ``protocol`` and its arguments."""
     if not isinstance(value, dict):
         return value
     if "protocol" not in value:
@@ -50,27 +30,7 @@ def parse_payload(value: Any, path: str) -> Any:
 
 
 def parse_verification(value: Any, path: str) -> Verification:
-    """Read a verification time: ``fixed`` and ``per_token``, a table in the file, or the name of a shipped one.
-
-    Parameters
-    ----------
-    value
-        The table; the keys that it holds tell the form.
-    path
-        Its dotted path.
-
-    Returns
-    -------
-    AffineVerification or TableVerification
-        The verification time.
-
-    Raises
-    ------
-    ValueError
-        If a key is unknown or missing, or a value is out of range.
-    TypeError
-        If a value is of the wrong type.
-    """
+    """Read a verification time: ``fixed`` and ``per_token``, a table in the file, or the name of a shipped one."""
     table = _toml.check_table(value, path)
     # The classes call their fields "verification.*" already.
     parent = path.removesuffix("verification")
@@ -88,27 +48,7 @@ def parse_verification(value: Any, path: str) -> Verification:
 
 
 def parse_cell(value: Any, path: str) -> Cell:
-    """Read a cell.
-
-    Parameters
-    ----------
-    value
-        The table.
-    path
-        Its dotted path.
-
-    Returns
-    -------
-    Cell
-        The cell.
-
-    Raises
-    ------
-    ValueError
-        If a key is unknown or missing, or a value is out of range.
-    TypeError
-        If a value is of the wrong type.
-    """
+    """Read a cell."""
     return _toml.build(Cell, value, path, {"payload": parse_payload, "verification": parse_verification})
 
 

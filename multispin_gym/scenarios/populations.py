@@ -13,29 +13,7 @@ from multispin_gym._validation import FloatArray, check_number
 
 
 def check_text(name: str, value: Any, *, empty: bool = False) -> str:
-    """Return ``value`` if it is a string, and one with a visible character unless ``empty`` allows none.
-
-    Parameters
-    ----------
-    name
-        The field's name; it opens every message.
-    value
-        The value to check.
-    empty
-        Whether an empty string is allowed.
-
-    Returns
-    -------
-    str
-        The string.
-
-    Raises
-    ------
-    TypeError
-        If the value is not a string.
-    ValueError
-        If it is empty and may not be.
-    """
+    """Return ``value`` if it is a string, and one with a visible character unless ``empty`` allows none."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got {value!r}")
     if not empty and not value.strip():
@@ -44,29 +22,7 @@ def check_text(name: str, value: Any, *, empty: bool = False) -> str:
 
 
 def check_range(name: str, value: Any, **limits: Any) -> tuple[float, float]:
-    """Return a pair ``(low, high)`` of floats with ``low <= high``.
-
-    Parameters
-    ----------
-    name
-        The field's name; it opens every message.
-    value
-        A list or tuple of two numbers.
-    **limits
-        The allowed range of both, as :func:`multispin_gym._validation.check_number` takes it.
-
-    Returns
-    -------
-    tuple of float
-        The pair.
-
-    Raises
-    ------
-    TypeError
-        If the value is not a pair of numbers.
-    ValueError
-        If a number is out of range or the pair is in falling order.
-    """
+    """Return a pair ``(low, high)`` of floats with ``low <= high``."""
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         raise TypeError(f"{name} must be a pair [low, high], got {value!r}")
     low, high = (check_number(f"{name}[{i}]", number, **limits) for i, number in enumerate(value))
@@ -76,29 +32,7 @@ def check_range(name: str, value: Any, **limits: Any) -> tuple[float, float]:
 
 
 def check_entries(name: str, value: Any, kind: type, least: int) -> tuple[Any, ...]:
-    """Return a list of at least ``least`` instances of one class as a tuple.
-
-    Parameters
-    ----------
-    name
-        The field's name; it opens every message.
-    value
-        The value to check.
-    kind
-        The class of the entries.
-    least
-        Least number of entries.
-
-    Returns
-    -------
-    tuple
-        The entries.
-
-    Raises
-    ------
-    TypeError
-        If the value is anything else.
-    """
+    """Return a list of at least ``least`` instances of one class as a tuple."""
     good = isinstance(value, (list, tuple)) and all(isinstance(entry, kind) for entry in value)
     if not good or len(value) < least:
         raise TypeError(f"{name} must be a list of at least {least} {kind.__name__}, got {value!r}")
@@ -221,20 +155,7 @@ class RangeMixture:
         self._beta = None if (shapes == 1.0).all() else (shapes[:, 0].copy(), shapes[:, 1].copy())
 
     def invert(self, pick: FloatArray, level: FloatArray) -> FloatArray:
-        """Turn uniform draws into draws of the mixture.
-
-        Parameters
-        ----------
-        pick
-            Uniforms in [0, 1) that choose the component. Any shape.
-        level
-            Uniforms in [0, 1) that choose the value within it. The same shape.
-
-        Returns
-        -------
-        numpy.ndarray
-            Draws, of the same shape.
-        """
+        """Turn uniform draws into draws of the mixture."""
         index = self._edges.searchsorted(pick, side="right")
         if self._beta is not None:
             # Loading it takes longer than loading all of this library; most scenarios need none of it.

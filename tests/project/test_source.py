@@ -15,36 +15,12 @@ LIBRARY = {
 }
 
 
-def outside_functions(tree):
-    """Nodes that run when the module is imported."""
-    pending = [tree]
-    while pending:
-        node = pending.pop()
-        type_checking = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) and not type_checking:
-            yield node
-            pending.extend(ast.iter_child_nodes(node))
-
-
 @pytest.mark.parametrize("name", PYTHON)
 def test_mapped_packages_are_imported_by_their_installed_names(name):
     top_level = {
         imported.partition(".")[0] for imported in imported_names(ast.walk(ast.parse(PYTHON[name].read_text())))
     }
     assert not top_level & {"agents", "baselines"}
-
-
-@pytest.mark.parametrize("name", LIBRARY)
-def test_imports_point_one_way(name):
-    tree = ast.parse(LIBRARY[name].read_text())
-    folder = name.partition("/")[0]
-    if folder == "multispin_gym":
-        names, forbidden = imported_names(outside_functions(tree)), ("multispin_gym.baselines", "multispin_gym.agents")
-    elif folder == "baselines":
-        names, forbidden = imported_names(ast.walk(tree)), ("multispin_gym.agents",)
-    else:
-        names, forbidden = iter(()), ()
-    assert not [imported for imported in names if imported.startswith(forbidden or ("\0",))]
 
 
 @pytest.mark.parametrize("name", LIBRARY)
