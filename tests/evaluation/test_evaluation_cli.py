@@ -1,43 +1,21 @@
 """``python evaluate.py``: what it prints and writes, and one line for whatever is wrong."""
 
 import json
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from evaluations import run_evaluate
 
 import multispin_gym.evaluation.evaluator
 from multispin_gym.baselines.reference import Reference
 from multispin_gym.evaluation.cli import main
 
-ROOT = Path(__file__).parents[2]
 QUICK = ["--num-users", "3", "--episodes", "4", "--rounds", "3"]
-# Runs a script as if the named packages were not installed.
-WITHOUT = """
-import runpy, sys
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {blocked!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name.partition(".")[0])
-sys.meta_path.insert(0, Missing())
-sys.argv[0] = "evaluate.py"
-sys.path[0] = {root!r}
-runpy.run_path({root!r} + "/evaluate.py", run_name="__main__")
-"""
-
-
-def run(*args, without=()):
-    command = [sys.executable, "evaluate.py"]
-    if without:
-        command = [sys.executable, "-c", WITHOUT.format(blocked=list(without), root=str(ROOT))]
-    return subprocess.run([*command, *map(str, args)], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_command_writes_results_and_prints_the_table_and_the_verdict(tmp_path):
     args = ["--policies", "uniform_best", "heterogeneous", *QUICK, "--seed", "5", "--output", tmp_path / "r"]
-    done = run(*args)
+    done = run_evaluate(*args)
     assert (done.returncode, done.stderr) == (0, "")
     data = json.loads((tmp_path / "r" / "results.json").read_text())
     assert (data["scenario"], data["num_users"], data["episodes"], data["rounds"]) == ("default", 3, 4, 3)
@@ -48,26 +26,14 @@ def test_command_writes_results_and_prints_the_table_and_the_verdict(tmp_path):
     assert data["speculation"] in " ".join(done.stdout.split())
     assert (tmp_path / "r" / "results.png").read_bytes().startswith(b"\x89PNG")
     before = {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()}
-    assert run(*args).returncode == 0
+    assert run_evaluate(*args).returncode == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()} == before
-
-
-def test_without_torch_the_controllers_are_evaluated_and_an_agent_is_refused(tmp_path, run_directory):
-    blocked = ("torch", "stable_baselines3", "tensorboard")
-    done = run("--policies", "tk_slt", "random", *QUICK, "--output", tmp_path / "r", without=blocked)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "torch" not in json.loads((tmp_path / "r" / "results.json").read_text())["versions"]
-    done = run("--policies", run_directory, *QUICK, "--output", tmp_path / "s", without=blocked)
-    assert done.returncode == 1
-    assert "is a trained agent and needs" in done.stderr
-    assert "pip install 'multispin-gym[train]'" in done.stderr
-    assert not (tmp_path / "s").exists()
 
 
 def test_without_matplotlib_one_line_says_that_the_plot_is_skipped(tmp_path):
     args = ["--policies", "homogeneous", *QUICK, "--output", tmp_path]
-    assert run(*args).returncode == 0
-    done = run(*args, without=("matplotlib",))
+    assert run_evaluate(*args).returncode == 0
+    done = run_evaluate(*args, without=("matplotlib",))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("matplotlib is not installed: results.png is skipped\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "results.json"]
@@ -82,7 +48,7 @@ def test_without_the_command_lines_libraries_one_line_says_what_to_install(tmp_p
 
 
 def test_help_explains_every_option():
-    done = run("--help")
+    done = run_evaluate("--help")
     assert done.returncode == 0
     for option in ("policies", "scenario", "num-users", "episodes", "rounds", "seed", "sampled", "env-id", "output"):
         assert f"--{option}" in done.stdout
@@ -133,33 +99,6 @@ def test_a_directory_of_someone_elses_results_is_refused_before_anything_is_play
     assert main(["--output", str(tmp_path), "--episodes", "1000000"]) == 1
     assert "holds a results.json that no evaluation wrote" in capsys.readouterr().err
     assert (tmp_path / "results.json").read_text() == "[]"
-
-
-def test_an_agent_is_evaluated_beside_controllers_under_the_name_that_was_given(run_directory, tmp_path):
-    assert main(["--policies", "random", str(run_directory), *QUICK, "--output", str(tmp_path)]) == 0
-    data = json.loads((tmp_path / "results.json").read_text())
-    assert list(data["policies"]) == ["random", str(run_directory)]
-    assert 0.0 < data["policies"][str(run_directory)]["ratio_to_optimum"]["mean"] < 1.0
-    assert "torch" in data["versions"]
-
-
-@pytest.mark.parametrize("damage", ["empty", "truncated weights", "truncated configuration", "foreign"])
-def test_a_damaged_run_directory_is_refused_with_one_line(damage, run_directory, tmp_path, capsys):
-    broken = shutil.copytree(run_directory, tmp_path / "broken")
-    if damage == "empty":
-        for path in broken.iterdir():
-            path.unlink()
-    elif damage == "foreign":
-        (broken / "config.json").write_text('{"model": "GPT-2"}')
-    else:
-        name = "policy.safetensors" if "weights" in damage else "config.json"
-        content = (broken / name).read_bytes()
-        (broken / name).write_bytes(content[: len(content) // 2])
-    assert main(["--policies", str(broken), "--output", str(tmp_path / "r")]) == 1
-    error = capsys.readouterr().err
-    assert str(broken) in error
-    assert error.count("\n") == 1
-    assert not (tmp_path / "r").exists()
 
 
 def test_an_alarm_is_written_printed_and_fails_the_command(tmp_path, capsys, monkeypatch):

@@ -5,10 +5,10 @@ import dataclasses
 import gymnasium as gym
 import numpy as np
 import pytest
+from evaluations import MEASURES, WavyAgent, fixed_drafts, small
 
 import multispin_gym.evaluation.plan
-from multispin_gym import AffineVerification, Cell, Decision, Users, load_scenario, play_round
-from multispin_gym.agents import load_agent
+from multispin_gym import AffineVerification, Cell, Decision, Users, play_round
 from multispin_gym.baselines import list_controllers, make_controller, relax
 from multispin_gym.baselines.reference import Reference
 from multispin_gym.envs.variants import HOMOGENEOUS, MULTI_SPIN, VARIANTS
@@ -17,31 +17,6 @@ from multispin_gym.evaluation.open_loop import Block, play_blocks
 from multispin_gym.evaluation.plan import play_block
 from multispin_gym.evaluation.policies import Player
 from multispin_gym.evaluation.tally import Tally
-
-MEASURES = ("goodput", "ratio_to_optimum", "long_run_goodput", "jain_index", "worst_user_rate")
-
-
-def small(name="default", **changes):
-    return dataclasses.replace(load_scenario(name), **{"num_users": 3, "num_rounds": 7, **changes})
-
-
-class WavyAgent:
-    """Actions that depend on the observation in a fixed, crooked way."""
-
-    def __init__(self, width):
-        self.width = width
-
-    def act(self, observation):
-        features = np.concatenate([observation[key] for key in sorted(observation)], axis=-1)
-        return np.sin(features @ np.linspace(1.0, 3.0, features.shape[-1] * self.width).reshape(-1, self.width))
-
-
-def fixed_drafts(length):
-    def controller(users, cell):
-        return Decision(np.full(users.acceptance_rate.shape, length), 1.0 / users.num_users)
-
-    return controller
-
 
 # One bit/s per Hz and token times of tenths of a second: every number can be worked out by hand.
 EASY_CELL = Cell(
@@ -350,42 +325,6 @@ def test_an_agent_of_either_environment_can_be_played_in_the_other():
     there = evaluate(agents, small(), episodes=3, env_id=HOMOGENEOUS.id)
     for name in agents:
         assert (here.policies[name].goodput == there.policies[name].goodput).all()
-
-
-def test_a_trained_agent_has_what_it_is_rewarded_with_in_the_environment(run_directory):
-    scenario, name = small(), str(run_directory)
-    result = evaluate([name], scenario, episodes=4, seed=2)
-    envs = gym.make_vec(MULTI_SPIN.id, num_envs=4, scenario=scenario)
-    agent = load_agent(run_directory).in_cell(scenario.cell, scenario.reference_power)
-    observation, _ = envs.reset(seed=2)
-    total = np.zeros(4)
-    for _ in range(scenario.num_rounds):
-        observation, reward, *_ = envs.step(agent.act(observation))
-        total += reward
-    assert (result.policies[name].goodput == total / scenario.num_rounds).all()
-
-
-def test_an_agent_is_told_the_cell_and_the_reference_power_that_it_plays_in(run_directory):
-    scenario = small()
-    cell = dataclasses.replace(scenario.cell, bandwidth=0.3 * scenario.cell.bandwidth, payload=9000.0)
-    elsewhere = dataclasses.replace(scenario, cell=cell, reference_power=50.0 * scenario.reference_power)
-    agent = load_agent(run_directory)
-    told = evaluate({"agent": agent}, elsewhere, episodes=4).policies["agent"].goodput
-    # Called as a controller, the agent sees received powers in W and the cell itself.
-    seen = evaluate({"agent": lambda users, cell: agent(users, cell)}, elsewhere, episodes=4)
-    assert told == pytest.approx(seen.policies["agent"].goodput, rel=1e-3)
-    assert told != pytest.approx(evaluate({"agent": agent}, scenario, episodes=4).policies["agent"].goodput, rel=1e-3)
-
-
-def test_an_agent_of_other_draft_lengths_chooses_among_those_that_both_allow(run_directory):
-    scenario = small()
-    shorter = dataclasses.replace(scenario, cell=dataclasses.replace(scenario.cell, max_draft_length=5))
-    assert evaluate({"agent": load_agent(run_directory)}, shorter, episodes=2).policies["agent"].goodput.min() > 0.0
-    none = dataclasses.replace(
-        scenario, cell=dataclasses.replace(scenario.cell, min_draft_length=13, max_draft_length=14)
-    )
-    with pytest.raises(ValueError, match=r"policy '.*': the agent was trained for draft lengths in \[1, 12\], none of"):
-        evaluate([str(run_directory)], none, episodes=2)
 
 
 def test_the_long_run_policy_is_prepared_for_each_set_of_users_and_wins_by_its_own_measure(monkeypatch):

@@ -1,27 +1,19 @@
 """Evaluations in pieces: the same results however they are spread, interrupted and continued."""
 
-import dataclasses
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from evaluations import run_evaluate, small
 
-from multispin_gym import load_scenario
 from multispin_gym.baselines import make_controller
 from multispin_gym.evaluation import evaluate
 from multispin_gym.evaluation.cli import main
 
-ROOT = Path(__file__).parents[2]
 NAMES = ["server_only", "random", "uniform_best", "heterogeneous", "long_run", "exact"]
 QUICK = ["--policies", "tk_slt", "heterogeneous", "--num-users", "2", "--episodes", "3", "--rounds", "4"]
-
-
-def small(**changes):
-    return dataclasses.replace(load_scenario("default"), **{"num_users": 3, "num_rounds": 9, **changes})
 
 
 def numbers(result):
@@ -91,20 +83,6 @@ def test_pieces_of_another_evaluation_are_not_taken_over(tmp_path):
         assert numbers(resumed) == numbers(evaluate(["tk_slt"], **arguments))
 
 
-def test_an_agent_trained_anew_in_its_directory_is_played_anew(run_directory, tmp_path):
-    import shutil
-
-    from multispin_gym.agents.run_directory import read_weights, write_weights
-
-    run = tmp_path / "run"
-    shutil.copytree(run_directory, run)
-    arguments = {"policies": [str(run)], "scenario": small(), "episodes": 2, "folder": tmp_path / "tasks"}
-    before = evaluate(**arguments)
-    write_weights(run, {name: -value for name, value in read_weights(run).items()})
-    after = evaluate(**arguments, resume=True)
-    assert (after.policies[str(run)].goodput != before.policies[str(run)].goodput).any()
-
-
 def test_the_command_goes_on_and_leaves_only_its_results(tmp_path, capsys):
     out = tmp_path / "results"
     assert main([*QUICK, "--resume", "--output", str(out)]) == 0
@@ -121,8 +99,7 @@ def test_the_command_goes_on_and_leaves_only_its_results(tmp_path, capsys):
 def test_a_local_ray_of_two_workers_gives_the_same_files_as_one_process(tmp_path):
     files = {}
     for name, extra in (("one", []), ("ray", ["--runner", "ray", "--jobs", "2"])):
-        command = [sys.executable, "evaluate.py", *QUICK, *extra, "--output", str(tmp_path / name)]
-        finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        finished = run_evaluate(*QUICK, *extra, "--output", tmp_path / name)
         assert finished.returncode == 0, finished.stderr
         data = json.loads((tmp_path / name / "results.json").read_text())
         files[name] = ({**data, "command": ""}, (tmp_path / name / "results.csv").read_bytes())
