@@ -8,11 +8,9 @@ import sys
 
 import pytest
 from library import ROOT
-from scipy import stats
 
 from multispin_gym.agents import load_agent
 from multispin_gym.agents.cli import main
-from multispin_gym.agents.training.seeds import mean_interval
 
 HYPERPARAMETERS = """
 total_timesteps = 128
@@ -56,8 +54,32 @@ def test_seeds_trained_together_are_those_trained_alone_and_are_summarised(tmp_p
     assert [entry["timesteps"] for entry in later["seeds"].values()] == [192, 192, 192]
 
 
-def test_ctrl_c_ends_all_seeds_cleanly(tmp_path, command):
-    seeds = ["--seeds", "0", "1", "2", "--jobs", "1"]
+@pytest.mark.slow
+def test_seeds_get_the_same_weights_one_after_the_other_in_processes_and_on_ray(tmp_path, command):
+    found = {}
+    for runner in ("local", "processes", "ray"):
+        run = [*command, "--run-dir", str(tmp_path / runner), "--seeds", "3", "5", "--jobs", "2", "--runner", runner]
+        assert main(run) == 0
+        agents = [load_agent(tmp_path / runner / f"seed-{seed}") for seed in (3, 5)]
+        found[runner] = [agent.network.state_dict() for agent in agents]
+        configs = [(tmp_path / runner / f"seed-{seed}" / "config.json").read_bytes() for seed in (3, 5)]
+        found[runner].append(configs)
+    *local, configs = found["local"]
+    for runner in ("processes", "ray"):
+        *weights, same = found[runner]
+        assert same == configs
+        for here, there in zip(local, weights, strict=True):
+            assert here.keys() == there.keys()
+            assert all(bool((here[name] == there[name]).all()) for name in here)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("runner", "target"),
+    [("local", "group"), ("processes", "group"), ("processes", "command"), ("ray", "group"), ("ray", "command")],
+)
+def test_ctrl_c_ends_all_seeds_cleanly(tmp_path, command, runner, target):
+    seeds = ["--seeds", "0", "1", "2", "--jobs", "1", "--runner", runner]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *command, "--total-timesteps", "100000000", *seeds],
@@ -69,7 +91,7 @@ def test_ctrl_c_ends_all_seeds_cleanly(tmp_path, command):
     )
     while not (tmp_path / "runs" / "seed-0" / "training_state.pt").exists():
         assert process.poll() is None, process.communicate()
-    os.killpg(process.pid, signal.SIGINT)
+    (os.killpg if target == "group" else os.kill)(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "seed 0" in out
@@ -82,10 +104,3 @@ def test_ctrl_c_ends_all_seeds_cleanly(tmp_path, command):
 def test_bad_seeds_are_refused(command, seeds, capsys):
     assert main([*command, "--seeds", *seeds]) == 2
     assert "seeds must" in capsys.readouterr().err
-
-
-def test_interval_is_students():
-    values = [0.98, 0.99, 0.985, 0.991, 0.988]
-    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
-    assert mean_interval(values)["ci95"] == pytest.approx([expected.low, expected.high])
-    assert mean_interval([0.5]) == {"mean": 0.5, "ci95": None}
