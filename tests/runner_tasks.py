@@ -109,6 +109,8 @@ def watch(folder, name, how):
     (Path(folder) / f"{name}.told").write_text("")
     if how == "leave":
         raise KeyboardInterrupt
+    if how == "fail":
+        fail("OSError")
     while how == "stay":
         time.sleep(0.005)
     return "ended in order"

@@ -387,6 +387,13 @@ def test_an_interrupt_reaches_tasks_within_tasks(start, target):
     assert ended(process)[1] == {}
 
 
+@pytest.mark.parametrize("runner", ["local", "processes"])
+def test_a_failure_after_the_interrupt_does_not_hide_it(start, runner):
+    process = start(runner, "watch", "fail")
+    os.killpg(process.pid, signal.SIGINT)
+    assert ended(process)[1] == {}
+
+
 def is_free(path):
     with open(path, "w") as file:
         try:
