@@ -25,6 +25,7 @@ RESUMABLE = (
     "hyperparameters",
     "seeds",
     "jobs",
+    "runner",
 )
 
 

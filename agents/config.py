@@ -7,6 +7,7 @@ from typing import Literal
 
 from multispin_gym._validation import check_choice, check_integer, check_number
 from multispin_gym.envs.variants import MULTI_SPIN, variant_of
+from multispin_gym.runner import RUNNERS
 
 Schedule = Literal["constant", "linear", "cosine"]
 SCHEDULES = ("constant", "linear", "cosine")
@@ -201,6 +202,9 @@ class TrainConfig:
         Seeds to train one agent each for, in ``run_dir/seed-N``, instead of one agent in ``run_dir``.
     jobs
         How many of them train at a time; 0 means one per core.
+    runner
+        Where they train: one after the other in this process (``"local"``), in ``"processes"``, or on ``"ray"``, whose
+        cluster must see ``run_dir`` under the same name.
     resume
         Continue the run in ``run_dir`` from its last checkpoint, to the weights that it would have had uninterrupted.
     threads
@@ -232,6 +236,7 @@ class TrainConfig:
     seed: int = 0
     seeds: tuple[int, ...] = ()
     jobs: int = 0
+    runner: Literal["local", "processes", "ray"] = "processes"
     resume: bool = False
     threads: int = 1
     eval_every: int = 10
@@ -254,6 +259,7 @@ class TrainConfig:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must differ from each other, got {list(self.seeds)}")
         check_integer("jobs", self.jobs, low=0, high=1024)
+        check_choice("runner", self.runner, RUNNERS)
         check_integer("threads", self.threads, low=1, high=1024)
         check_integer("eval_every", self.eval_every, low=0)
         check_integer("eval_cells", self.eval_cells, low=1)

@@ -105,8 +105,8 @@ def run_tasks(
     """Do tasks, and return their results in the order of the tasks.
 
     An interrupt (Ctrl-C) lets the tasks under way end, which :func:`interrupted` tells them of, and starts no more; a
-    second one ends them at once. So does an exception in a task: tasks under way end, others do not begin. A task whose
-    worker dies is done again, three times at most.
+    second one ends them at once. After an exception in a task, too, the tasks under way end and no others begin; what
+    is finished stays in the folder. A task whose worker dies is done again, three times at most.
 
     Parameters
     ----------
@@ -114,11 +114,11 @@ def run_tasks(
         The tasks; no two of one name.
     runner
         Where they are done: ``"local"`` in this process, one after the other; ``"processes"`` in processes of this
-        machine; ``"ray"`` on the Ray cluster that ``RAY_ADDRESS`` names or that Ray is connected to already, or else on
-        this machine. What processes and Ray do must be picklable, and threads of numerical libraries are the caller's
-        affair.
+        machine; ``"ray"`` on the Ray cluster that the environment's ``RAY_ADDRESS`` names or that Ray is connected to
+        already, or else on this machine. Workers need what they get pickled; how many threads numerical libraries take
+        there is the caller's affair.
     jobs
-        How many are done at a time; 0 means one per core.
+        How many are done at a time; 0 means one per core, of the cluster if there is one.
     folder
         Where each result is kept as ``NAME.json`` as soon as its task is finished; made if it does not exist. Results
         must be JSON-able then, and are returned as JSON gives them back (tuples are lists), floats to the last bit,
@@ -152,11 +152,15 @@ def run_tasks(
     _check_names(tasks)
     if resume and folder is None:
         raise ValueError("resume needs a folder: the results to keep")
-    results = _kept_results(tasks, folder, resume)
+    # Before any task can change an argument.
+    digests = {} if folder is None else {task.name: task.digest() for task in tasks}
+    results = {} if folder is None else _kept_results(Path(folder), digests, resume)
     waiting = [task for task in tasks if task.name not in results]
 
     def finish(task: Task, result: Any) -> None:
-        results[task.name] = result if folder is None else write_result(Path(folder), task.name, task.digest(), result)
+        if folder is not None:
+            result = write_result(Path(folder), task.name, digests[task.name], result)
+        results[task.name] = result
 
     def count() -> None:
         if progress is not None:
@@ -167,8 +171,8 @@ def run_tasks(
     try:
         if waiting:
             work_off(waiting, _pool(runner, jobs, waiting), finish, count)
-    except KeyboardInterrupt:
-        raise Interrupted(results, len(tasks)) from None
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(results, len(tasks)) from interrupt.__cause__
     return [results[task.name] for task in tasks]
 
 
@@ -179,14 +183,12 @@ def _check_names(tasks: Sequence[Task]) -> None:
             raise ValueError(f"names of tasks must differ, in more than capitals; {name!r} is there {times} times")
 
 
-def _kept_results(tasks: Sequence[Task], folder: Path | None, resume: bool) -> dict[str, Any]:
-    if folder is None:
-        return {}
+def _kept_results(folder: Path, digests: dict[str, str], resume: bool) -> dict[str, Any]:
     if resume:
-        found = {task.name: read_result(Path(folder), task.name, task.digest()) for task in tasks}
+        found = {name: read_result(folder, name, digest) for name, digest in digests.items()}
         return {name: result for name, result in found.items() if result is not MISSING}
-    for task in tasks:
-        result_file(Path(folder), task.name).unlink(missing_ok=True)
+    for name in digests:
+        result_file(folder, name).unlink(missing_ok=True)
     return {}
 
 

@@ -122,6 +122,34 @@ def mean_estimate(values: ArrayLike, seed: int) -> Estimate:
     return _bootstrap((np.asarray(values, dtype=np.float64),), np.mean, seed)
 
 
+def mean_interval(values: list[float]) -> dict[str, Any]:
+    """Mean of a few independent values, with Student's 95 % interval.
+
+    Parameters
+    ----------
+    values
+        The values.
+
+    Returns
+    -------
+    dict
+        ``mean`` and ``ci95``; the interval of a single value is unbounded and given as None.
+
+    Examples
+    --------
+    >>> [round(end, 4) for end in mean_interval([1.0, 2.0, 3.0])["ci95"]]
+    [-0.4841, 4.4841]
+    """
+    from scipy.stats import t as student
+
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return {"mean": mean, "ci95": None}
+    quantile = student.ppf(0.5 + CONFIDENCE_LEVEL / 2, len(values) - 1)
+    half = float(quantile * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return {"mean": mean, "ci95": [mean - half, mean + half]}
+
+
 def iqm_estimate(values: ArrayLike, seed: int) -> Estimate:
     """Interquartile mean over episodes with its bootstrap interval.
 

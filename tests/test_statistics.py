@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.stats import norm
+from scipy.stats import norm, ttest_1samp
 
 from multispin_gym.statistics import (
     Estimate,
@@ -14,6 +14,7 @@ from multispin_gym.statistics import (
     iqm_estimate,
     jain_index,
     mean_estimate,
+    mean_interval,
 )
 
 RATES = hnp.arrays(np.float64, st.integers(1, 12), elements=st.floats(1e-3, 1e6))
@@ -25,6 +26,13 @@ def test_mean_interval_of_many_normal_values_is_the_textbook_interval():
     half = norm.ppf(0.975) * values.std() / np.sqrt(values.size)
     assert estimate.mean == pytest.approx(values.mean(), rel=1e-12)
     assert estimate.ci95 == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05 * half)
+
+
+def test_interval_of_a_few_values_is_students():
+    values = [0.98, 0.99, 0.985, 0.991, 0.988]
+    expected = ttest_1samp(values, 0.0).confidence_interval(0.95)
+    assert mean_interval(values)["ci95"] == pytest.approx([expected.low, expected.high])
+    assert mean_interval([0.5]) == {"mean": 0.5, "ci95": None}
 
 
 @pytest.mark.parametrize(("estimator", "truth"), [(mean_estimate, 0.5), (iqm_estimate, 0.5)])

@@ -19,6 +19,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.training.held_out import HeldOutCells, HeldOutEpisodes
 from multispin_gym.envs.observations import Observation
+from multispin_gym.runner import interrupted
 
 
 class StopTraining(Exception):  # noqa: N818 - a control flow signal, as StopIteration is
@@ -133,7 +134,7 @@ class BetweenUpdates(BaseCallback):
     def _on_rollout_start(self) -> None:
         if self._update > self._first_update or not self.evaluations:
             self.between()
-        if self.stop[0]:
+        if self.stop[0] or interrupted():
             self.save()
             raise StopTraining("interrupted")
 

@@ -1,22 +1,18 @@
-"""Several seeds of one run, in parallel over the cores."""
+"""Several seeds of one run: over the cores, on Ray, or one after the other."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
-import signal
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
-from types import FrameType
 from typing import Any
-
-import numpy as np
-from scipy import stats
 
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.run_directory import STATE_FILE, RunDirectoryError, write_atomically
-from multispin_gym.agents.training.callbacks import stop_flag
+from multispin_gym.runner import Interrupted, Task, pass_on_interrupt, run_tasks
+from multispin_gym.statistics import mean_interval
+
+__all__ = ["SUMMARY_FILE", "mean_interval", "seed_directory", "train_seeds"]
 
 SUMMARY_FILE = "seeds.json"
 
@@ -39,33 +35,8 @@ def seed_directory(run_dir: str | Path, seed: int) -> Path:
     return Path(run_dir) / f"seed-{seed}"
 
 
-def mean_interval(values: list[float]) -> dict[str, Any]:
-    """Mean of a few independent values, with Student's 95 % interval.
-
-    Parameters
-    ----------
-    values
-        The values.
-
-    Returns
-    -------
-    dict
-        ``mean`` and ``ci95``; the interval of a single value is unbounded and given as None.
-
-    Examples
-    --------
-    >>> [round(end, 4) for end in mean_interval([1.0, 2.0, 3.0])["ci95"]]
-    [-0.4841, 4.4841]
-    """
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return {"mean": mean, "ci95": None}
-    half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    return {"mean": mean, "ci95": [mean - half, mean + half]}
-
-
 def train_seeds(config: TrainConfig) -> dict[str, Any]:
-    """Train one agent per seed, each in its own process and directory, and summarise them in ``seeds.json``.
+    """Train one agent per seed, each in its own directory, and summarise them in ``seeds.json``.
 
     With ``resume``, finished seeds are kept, unfinished ones continued and missing ones started. An interrupt lets the
     seeds under way end cleanly, and starts no more.
@@ -73,7 +44,7 @@ def train_seeds(config: TrainConfig) -> dict[str, Any]:
     Parameters
     ----------
     config
-        The configuration; ``seeds`` names the seeds, ``jobs`` how many run at a time.
+        The configuration; ``seeds`` names the seeds, ``runner`` where they are trained, ``jobs`` how many at a time.
 
     Returns
     -------
@@ -85,17 +56,12 @@ def train_seeds(config: TrainConfig) -> dict[str, Any]:
     RunDirectoryError
         If the directory of one of the seeds is in use, or cannot be resumed.
     """
-    runs = {seed: _one_seed(config, seed) for seed in config.seeds}
-    jobs = min(config.jobs or multiprocessing.cpu_count(), len(runs))
-    results: dict[int, Any] = {}
-    context = multiprocessing.get_context("spawn")
-    with stop_flag() as stop, ProcessPoolExecutor(jobs, mp_context=context, initializer=_listen) as pool:
-        futures: dict[Future[Any], int] = {pool.submit(_train_one, run): seed for seed, run in runs.items()}
-        for future in as_completed(futures):
-            if stop[0]:
-                pool.shutdown(wait=False, cancel_futures=True)
-            if not future.cancelled() and future.result() is not None:
-                results[futures[future]] = future.result()
+    tasks = [Task(f"seed-{seed}", _train_one, (_one_seed(config, seed),)) for seed in config.seeds]
+    try:
+        finished = dict(zip(config.seeds, run_tasks(tasks, runner=config.runner, jobs=config.jobs), strict=True))
+    except Interrupted as stopped:
+        finished = {seed: stopped.results.get(f"seed-{seed}") for seed in config.seeds}
+    results = {seed: result for seed, result in finished.items() if result is not None}
     summary = _summarise(config, results)
     if results:
         write_atomically(Path(config.run_dir) / SUMMARY_FILE, (json.dumps(summary, indent=2) + "\n").encode())
@@ -110,28 +76,13 @@ def _one_seed(config: TrainConfig, seed: int) -> TrainConfig:
     return dataclasses.replace(config, seed=seed, run_dir=str(folder), resume=resume, progress=False, seeds=(), jobs=0)
 
 
-_interrupted = False
-
-
-def _listen() -> None:
-    """Make a worker remember an interrupt (it reaches all processes) instead of dying from it."""
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        global _interrupted
-        _interrupted = True
-
-    signal.signal(signal.SIGINT, remember)
-
-
-def _train_one(config: TrainConfig) -> dict[str, Any] | None:
-    """Train one seed in a worker; None if an interrupt came first."""
-    global _interrupted
-    if _interrupted:
-        return None
+def _train_one(config: TrainConfig) -> dict[str, Any]:
+    """Train one seed, wherever that is; a training that an interrupt has ended says so to the others."""
     from multispin_gym.agents.training.trainer import train
 
     result = train(config)
-    _interrupted = _interrupted or result.stopped == "interrupted"
+    if result.stopped == "interrupted":
+        pass_on_interrupt()
     return {**result.evaluations[-1], "stopped": result.stopped}
 
 

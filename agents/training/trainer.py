@@ -40,7 +40,7 @@ from multispin_gym.scenarios.scenario import Scenario
 EVALUATIONS_FILE = "evaluations.csv"
 _PACKAGES = ("multispin-gym", "gymnasium", "numpy", "stable-baselines3", "torch")
 # Not part of what is trained: a resumed run may differ in these.
-UNRECORDED = ("policy", "run_dir", "resume", "progress", "hyperparameters", "seeds", "jobs")
+UNRECORDED = ("policy", "run_dir", "resume", "progress", "hyperparameters", "seeds", "jobs", "runner")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -85,7 +85,8 @@ def work_off(tasks: Iterable[Any], pool: Pool, finish: Callable[[Any, Any], None
     """
     waiting, losses = deque(tasks), Counter[str]()
     failures: list[BaseException] = []
-    with pool, listening(pool.flag):
+    late_failures: list[BaseException] = []  # perhaps of the interrupt itself, which has reached a task's own processes
+    with listening(pool.flag), pool:
         while True:
             while waiting and pool.room and not failures and not pool.flag.is_set():
                 pool.begin(waiting.popleft())
@@ -100,13 +101,13 @@ def work_off(tasks: Iterable[Any], pool: Pool, finish: Callable[[Any, Any], None
                         waiting.appendleft(task)
                         continue
                     outcome = Outcome("failed", RuntimeError(_death(losses[task.name], outcome.value)))
-                failures.extend(_settle(task, outcome, finish))
+                (late_failures if pool.flag.is_set() else failures).extend(_settle(task, outcome, finish))
                 if outcome.kind == "finished":
                     count()
-        if failures:
-            raise failures[0]
-        if pool.flag.is_set():
-            raise KeyboardInterrupt
+    if failures:
+        raise failures[0]
+    if pool.flag.is_set():
+        raise KeyboardInterrupt from next(iter(late_failures), None)
 
 
 def _settle(task: Any, outcome: Outcome, finish: Callable[[Any, Any], None]) -> Iterable[BaseException]:

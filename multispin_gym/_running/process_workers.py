@@ -20,6 +20,8 @@ from multispin_gym._running.outcomes import Outcome, perform_packed, unpack
 
 # A worker's death is noticed at once, unless a process of its own that outlives it still holds its pipe.
 _LOOK_SECONDS = 1.0
+# A task may have left a thread behind that keeps its process from ending.
+_LEAVE_SECONDS = 10.0
 _mask_signals: Callable[..., Any] = getattr(signal, "pthread_sigmask", lambda how, signals: set())
 _BLOCK, _UNBLOCK = getattr(signal, "SIG_BLOCK", 0), getattr(signal, "SIG_UNBLOCK", 1)
 
@@ -99,7 +101,8 @@ class ProcessPool:
         for worker in self._idle:
             worker.connection.close()
         for worker in self._idle:
-            worker.process.join()
+            worker.process.join(_LEAVE_SECONDS)
+            worker.end()
 
     @property
     def room(self) -> bool:

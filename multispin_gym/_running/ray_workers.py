@@ -74,21 +74,27 @@ class RayPool:
         self._tasks: dict[Any, Any] = {}
 
     def __enter__(self) -> RayPool:
-        ray = self._ray
-        self._started = not ray.is_initialized()
+        self._started = not self._ray.is_initialized()
         self._terminate = signal.getsignal(signal.SIGTERM)
-        if self._started:
-            quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-            if os.environ.get("RAY_ADDRESS", "local") != "local":
-                ray.init(**quiet)
-            else:
-                cores = min(self._jobs or available_cores(), self._most)
-                ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
-        self._jobs = self._jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._remote = ray.remote(max_retries=RETRIES, retry_exceptions=False)(perform_on_ray)
+        try:
+            if self._started:
+                self._start()
+            self._jobs = self._jobs or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        except BaseException:
+            self.__exit__()
+            raise
+        self._remote = self._ray.remote(max_retries=RETRIES, retry_exceptions=False)(perform_on_ray)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+    def _start(self) -> None:
+        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+        if os.environ.get("RAY_ADDRESS", "local") != "local":
+            self._ray.init(**quiet)
+        else:
+            cores = min(self._jobs or available_cores(), self._most)
+            self._ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
+
+    def __exit__(self, *exception: object) -> None:
         for reference in self._tasks:
             self._ray.cancel(reference, force=True)
         self._interrupt = None

@@ -65,10 +65,11 @@ def test_wheel_requires_the_numerical_core_and_offers_the_rest_as_extras(built):
         metadata = email.message_from_bytes(archive.read(f"multispin_gym-{VERSION}.dist-info/METADATA"))
     requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
     assert {r.name for r in requirements if r.marker is None} == {"gymnasium", "numpy", "scipy"}
-    assert set(metadata.get_all("Provides-Extra")) == {"report", "train", "search", "benchmarks", "dev"}
-    heavy = {"torch", "stable-baselines3", "tensorboard"}
+    assert set(metadata.get_all("Provides-Extra")) == {"report", "train", "search", "ray", "benchmarks", "dev"}
+    heavy = {"torch", "stable-baselines3", "tensorboard", "ray"}
     assert not {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "report"})} & heavy
-    assert heavy <= {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "train"})}
+    assert heavy - {"ray"} <= {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "train"})}
+    assert {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "ray"})} == {"ray"}
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.11"
 
@@ -127,7 +128,8 @@ def test_installed_wheel_plays_the_round_that_the_checkout_plays(installed, tmp_
     assert rewards[0] == rewards[1] > 0.0
 
 
-HEAVY = ("torch", "matplotlib", "stable_baselines3", "tensorboard", "tyro", "rich", "pandas", "multispin_gym.agents")
+HEAVY = ("torch", "matplotlib", "stable_baselines3", "tensorboard", "tyro", "rich", "pandas", "ray")
+HEAVY += ("multispin_gym.agents",)
 
 
 @pytest.mark.parametrize(
@@ -155,10 +157,10 @@ def extra(*names):
 @pytest.mark.parametrize(
     ("folder", "allowed"),
     [
-        ("multispin_gym", extra("report")),
+        ("multispin_gym", extra("report", "ray")),
         ("baselines", extra()),
         ("agents", extra("report", "train", "search")),
-        ("tests", extra("report", "train", "search", "dev")),
+        ("tests", extra("report", "train", "search", "ray", "dev")),
         ("benchmarks", extra("report", "train", "search", "dev", "benchmarks")),
     ],
 )

@@ -8,11 +8,9 @@ import sys
 
 import pytest
 from library import ROOT
-from scipy import stats
 
 from multispin_gym.agents import load_agent
 from multispin_gym.agents.cli import main
-from multispin_gym.agents.training.seeds import mean_interval
 
 HYPERPARAMETERS = """
 total_timesteps = 128
@@ -35,6 +33,7 @@ def command(tmp_path):
     return [*run, "--no-progress", "--eval-cells", "8", "--num-users", "2"]
 
 
+@pytest.mark.slow
 def test_seeds_trained_together_are_those_trained_alone_and_are_summarised(tmp_path, command, capsys):
     assert main([*command, "--seeds", "3", "5", "--jobs", "2"]) == 0
     out = capsys.readouterr().out
@@ -56,8 +55,26 @@ def test_seeds_trained_together_are_those_trained_alone_and_are_summarised(tmp_p
     assert [entry["timesteps"] for entry in later["seeds"].values()] == [192, 192, 192]
 
 
-def test_ctrl_c_ends_all_seeds_cleanly(tmp_path, command):
-    seeds = ["--seeds", "0", "1", "2", "--jobs", "1"]
+@pytest.mark.slow
+def test_seeds_get_the_same_weights_in_processes_and_on_ray(tmp_path, command):
+    found = {}
+    for runner in ("processes", "ray"):
+        run = [*command, "--run-dir", str(tmp_path / runner), "--seeds", "3", "5", "--jobs", "2", "--runner", runner]
+        assert main(run) == 0
+        folders = [tmp_path / runner / f"seed-{seed}" for seed in (3, 5)]
+        assert (folders[0] / "config.json").read_bytes() == (tmp_path / "processes/seed-3/config.json").read_bytes()
+        weights = [load_agent(folder).network.state_dict() for folder in folders]
+        found[runner] = [(name, tensor.tolist()) for agent in weights for name, tensor in agent.items()]
+    assert found["ray"] == found["processes"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("runner", "target"),
+    [("local", "group"), ("processes", "group"), ("processes", "command"), ("ray", "group")],
+)
+def test_ctrl_c_ends_all_seeds_cleanly(tmp_path, command, runner, target):
+    seeds = ["--seeds", "0", "1", "2", "--jobs", "1", "--runner", runner]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *command, "--total-timesteps", "100000000", *seeds],
@@ -69,7 +86,7 @@ def test_ctrl_c_ends_all_seeds_cleanly(tmp_path, command):
     )
     while not (tmp_path / "runs" / "seed-0" / "training_state.pt").exists():
         assert process.poll() is None, process.communicate()
-    os.killpg(process.pid, signal.SIGINT)
+    (os.killpg if target == "group" else os.kill)(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "seed 0" in out
@@ -82,10 +99,3 @@ def test_ctrl_c_ends_all_seeds_cleanly(tmp_path, command):
 def test_bad_seeds_are_refused(command, seeds, capsys):
     assert main([*command, "--seeds", *seeds]) == 2
     assert "seeds must" in capsys.readouterr().err
-
-
-def test_interval_is_students():
-    values = [0.98, 0.99, 0.985, 0.991, 0.988]
-    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
-    assert mean_interval(values)["ci95"] == pytest.approx([expected.low, expected.high])
-    assert mean_interval([0.5]) == {"mean": 0.5, "ci95": None}
