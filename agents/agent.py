@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from multispin_gym.agents.policy.distribution import ActionLayout
-from multispin_gym.agents.policy.features import CellTerms
 from multispin_gym.agents.policy.network import EquivariantActorCritic
+from multispin_gym.agents.policy.torch_physics import CellTerms
 from multispin_gym.agents.pretrained_agents import PREFIX, pretrained_folder
 from multispin_gym.agents.run_directory import AgentSpec, RunDirectoryError, read_spec, read_weights
 from multispin_gym.envs.actions import ActionCodec

@@ -11,12 +11,12 @@ from torch import nn
 
 from multispin_gym.agents.config import PolicyConfig
 from multispin_gym.agents.policy.distribution import ActionLayout, DecisionDistribution
-from multispin_gym.agents.policy.features import USER_FEATURES, CellTerms, RoundTerms
+from multispin_gym.agents.policy.features import DRAFT_FEATURES, USER_FEATURES, draft_features, user_features
 from multispin_gym.agents.policy.lengths import IndependentLengths, Lengths, SequentialLengths
-from multispin_gym.agents.policy.server_times import ServerTimes, TurnHead
 from multispin_gym.agents.policy.share_references import share_reference
+from multispin_gym.agents.policy.torch_physics import CellTerms, RoundTerms, ServerTimes
+from multispin_gym.agents.policy.turn_head import TurnHead
 
-_DRAFT_FEATURES = 3
 _NEVER = -1e9
 _LOG_STD_RANGE = (math.log(5e-3), math.log(0.5))
 
@@ -140,7 +140,7 @@ class EquivariantActorCritic(nn.Module):
         if config.lengths == "sequential" and not layout.common_length:
             self.turn_head = TurnHead(width + 1, 2 * width, self.learned.num_lengths)
         self._servers: dict[int, ServerTimes] = {}
-        self.share_layer = SetLayer(width + _DRAFT_FEATURES + 1, width)
+        self.share_layer = SetLayer(width + DRAFT_FEATURES + 1, width)
         self.share_head = nn.Linear(width, 1)
         self.log_std = nn.Parameter(torch.tensor(math.log(config.share_std)))
         self.critic = SetEncoder(USER_FEATURES, config.critic_width, config.depth)
@@ -163,7 +163,7 @@ class EquivariantActorCritic(nn.Module):
             One distribution per observation.
         """
         terms = self.terms(observation)
-        codes = self.actor(terms.user_features())
+        codes = self.actor(user_features(terms))
         return DecisionDistribution(
             layout=self.layout,
             draft_lengths=self._draft_lengths(terms, codes),
@@ -217,7 +217,7 @@ class EquivariantActorCritic(nn.Module):
     def _share_mean(self, terms: RoundTerms, codes: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         reference = self.reference(terms, self.terms.cell, lengths)
         centred = (reference - reference.mean(dim=-1, keepdim=True)).unsqueeze(-1)
-        features = torch.cat((codes, terms.draft_features(lengths), centred), dim=-1)
+        features = torch.cat((codes, draft_features(terms, lengths), centred), dim=-1)
         addition: torch.Tensor = self.share_head(torch.nn.functional.silu(self.share_layer(features)))
         return reference + addition.squeeze(-1)
 
@@ -234,7 +234,7 @@ class EquivariantActorCritic(nn.Module):
         torch.Tensor
             Values. Shape (N, 1).
         """
-        codes = self.critic(self.terms(observation).user_features())
+        codes = self.critic(user_features(self.terms(observation)))
         pool = torch.cat((codes.mean(dim=-2), codes.amax(dim=-2)), dim=-1)
         estimate: torch.Tensor = self.value_head(pool)
         return estimate

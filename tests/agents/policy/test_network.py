@@ -1,4 +1,4 @@
-"""Features, share references and the equivariant network."""
+"""Share references and the equivariant network."""
 
 import dataclasses
 
@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from multispin_gym import AffineVerification, Cell, TableVerification, Users
+from multispin_gym import AffineVerification, Cell, TableVerification
 from multispin_gym.agents.agent import Agent, build_network
 from multispin_gym.agents.config import ENV_IDS, PolicyConfig
-from multispin_gym.agents.policy.features import CellTerms
 from multispin_gym.agents.policy.network import EquivariantActorCritic
-from multispin_gym.agents.policy.server_times import ServerTimes
 from multispin_gym.agents.policy.share_references import share_reference
+from multispin_gym.agents.policy.torch_physics import CellTerms, finish_together
 from multispin_gym.agents.run_directory import AgentSpec
-from multispin_gym.physics.rounds import Decision, compute_round
 from multispin_gym.scenarios.library import load_scenario
 
 POWER = 0.01
@@ -33,11 +31,6 @@ def tensors(observation):
     return {key: torch.from_numpy(value) for key, value in observation.items()}
 
 
-def users_of(observation):
-    gain = 10.0 ** (observation["channel_gain_db"].astype(np.float64) / 10.0)
-    return Users(observation["acceptance_rate"], observation["drafting_speed"], gain, POWER)
-
-
 def agent(seed=0, env_id=ENV_IDS[0], **policy):
     torch.manual_seed(seed)
     spec = AgentSpec(load_scenario("default"), env_id, 4, PolicyConfig(width=16, critic_width=16, **policy), {}, {})
@@ -45,38 +38,6 @@ def agent(seed=0, env_id=ENV_IDS[0], **policy):
     for parameter in network.parameters():
         parameter.data.normal_(std=0.3)
     return Agent("trial", spec, network)
-
-
-@pytest.mark.parametrize("power", ["total", "density"])
-def test_terms_are_the_times_that_a_round_takes(power):
-    cell = dataclasses.replace(CELL, power=power)
-    observation = observe(np.random.default_rng(0), 5, 3)
-    terms = CellTerms(cell, POWER)(tensors(observation))
-    ones = np.ones((5, 3))
-    outcome = compute_round(users_of(observation), cell, Decision(ones, ones / 3.0))
-    assert np.allclose(terms.equal_time, outcome.upload_time, rtol=1e-4)
-    assert np.allclose(terms.drafting_time, outcome.drafting_time, rtol=1e-6)
-    assert terms.unit == pytest.approx(float(outcome.verification_time[0]))
-    assert terms.slope * terms.unit == pytest.approx(3 * 3e-4)
-
-
-@pytest.mark.parametrize("power", ["total", "density"])
-def test_equal_finish_reference_lets_all_who_upload_finish_together(power):
-    cell = dataclasses.replace(CELL, power=power)
-    rng = np.random.default_rng(1)
-    observation = observe(rng, 300, 5)
-    lengths = rng.integers(0, 13, (300, 5))
-    terms = CellTerms(cell, POWER)(tensors(observation))
-    logits = share_reference("equal_finish")(terms, cell, torch.from_numpy(lengths).float()).double().numpy()
-    weights = np.where(lengths > 0, np.exp(logits), 0.0)
-    busy = lengths.any(axis=-1)
-    shares = weights[busy] / weights[busy].sum(axis=-1, keepdims=True)
-    outcome = compute_round(
-        users_of({k: v[busy] for k, v in observation.items()}), cell, Decision(lengths[busy], shares)
-    )
-    finish = outcome.drafting_time + outcome.upload_time
-    latest = finish.max(axis=-1, keepdims=True)
-    assert (np.abs(finish / latest - 1.0)[lengths[busy] > 0] < 1e-3).all()
 
 
 def test_demand_reference_gives_shares_by_what_there_is_to_send():
@@ -87,6 +48,7 @@ def test_demand_reference_gives_shares_by_what_there_is_to_send():
     demand = lengths * terms.equal_time
     assert torch.allclose(shares, demand / demand.sum(dim=-1, keepdim=True), rtol=1e-5)
     assert (share_reference("equal")(terms, CELL, lengths) == 0.0).all()
+    assert torch.equal(share_reference("equal_finish")(terms, CELL, lengths), finish_together(terms, CELL, lengths))
     with pytest.raises(ValueError, match=r"share_reference must be one of .* Did you mean 'demand'"):
         share_reference("demnd")
 
@@ -183,23 +145,6 @@ def test_where_other_draft_lengths_are_allowed_the_likeliest_that_both_cells_all
         drawn = dataclasses.replace(drawn, logits=drawn.logits + never)
     expected = drawn.choose(lambda log_probs: log_probs[..., first - 1 : last].argmax(dim=-1) + first - 1) + 1
     assert np.array_equal(trained(users, cell).draft_lengths, expected.numpy())
-
-
-@pytest.mark.parametrize("name", ["twenty_users", "llama2_7b", "default"])
-def test_the_server_is_seen_as_it_is_at_whole_numbers_of_tokens_and_on_a_line_between_them(name):
-    server = load_scenario(name).cell.verification
-    times = ServerTimes(server, 5, 12)
-    lengths = np.random.default_rng(10).integers(1, 13, (40, 5))
-    rest = lengths[:, 1:].max(axis=-1) if times.padded else lengths[:, 1:].sum(axis=-1)
-    seen = times(torch.from_numpy(rest).float(), torch.arange(1.0, 13.0))
-    unit = server.time(10) / 5  # two tokens of each of five users
-    for length in range(1, 13):
-        expected = server.round_time(np.concatenate((np.full((40, 1), length), lengths[:, 1:]), axis=-1)) / unit
-        assert np.allclose(seen[:, length - 1], expected, rtol=1e-5)
-    tokens = 30.3 if times.padded else 37.3
-    between = times(torch.tensor(tokens / 5 - 1.0 if times.padded else 30.3), torch.tensor([2.0]))
-    line = 0.7 * server.time(np.floor(tokens)) + 0.3 * server.time(np.floor(tokens) + 1.0)
-    assert float(between) == pytest.approx(float(line) / unit, rel=1e-5)
 
 
 def test_a_price_on_the_servers_time_makes_lengths_chosen_in_turn_stop_at_a_bend():
