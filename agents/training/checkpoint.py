@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from multispin_gym.agents.training.mixed_users import MixedUsersPPO, Turn
+from multispin_gym.agents.training.mixed_users import EnvSlot, MixedUsersPPO
 
 
 def collect_state(model: MixedUsersPPO) -> dict[str, Any]:
@@ -35,10 +35,10 @@ def collect_state(model: MixedUsersPPO) -> dict[str, Any]:
         "envs": [
             {
                 "steps": model.updates_of(index) * model.n_steps,
-                "returns": torch.from_numpy(turn.env.returns.copy()),
-                "episode_lengths": torch.from_numpy(turn.env.episode_lengths.copy()),
+                "returns": torch.from_numpy(slot.env.returns.copy()),
+                "episode_lengths": torch.from_numpy(slot.env.episode_lengths.copy()),
             }
-            for index, turn in enumerate(model.turns)
+            for index, slot in enumerate(model.slots)
         ],
         "episodes": [dict(episode) for episode in model.ep_info_buffer or ()],
         "pending_logs": {key: float(value) for key, value in model.logger.name_to_value.items()},
@@ -63,15 +63,15 @@ def restore_state(model: MixedUsersPPO, state: dict[str, Any]) -> None:
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
     for key, value in state["pending_logs"].items():
         model.logger.record(key, value)
-    for turn, stored in zip(model.turns, state["envs"], strict=True):
-        _replay(turn, stored)
-    model._last_obs = model.turns[0].observation
+    for slot, stored in zip(model.slots, state["envs"], strict=True):
+        _replay(slot, stored)
+    model._last_obs = model.slots[0].observation
     torch.set_rng_state(state["torch_rng"])
     name, keys, position, has_gauss, gauss = state["numpy_rng"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
 
 
-def _replay(turn: Turn, stored: dict[str, Any]) -> None:
+def _replay(turn: EnvSlot, stored: dict[str, Any]) -> None:
     """Bring an environment where it was: what it draws does not depend on the actions, so any will do."""
     env = turn.env
     turn.observation = env.reset()

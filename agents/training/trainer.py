@@ -211,8 +211,8 @@ def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = Equivaria
         with stop_flag() as stop:
             return _learn(config, spec, model, held_out, state, stop)
     finally:
-        for turn in model.turns:
-            turn.env.close()
+        for slot in model.slots:
+            slot.env.close()
         model.logger.close()
 
 
@@ -253,7 +253,7 @@ def _learn(
 
 def _clone(config: TrainConfig, spec: AgentSpec, model: MixedUsersPPO) -> None:
     rng = np.random.default_rng([config.seed, 1])
-    shown = demonstrate(spec, config.cloning, model.turns[0].env.units, rng)
+    shown = demonstrate(spec, config.cloning, model.slots[0].env.units, rng)
     network: EquivariantActorCritic = model.policy.network  # type: ignore[assignment]
     clone(network, shown, config.cloning, progress=config.progress)
 

@@ -296,12 +296,12 @@ def test_updates_take_turns_with_the_numbers_of_users():
     for _ in range(2):
         model.learn(3 * 16)
         assert [model.updates_of(index) for index in range(2)] == [2, 1]
-        assert [turn.buffer.actions.shape for turn in model.turns] == [(32 // 2, 10), (16, 4)]
+        assert [slot.buffer.actions.shape for slot in model.slots] == [(32 // 2, 10), (16, 4)]
         # Each environment stands where its own rounds left it.
-        assert [int(turn.env.episode_lengths[0]) for turn in model.turns] == [4, 2]
-        for turn in model.turns:
-            native = turn.env.env.unwrapped
-            assert np.array_equal(turn.observation["acceptance_rate"][:, 0], native.users.acceptance_rate[:, 0])
+        assert [int(slot.env.episode_lengths[0]) for slot in model.slots] == [4, 2]
+        for slot in model.slots:
+            native = slot.env.env.unwrapped
+            assert np.array_equal(slot.observation["acceptance_rate"][:, 0], native.users.acceptance_rate[:, 0])
 
 
 def test_environments_that_take_turns_need_equally_many_rows():
