@@ -27,6 +27,21 @@ SECTIONS: dict[str, type[Section]] = {
 }
 
 
+FORMER_KEYS = {"ppo.reward": "ppo.reward_unit"}
+"""Earlier name of a key -> its name today; files, run directories and command lines may still have the earlier one."""
+
+
+def rename_former_keys(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a section's table under the keys of today; a value given under both names of a key is refused."""
+    renamed: dict[str, Any] = {}
+    for key, value in table.items():
+        today = FORMER_KEYS.get(f"{name}.{key}", f"{name}.{key}").removeprefix(f"{name}.")
+        if today != key and today in table:
+            raise ValueError(f"{name}.{key} is the former name of {name}.{today}: give one of them, not both")
+        renamed[today] = value
+    return renamed
+
+
 def build_section(name: str, table: Mapping[str, Any]) -> Section:
     """Build one section of the configuration from a table, refusing unknown keys and values of the wrong type.
 
@@ -51,7 +66,7 @@ def build_section(name: str, table: Mapping[str, Any]) -> Section:
     """
     if not isinstance(table, Mapping):
         raise TypeError(f"{name} must be a table, got {table!r}")
-    kind = SECTIONS[name]
+    table, kind = rename_former_keys(name, table), SECTIONS[name]
     known = [entry.name for entry in dataclasses.fields(kind)]
     for key in table:
         if key not in known:

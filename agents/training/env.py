@@ -62,7 +62,8 @@ def make_training_env(
     num_envs: int = 1024,
     env_id: str = ENV_IDS[0],
     discount: float = 0.0,
-    reward: str = "server_only",
+    reward_unit: str | None = None,
+    reward: str | None = None,
 ) -> SB3VecEnv:
     """Make the environment that PPO trains in.
 
@@ -78,14 +79,25 @@ def make_training_env(
         The environment's id.
     discount
         The learner's discount factor; at 0 no terminal observations are passed on.
+    reward_unit
+        What rewards are counted in: ``"server_only"`` (the default), ``"homogeneous"`` or ``"optimum"``; see
+        :class:`PPOConfig`.
     reward
-        What rewards are counted in: ``"server_only"``, ``"homogeneous"`` or ``"optimum"``; see :class:`PPOConfig`.
+        Former name of ``reward_unit``.
 
     Returns
     -------
     SB3VecEnv
         The environment for Stable-Baselines3.
+
+    Raises
+    ------
+    ValueError
+        If the unit is unknown, or given under both names.
     """
+    if reward is not None and reward_unit is not None:
+        raise ValueError("reward is the former name of reward_unit: give one of them, not both")
+    chosen = reward_unit if reward is None else reward
     native = make_native_env(scenario, num_users=num_users, num_envs=num_envs, env_id=env_id)
     cell: Cell = native.unwrapped.scenario.cell  # type: ignore[attr-defined]
     controller = make_controller("homogeneous")
@@ -101,7 +113,7 @@ def make_training_env(
         "homogeneous": homogeneous_goodput,
         "optimum": lambda users: optimum_bound(users, cell),
     }
-    unit = units[check_choice("reward", reward, units)]
+    unit = units[check_choice("reward_unit", "server_only" if chosen is None else chosen, units)]
     return SB3VecEnv(native, reward_unit=unit, terminal_observations=discount > 0.0)
 
 

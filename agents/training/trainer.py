@@ -144,7 +144,7 @@ def build_model(
             num_envs=ppo.num_envs,
             env_id=spec.env_id,
             discount=ppo.discount,
-            reward=ppo.reward,
+            reward_unit=ppo.reward_unit,
         )
         # From the largest: the policy sees from its action's size whether all users share one draft length.
         for count in sorted(set(ppo.num_users or (spec.num_users,)), reverse=True)

@@ -144,6 +144,11 @@ def assert_one_line(capsys, message):
         (["--ppo.learning-rate", "nan"], "ppo.learning_rate must lie in (0, 1]"),
         (["--policy.share-reference", "finish"], "--policy.share-reference"),
         (["--hyperparameters", "missing.toml"], "missing.toml"),
+        (["--ppo.reward", "optimal"], "--ppo.reward-unit"),
+        (
+            ["--ppo.reward=optimum", "--ppo.reward_unit", "optimum"],
+            "--ppo.reward is the former name of --ppo.reward-unit",
+        ),
         (["--resume"], "--resume needs --run-dir"),
     ],
 )
@@ -181,6 +186,32 @@ def test_flags_override_files_which_override_defaults(tmp_path):
     assert parse(["--run_dir", "elsewhere"]).run_dir == "elsewhere"
 
 
+@pytest.mark.parametrize("flag", ["reward-unit", "reward_unit", "reward"])
+def test_a_flag_and_a_key_go_by_their_former_name_too(tmp_path, flag):
+    assert parse([f"--ppo.{flag}", "optimum"]).ppo.reward_unit == "optimum"
+    assert parse([f"--ppo.{flag}=homogeneous", "--seed", "3"]).ppo.reward_unit == "homogeneous"
+    path = tmp_path / "own.toml"
+    path.write_text(f"[ppo]\n{flag.replace('-', '_')} = 'homogeneous'\n")
+    assert parse(["--hyperparameters", str(path)]).ppo.reward_unit == "homogeneous"
+    assert parse(["--hyperparameters", str(path), f"--ppo.{flag}", "optimum"]).ppo.reward_unit == "optimum"
+
+
+def test_a_run_stored_under_a_former_name_goes_on(run, capsys):
+    config = json.loads((run / "config.json").read_text())
+    ppo = config["training"]["ppo"]
+    ppo["reward"] = ppo.pop("reward_unit")
+    (run / "config.json").write_text(json.dumps(config))
+    resume = ["--run-dir", str(run), "--resume", "--total-timesteps", "256", "--no-progress"]
+    assert main([*resume, "--ppo.reward", "optimum"]) == 2
+    assert_one_line(capsys, "ppo cannot change when a run is resumed")
+    assert main(resume) == 0
+    assert "256 rounds" in capsys.readouterr().out
+    ppo["reward_unit"] = ppo["reward"]
+    (run / "config.json").write_text(json.dumps(config))
+    assert main(resume) == 2
+    assert_one_line(capsys, "ppo.reward is the former name of ppo.reward_unit: give one of them, not both")
+
+
 def test_hyperparameters_ship_for_other_ways_to_train():
     cloned, mixed = (parse(["--hyperparameters", name]) for name in ("cloned", "mixed"))
     assert (cloned.cloning.num_cells, cloned.hyperparameters) == (131_072, "cloned")
@@ -200,6 +231,8 @@ def test_a_scenario_of_ones_own_trains_with_the_settings_for_any(tmp_path):
         ("[pop]\n", "unknown key pop in file; .* Did you mean 'ppo'"),
         ("[ppo]\nclip = 0.2\n", "unknown key ppo.clip; .* Did you mean 'clip_range'"),
         ("ppo = 3\n", "ppo must be a table"),
+        ("[ppo]\nreward = 'optimum'\nreward_unit = 'optimum'\n", "ppo.reward is the former name of ppo.reward_unit"),
+        ("[ppo]\nreward = 'optimal'\n", "ppo.reward_unit must be one of .* Did you mean 'optimum'"),
         ("[policy]\nwidth = 'wide'\n", "policy.width must be"),
         ("[cloning]\nnum_cells = -1\n", "cloning.num_cells must be a whole number"),
     ],
