@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multispin_gym._files import write_atomically
 from multispin_gym._validation import check_choice, check_integer
 from multispin_gym.agents.config import ENV_IDS, PolicyConfig
 from multispin_gym.agents.hyperparameter_files import build_section
@@ -124,29 +123,6 @@ class AgentSpec:
         )
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, whole.
-
-    Parameters
-    ----------
-    path
-        The file; its directory exists.
-    content
-        What it shall hold.
-    """
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
 def start_run_directory(path: Path, spec: AgentSpec) -> None:
     """Create the directory of a new run.
 
@@ -165,8 +141,7 @@ def start_run_directory(path: Path, spec: AgentSpec) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         kind = "a run already (--resume continues it)" if (path / CONFIG_FILE).is_file() else "other files"
         raise RunDirectoryError(f"run_dir must be a new or an empty directory; {path} holds {kind}")
-    path.mkdir(parents=True, exist_ok=True)
-    write_atomically(path / CONFIG_FILE, spec.to_json().encode())
+    write_atomically(path, {CONFIG_FILE: spec.to_json().encode()})
 
 
 def read_spec(path: Path) -> AgentSpec:
@@ -209,7 +184,8 @@ def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
     """
     from safetensors.torch import save
 
-    write_atomically(path / WEIGHTS_FILE, save({name: tensor.contiguous() for name, tensor in weights.items()}))
+    data = save({name: tensor.contiguous() for name, tensor in weights.items()})
+    write_atomically(path, {WEIGHTS_FILE: data})
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -258,7 +234,7 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
 
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
-    write_atomically(path / STATE_FILE, buffer.getvalue())
+    write_atomically(path, {STATE_FILE: buffer.getvalue()})
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multispin_gym._command_line import parse
+from multispin_gym._files import write_atomically
 from multispin_gym._validation import check_integer
 from multispin_gym.agents.config import PolicyConfig, PPOConfig, TrainConfig
 from multispin_gym.agents.hyperparameter_files import (
@@ -197,13 +198,13 @@ def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> flo
 
 
 def _write(config: SearchConfig, report: dict[str, Any], best: TrainConfig) -> None:
-    from multispin_gym.agents.run_directory import write_atomically
-
-    config.output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(config.output, (json.dumps(report, indent=2) + "\n").encode())
     where = f"{config.output.as_posix()} has all of them and the settings"
     comment = f"# The best trial in the scenario {config.scenario}: {where}.\n"
-    write_atomically(config.output.with_suffix(".toml"), (comment + hyperparameter_text(best)).encode())
+    contents = {
+        config.output.name: (json.dumps(report, indent=2) + "\n").encode(),
+        config.output.with_suffix(".toml").name: (comment + hyperparameter_text(best)).encode(),
+    }
+    write_atomically(config.output.parent, contents)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

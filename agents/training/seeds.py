@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from multispin_gym._files import write_atomically
 from multispin_gym.agents.config import TrainConfig
-from multispin_gym.agents.run_directory import STATE_FILE, RunDirectoryError, write_atomically
+from multispin_gym.agents.run_directory import STATE_FILE, RunDirectoryError
 from multispin_gym.agents.training.callbacks import stop_flag
 
 SUMMARY_FILE = "seeds.json"
@@ -98,7 +99,7 @@ def train_seeds(config: TrainConfig) -> dict[str, Any]:
                 results[futures[future]] = future.result()
     summary = _summarise(config, results)
     if results:
-        write_atomically(Path(config.run_dir) / SUMMARY_FILE, (json.dumps(summary, indent=2) + "\n").encode())
+        write_atomically(Path(config.run_dir), {SUMMARY_FILE: (json.dumps(summary, indent=2) + "\n").encode()})
     return summary
 
 

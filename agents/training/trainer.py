@@ -15,6 +15,7 @@ import torch
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from multispin_gym._files import write_atomically
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.policy.sb3_policy import EquivariantPolicy
@@ -24,7 +25,6 @@ from multispin_gym.agents.run_directory import (
     read_spec,
     read_state,
     start_run_directory,
-    write_atomically,
     write_state,
     write_weights,
 )
@@ -269,4 +269,4 @@ def _save(path: Path, model: MixedUsersPPO, evaluations: list[dict[str, float]],
         writer = csv.DictWriter(text, list(evaluations[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(evaluations)
-    write_atomically(path / EVALUATIONS_FILE, text.getvalue().encode())
+    write_atomically(path, {EVALUATIONS_FILE: text.getvalue().encode()})

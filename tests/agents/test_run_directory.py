@@ -10,11 +10,11 @@ import sys
 import pytest
 from library import ROOT
 
+from multispin_gym._files import write_atomically
 from multispin_gym.agents import PolicyConfig, PPOConfig, RunDirectoryError, load_agent
 from multispin_gym.agents.cli import main, parse
 from multispin_gym.agents.config import CloningConfig, TrainConfig
 from multispin_gym.agents.hyperparameter_files import read_hyperparameters, shipped_hyperparameters
-from multispin_gym.agents.run_directory import write_atomically
 from multispin_gym.scenarios.library import load_scenario
 
 QUICK = """
@@ -261,9 +261,9 @@ def test_values_out_of_range_are_refused_by_name(make, message):
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    write_atomically(tmp_path / "file", b"old")
+    write_atomically(tmp_path, {"file": b"old"})
     with pytest.raises(TypeError):
-        write_atomically(tmp_path / "file", "not bytes")
+        write_atomically(tmp_path, {"file": "not bytes"})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
 
