@@ -17,11 +17,23 @@ from multispin_gym.agents.policy.torch_physics import CellTerms
 from multispin_gym.agents.pretrained_agents import PREFIX, pretrained_folder
 from multispin_gym.agents.run_directory import AgentSpec, RunDirectoryError, read_spec, read_weights
 from multispin_gym.envs.actions import ActionCodec
+from multispin_gym.envs.observations import OBSERVATION_KEYS, Observation
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
 
-OBSERVATION_KEYS = ("acceptance_rate", "drafting_speed", "channel_gain_db")
+
+def observe(users: Users, reference_power: float) -> Observation:
+    """What an environment would show of users (..., K), their gains relative to a transmit power of so many W.
+
+    Not clipped to a scenario's bounds: an agent is also asked about users that its scenario does not have.
+    """
+    shown = {
+        "acceptance_rate": users.acceptance_rate,
+        "channel_gain_db": 10.0 * np.log10(users.received_power / reference_power),
+        "drafting_speed": users.drafting_speed,
+    }
+    return {key: shown[key].astype(np.float32) for key in OBSERVATION_KEYS}
 
 
 def build_network(
@@ -152,14 +164,8 @@ class Agent:
         """
         power = self.network.terms.reference_power
         agent = self._for(cell, power)
-        gain = users.received_power / power
-        observation = {
-            "acceptance_rate": users.acceptance_rate,
-            "drafting_speed": users.drafting_speed,
-            "channel_gain_db": 10.0 * np.log10(gain),
-        }
         codec = ActionCodec(cell, users.num_users, homogeneous=self.spec.homogeneous)
-        return codec.decode(agent.act(observation))
+        return codec.decode(agent.act(observe(users, power)))
 
 
 def load_agent(path: str | Path, *, cell: Cell | None = None) -> Agent:

@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.agents.agent import observe
 from multispin_gym.agents.config import CloningConfig
 from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.run_directory import AgentSpec
@@ -92,13 +93,8 @@ def _demonstrate(
         decision = controller(some, cell)
         actions.append(codec.encode(decision))
         rewards.append(compute_round(some, cell, decision).goodput / units(some))
-    observation = {
-        "acceptance_rate": users.acceptance_rate,
-        "drafting_speed": users.drafting_speed,
-        "channel_gain_db": scenario.gain_to_db(users.channel_gain),
-    }
     return Demonstrations(
-        {key: torch.tensor(value, dtype=torch.float32) for key, value in observation.items()},
+        {key: torch.from_numpy(value) for key, value in observe(users, scenario.reference_power).items()},
         torch.from_numpy(np.concatenate(actions)),
         torch.tensor(np.concatenate(rewards), dtype=torch.float32),
     )
