@@ -41,24 +41,8 @@ def build_network(
 ) -> EquivariantActorCritic:
     """Build the untrained network that a specification describes.
 
-    Parameters
-    ----------
-    spec
-        The agent's specification.
-    cell
-        The cell to act in; by default the one that the agent was trained in.
-    reference_power
-        The transmit power that observed gains are relative to, W; by default that of the scenario trained on.
-
-    Returns
-    -------
-    EquivariantActorCritic
-        The network.
-
-    Raises
-    ------
-    ValueError
-        If the cell allows none of the draft lengths that the agent was trained for.
+    By default it acts in the cell trained in, with gains relative to the reference power (W) of its scenario. A cell
+    that allows none of the draft lengths trained for is refused with a ``ValueError``.
     """
     trained = spec.scenario.cell
     cell = trained if cell is None else cell

@@ -29,18 +29,7 @@ RESUMABLE = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train an agent from command-line arguments.
-
-    Parameters
-    ----------
-    arguments
-        The arguments; by default those of the process.
-
-    Returns
-    -------
-    int
-        Exit status: 0, 2 on bad input, 130 if interrupted.
-    """
+    """Train an agent from arguments, by default the process's; exit status 0, 2 on bad input, 130 if interrupted."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
         config = parse(argv)
@@ -90,22 +79,8 @@ def _report(result: Any) -> int:
 def parse(argv: list[str]) -> TrainConfig:
     """Turn command-line arguments into a configuration.
 
-    Flags override the hyperparameter file, which overrides the defaults; a resumed run starts from its own.
-
-    Parameters
-    ----------
-    argv
-        The arguments.
-
-    Returns
-    -------
-    TrainConfig
-        The configuration.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of range or given under two names, or a resumed run would change.
+    Flags override the hyperparameter file, which overrides the defaults; a resumed run starts from its own. A
+    ``ValueError`` says that a value is out of range or given under two names, or that a resumed run would change.
     """
     argv = _rename_former_flags(argv)
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

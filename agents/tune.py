@@ -76,20 +76,7 @@ class SearchConfig:
 
 
 def suggest(trial: optuna.trial.BaseTrial, base: TrainConfig) -> TrainConfig:
-    """Let a trial choose the hyperparameters that are searched.
-
-    Parameters
-    ----------
-    trial
-        The trial.
-    base
-        The configuration that holds everything else.
-
-    Returns
-    -------
-    TrainConfig
-        The configuration to train with.
-    """
+    """Let a trial choose the hyperparameters that are searched; ``base`` holds everything else."""
     ppo = dataclasses.replace(
         base.ppo,
         learning_rate=trial.suggest_float("learning_rate", 2e-3, 2e-2, log=True),
@@ -103,22 +90,9 @@ def suggest(trial: optuna.trial.BaseTrial, base: TrainConfig) -> TrainConfig:
 
 
 def search(config: SearchConfig) -> dict[str, Any]:
-    """Run a study and write it down.
+    """Run a study and write it down: its settings, its trials in order, and the best of them.
 
-    Parameters
-    ----------
-    config
-        What to search, and for how long.
-
-    Returns
-    -------
-    dict
-        The study: settings, trials in order, and the best of them.
-
-    Raises
-    ------
-    ValueError
-        If the scenario or the hyperparameter file is unknown or damaged.
+    A scenario or a hyperparameter file that is unknown or damaged gives a ``ValueError``.
     """
     import optuna
 
@@ -161,26 +135,10 @@ def _section(config: TrainConfig, name: str) -> PolicyConfig | PPOConfig:
 
 
 def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> float:
-    """Train with each seed in turn, as long as the trial is worth it.
+    """Train with each seed in turn, as long as the trial is worth it; return the mean ratio to the reference over them.
 
-    Parameters
-    ----------
-    trial
-        The trial; it is told the mean after every seed, and keeps the ratio of each.
-    config
-        What to train.
-    seeds
-        Seeds of the trainings.
-
-    Returns
-    -------
-    float
-        Mean ratio to the reference over the seeds.
-
-    Raises
-    ------
-    optuna.TrialPruned
-        If the mean is below the median of the earlier trials after one of the seeds but the last.
+    The trial is told the mean after every seed, and keeps the ratio of each. ``optuna.TrialPruned`` ends it after any
+    seed but the last with which the mean is below the median of the earlier trials.
     """
     import optuna
 
@@ -208,18 +166,7 @@ def _write(config: SearchConfig, report: dict[str, Any], best: TrainConfig) -> N
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Search from the command line.
-
-    Parameters
-    ----------
-    arguments
-        The arguments; by default those of the process.
-
-    Returns
-    -------
-    int
-        Exit status: 0, or 2 on bad input.
-    """
+    """Search from arguments, by default the process's; exit status 0, or 2 on bad input."""
     args = sys.argv[1:] if arguments is None else arguments
     try:
         report = search(parse(SearchConfig, args, "python -m multispin_gym.agents.tune"))

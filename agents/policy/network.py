@@ -22,13 +22,7 @@ _LOG_STD_RANGE = (math.log(5e-3), math.log(0.5))
 
 
 class SetLayer(nn.Module):
-    """One deep-sets layer: each user's own features, and the mean and the maximum over users, each mixed linearly.
-
-    Parameters
-    ----------
-    num_inputs, num_outputs
-        Features per user before and after.
-    """
+    """One deep-sets layer: each user's own features, and the mean and the maximum over users, each mixed linearly."""
 
     def __init__(self, num_inputs: int, num_outputs: int) -> None:
         super().__init__()
@@ -36,35 +30,14 @@ class SetLayer(nn.Module):
         self.pooled = nn.Linear(2 * num_inputs, num_outputs, bias=False)
 
     def forward(self, users: torch.Tensor) -> torch.Tensor:
-        """Apply the layer.
-
-        Parameters
-        ----------
-        users
-            Features of each user. Shape (N, K, num_inputs).
-
-        Returns
-        -------
-        torch.Tensor
-            New features, before the activation. Shape (N, K, num_outputs).
-        """
+        """Turn features (N, K, num_inputs) into new ones (N, K, num_outputs), before the activation."""
         pool = torch.cat((users.mean(dim=-2), users.amax(dim=-2)), dim=-1)
         mixed: torch.Tensor = self.own(users) + self.pooled(pool).unsqueeze(-2)
         return mixed
 
 
 class SetEncoder(nn.Module):
-    """A stack of deep-sets layers, each normalised, with residual connections.
-
-    Parameters
-    ----------
-    num_inputs
-        Features per user.
-    width
-        Width of every layer.
-    depth
-        Number of layers.
-    """
+    """A stack of deep-sets layers of one width, each normalised, with residual connections."""
 
     def __init__(self, num_inputs: int, width: int, depth: int) -> None:
         super().__init__()
@@ -73,18 +46,7 @@ class SetEncoder(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(o) for o in sizes[1:])
 
     def forward(self, users: torch.Tensor) -> torch.Tensor:
-        """Encode each user in the light of all others.
-
-        Parameters
-        ----------
-        users
-            Features of each user. Shape (N, K, num_inputs).
-
-        Returns
-        -------
-        torch.Tensor
-            Codes. Shape (N, K, width).
-        """
+        """Encode each user in the light of all others: features (N, K, num_inputs) to codes (N, K, width)."""
         for layer, norm in zip(self.layers, self.norms, strict=True):
             update = torch.nn.functional.silu(norm(layer(users)))
             users = users + update if users.shape == update.shape else update
@@ -97,22 +59,9 @@ class EquivariantActorCritic(nn.Module):
     The actor chooses the draft lengths, independently or in turn, then the shares given the lengths: logits relative to
     a fixed reference, plus what the network adds.
 
-    Parameters
-    ----------
-    terms
-        Turns observations into features, for the cell at hand.
-    layout
-        The action's layout, in the cell at hand.
-    config
-        Sizes and choices of the policy.
-    learned
-        The layout that the weights belong to; by default the same. Where the cell at hand allows other draft lengths,
-        the choice is among those that both allow.
-
-    Raises
-    ------
-    ValueError
-        If the two layouts have no draft length in common.
+    The terms are those of the cell at hand, and so is the action's layout; ``learned`` is the layout that the weights
+    belong to, by default the same. Where the cell allows other draft lengths, the choice is among those that both
+    allow; if there is none, a ``ValueError`` says so.
     """
 
     def __init__(
@@ -150,18 +99,7 @@ class EquivariantActorCritic(nn.Module):
             nn.init.normal_(head.weight, std=0.01)
 
     def distribution(self, observation: Mapping[str, torch.Tensor]) -> DecisionDistribution:
-        """Distribution of the decisions given the observations.
-
-        Parameters
-        ----------
-        observation
-            The environments' three arrays. Shape (N, K) each.
-
-        Returns
-        -------
-        DecisionDistribution
-            One distribution per observation.
-        """
+        """Distributions of the decisions, one per observation; the environments' three arrays have shape (N, K)."""
         terms = self.terms(observation)
         codes = self.actor(user_features(terms))
         return DecisionDistribution(
@@ -222,18 +160,7 @@ class EquivariantActorCritic(nn.Module):
         return reference + addition.squeeze(-1)
 
     def value(self, observation: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Estimate the reward to come.
-
-        Parameters
-        ----------
-        observation
-            The environments' three arrays. Shape (N, K) each.
-
-        Returns
-        -------
-        torch.Tensor
-            Values. Shape (N, 1).
-        """
+        """Estimate the reward to come (N, 1); the environments' three arrays have shape (N, K)."""
         codes = self.critic(user_features(self.terms(observation)))
         pool = torch.cat((codes.mean(dim=-2), codes.amax(dim=-2)), dim=-1)
         estimate: torch.Tensor = self.value_head(pool)

@@ -12,18 +12,7 @@ from multispin_gym.agents.training.mixed_users import EnvSlot, MixedUsersPPO
 
 
 def collect_state(model: MixedUsersPPO) -> dict[str, Any]:
-    """Collect the state of a model between two updates.
-
-    Parameters
-    ----------
-    model
-        The model.
-
-    Returns
-    -------
-    dict
-        Tensors, numbers, strings, and lists and dicts of them.
-    """
+    """Collect the state of a model between two updates: tensors, numbers, strings, and lists and dicts of them."""
     name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 - SB3 draws from it
     return {
         "num_timesteps": model.num_timesteps,
@@ -48,12 +37,7 @@ def collect_state(model: MixedUsersPPO) -> dict[str, Any]:
 def restore_state(model: MixedUsersPPO, state: dict[str, Any]) -> None:
     """Bring a freshly built and seeded model where :func:`collect_state` found it.
 
-    Parameters
-    ----------
-    model
-        The model, with its logger set and its environments seeded as at the run's start.
-    state
-        The state.
+    Its logger must be set, and its environments seeded as at the run's start.
     """
     model.num_timesteps = state["num_timesteps"]
     model._n_updates = state["num_updates"]

@@ -51,23 +51,9 @@ class Demonstrations:
 def demonstrate(
     spec: AgentSpec, config: CloningConfig, units: Callable[[Users], float | FloatArray], rng: np.random.Generator
 ) -> list[Demonstrations]:
-    """Let a controller decide in cells drawn from the scenario.
+    """Let the controller to imitate decide in cells drawn from the agent's scenario; one part per number of users.
 
-    Parameters
-    ----------
-    spec
-        The agent to train: its scenario, environment and number of users.
-    config
-        Whom to imitate, and on how many cells.
-    units
-        Units in which the rewards of rounds are counted, given their users.
-    rng
-        The source of randomness.
-
-    Returns
-    -------
-    list of Demonstrations
-        Observations, actions and rewards, one part for each number of users.
+    Rewards are counted in ``units``, given the users of the rounds.
     """
     default = "homogeneous" if spec.homogeneous else "heterogeneous"
     controller = make_controller(default if config.controller is None else config.controller)
@@ -105,18 +91,8 @@ def clone(
 ) -> None:
     """Make a network's decisions likely where a controller took them, and its values those that the controller reached.
 
-    The spread of the shares keeps its initial value: PPO explores from there.
-
-    Parameters
-    ----------
-    network
-        The network; trained in place.
-    shown
-        What the controller decided, one part for each number of users; minibatches of the parts take turns at random.
-    config
-        Passes, batch size and learning rate.
-    progress
-        Whether to show a progress bar.
+    The network is trained in place, on minibatches of all parts in random order. The spread of the shares keeps its
+    initial value: PPO explores from there.
     """
     learned = [parameter for name, parameter in network.named_parameters() if name != "log_std"]
     optimizer = torch.optim.Adam(learned, lr=config.learning_rate)

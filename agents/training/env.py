@@ -29,21 +29,7 @@ def make_native_env(
 ) -> gym.vector.VectorEnv[Any, Any, Any]:
     """Make the native vector environment with same-step autoreset.
 
-    Parameters
-    ----------
-    scenario
-        The scenario, a preset's name or a file's path.
-    num_users
-        Users in the cell; by default the scenario's own number.
-    num_envs
-        Rows.
-    env_id
-        The environment's id.
-
-    Returns
-    -------
-    gymnasium.vector.VectorEnv
-        The environment.
+    The scenario may be given as a preset's name or a file's path; the number of users is by default its own.
     """
     return gym.make_vec(
         env_id,

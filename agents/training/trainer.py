@@ -72,35 +72,14 @@ class _ContinuedTensorBoard(TensorBoardOutputFormat):
 def training_seeds(seed: int) -> tuple[int, int]:
     """Spread a run's seed, so that runs with neighbouring seeds share no row of the environment.
 
-    Parameters
-    ----------
-    seed
-        The run's seed.
-
-    Returns
-    -------
-    tuple of int
-        Seed of the learner, and of the environment's first row.
+    Returns the learner's seed and that of the environment's first row.
     """
     learner, environment = np.random.SeedSequence(seed).generate_state(2).tolist()
     return learner, environment % (2**31 - 2**21)
 
 
 def describe(config: TrainConfig, scenario: Scenario) -> AgentSpec:
-    """Describe a run that is about to start.
-
-    Parameters
-    ----------
-    config
-        The run's configuration.
-    scenario
-        The scenario that it names.
-
-    Returns
-    -------
-    AgentSpec
-        What goes into ``config.json``.
-    """
+    """Describe a run that is about to start in a scenario: what goes into ``config.json``."""
     versions = {package: metadata.version(package) for package in _PACKAGES}
     versions["python"] = platform.python_version()
     training = dataclasses.asdict(config)
@@ -119,22 +98,7 @@ def describe(config: TrainConfig, scenario: Scenario) -> AgentSpec:
 def build_model(
     config: TrainConfig, spec: AgentSpec, policy_class: type[EquivariantPolicy] = EquivariantPolicy
 ) -> MixedUsersPPO:
-    """Build PPO and its environments, seeded.
-
-    Parameters
-    ----------
-    config
-        The run's configuration.
-    spec
-        The agent to train.
-    policy_class
-        The policy's class.
-
-    Returns
-    -------
-    MixedUsersPPO
-        The model.
-    """
+    """Build PPO and its environments, seeded."""
     learner_seed, env_seed = training_seeds(config.seed)
     ppo = config.ppo
     envs = [
