@@ -31,7 +31,7 @@ FORMER_KEYS = {"ppo.reward": "ppo.reward_unit"}
 """Earlier name of a key -> its name today; files, run directories and command lines may still have the earlier one."""
 
 
-def rename_former_keys(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+def _rename_former_keys(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
     """Return a section's table under the keys of today; a value given under both names of a key is refused."""
     renamed: dict[str, Any] = {}
     for key, value in table.items():
@@ -49,7 +49,7 @@ def build_section(name: str, table: Mapping[str, Any]) -> Section:
     """
     if not isinstance(table, Mapping):
         raise TypeError(f"{name} must be a table, got {table!r}")
-    table, kind = rename_former_keys(name, table), SECTIONS[name]
+    table, kind = _rename_former_keys(name, table), SECTIONS[name]
     known = [entry.name for entry in dataclasses.fields(kind)]
     for key in table:
         if key not in known:
