@@ -12,15 +12,27 @@ import torch
 from numpy.typing import NDArray
 
 from multispin_gym.agents.policy.distribution import ActionLayout
-from multispin_gym.agents.policy.features import CellTerms
 from multispin_gym.agents.policy.network import EquivariantActorCritic
+from multispin_gym.agents.policy.torch_physics import CellTerms
 from multispin_gym.agents.pretrained_agents import PREFIX, pretrained_folder
 from multispin_gym.agents.run_directory import AgentSpec, RunDirectoryError, read_spec, read_weights
+from multispin_gym.envs.observations import OBSERVATION_KEYS, Observation
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
 
-OBSERVATION_KEYS = ("acceptance_rate", "drafting_speed", "channel_gain_db")
+
+def observe(users: Users, reference_power: float) -> Observation:
+    """What an environment would show of users (..., K), their gains relative to a transmit power of so many W.
+
+    Not clipped to a scenario's bounds: an agent is also asked about users that its scenario does not have.
+    """
+    shown = {
+        "acceptance_rate": users.acceptance_rate,
+        "channel_gain_db": 10.0 * np.log10(users.received_power / reference_power),
+        "drafting_speed": users.drafting_speed,
+    }
+    return {key: shown[key].astype(np.float32) for key in OBSERVATION_KEYS}
 
 
 def build_network(
@@ -28,24 +40,8 @@ def build_network(
 ) -> EquivariantActorCritic:
     """Build the untrained network that a specification describes.
 
-    Parameters
-    ----------
-    spec
-        The agent's specification.
-    cell
-        The cell to act in; by default the one that the agent was trained in.
-    reference_power
-        The transmit power that observed gains are relative to, W; by default that of the scenario trained on.
-
-    Returns
-    -------
-    EquivariantActorCritic
-        The network.
-
-    Raises
-    ------
-    ValueError
-        If the cell allows none of the draft lengths that the agent was trained for.
+    By default it acts in the cell trained in, with gains relative to the reference power (W) of its scenario. A cell
+    that allows none of the draft lengths trained for is refused with a ``ValueError``.
     """
     trained = spec.cell
     cell = trained if cell is None else cell
@@ -153,14 +149,8 @@ class Agent:
         """
         power = self.network.terms.reference_power
         agent = self._for(cell, power)
-        gain = users.received_power / power
-        observation = {
-            "acceptance_rate": users.acceptance_rate,
-            "drafting_speed": users.drafting_speed,
-            "channel_gain_db": 10.0 * np.log10(gain),
-        }
         codec = self.spec.variant.actions(cell, users.num_users)
-        return codec.decode(agent.act(observation))
+        return codec.decode(agent.act(observe(users, power)))
 
 
 def load_agent(path: str | Path, *, cell: Cell | None = None) -> Agent:

@@ -11,7 +11,7 @@ from typing import Any
 
 from multispin_gym import _command_line
 from multispin_gym.agents.config import TrainConfig
-from multispin_gym.agents.hyperparameter_files import SECTIONS, build_section, hyperparameters
+from multispin_gym.agents.hyperparameter_files import FORMER_KEYS, SECTIONS, build_section, hyperparameters
 
 # What may change when a run is continued; anything else would make it another run.
 RESUMABLE = (
@@ -30,18 +30,7 @@ RESUMABLE = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train an agent from command-line arguments.
-
-    Parameters
-    ----------
-    arguments
-        The arguments; by default those of the process.
-
-    Returns
-    -------
-    int
-        Exit status: 0, 2 on bad input, 130 if interrupted.
-    """
+    """Train an agent from arguments, by default the process's; exit status 0, 2 on bad input, 130 if interrupted."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
         config = parse(argv)
@@ -91,23 +80,10 @@ def _report(result: Any) -> int:
 def parse(argv: list[str]) -> TrainConfig:
     """Turn command-line arguments into a configuration.
 
-    Flags override the hyperparameter file, which overrides the defaults; a resumed run starts from its own.
-
-    Parameters
-    ----------
-    argv
-        The arguments.
-
-    Returns
-    -------
-    TrainConfig
-        The configuration.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of range, or a resumed run would change.
+    Flags override the hyperparameter file, which overrides the defaults; a resumed run starts from its own. A
+    ``ValueError`` says that a value is out of range or given under two names, or that a resumed run would change.
     """
+    argv = _rename_former_flags(argv)
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for flag in ("--scenario", "--run-dir", "--hyperparameters"):
         early.add_argument(flag, flag.replace("-", "_").replace("__", "--"), nargs="?")
@@ -122,6 +98,20 @@ def parse(argv: list[str]) -> TrainConfig:
     run_dir = known.run_dir or f"runs/{Path(scenario).stem}"
     fields = hyperparameters(scenario, known.hyperparameters)
     return _command_line.parse(TrainConfig, argv, "train.py", TrainConfig(scenario=scenario, run_dir=run_dir, **fields))
+
+
+def _rename_former_flags(argv: list[str]) -> list[str]:
+    """Return the arguments with the flags of today; a flag given under both of its names is refused."""
+    flags = [argument.partition("=")[0] for argument in argv]
+    keys = [flag[2:].replace("-", "_") if flag.startswith("--") else "" for flag in flags]
+    for former, today in FORMER_KEYS.items():
+        if former in keys and today in keys:
+            former, today = former.replace("_", "-"), today.replace("_", "-")
+            raise ValueError(f"--{former} is the former name of --{today}: give one of them, not both")
+    return [
+        f"--{FORMER_KEYS[key].replace('_', '-')}{argument[len(flag) :]}" if key in FORMER_KEYS else argument
+        for argument, flag, key in zip(argv, flags, keys, strict=True)
+    ]
 
 
 def _stored(run_dir: str | None) -> TrainConfig:

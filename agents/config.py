@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import wraps
+from typing import Any, Literal
 
 from multispin_gym._validation import check_choice, check_integer, check_number
 from multispin_gym.envs.variants import MULTI_SPIN, variant_of
@@ -86,7 +87,7 @@ class PPOConfig:
         Discount factor; 0 makes each round a decision of its own (a contextual bandit).
     gae_lambda
         Decay of the advantage estimator; without effect at discount 0.
-    reward
+    reward_unit
         What rewards are counted in: ``"server_only"`` (the goodput without drafts, one number for all rounds),
         ``"homogeneous"`` (the best common draft length of the same round, which the critic then need not predict) or
         ``"optimum"`` (the certified optimum of the same round, or the relaxation's bound beyond 12 users: slow).
@@ -107,7 +108,7 @@ class PPOConfig:
     value_coefficient: float = 0.5
     discount: float = 0.0
     gae_lambda: float = 1.0
-    reward: Literal["server_only", "homogeneous", "optimum"] = "server_only"
+    reward_unit: Literal["server_only", "homogeneous", "optimum"] = "server_only"
     max_gradient_norm: float = 0.5
 
     def __post_init__(self) -> None:
@@ -131,13 +132,36 @@ class PPOConfig:
         check_number("ppo.gae_lambda", self.gae_lambda, low=0.0, high=1.0)
         check_number("ppo.max_gradient_norm", self.max_gradient_norm, low=0.0, low_open=True)
         check_choice("ppo.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
-        check_choice("ppo.reward", self.reward, ("server_only", "homogeneous", "optimum"))
+        check_choice("ppo.reward_unit", self.reward_unit, ("server_only", "homogeneous", "optimum"))
         check_choice("ppo.entropy_schedule", self.entropy_schedule, SCHEDULES)
+
+    @property
+    def reward(self) -> str:
+        """Former name of ``reward_unit``."""
+        return self.reward_unit
 
     @property
     def rollout_size(self) -> int:
         """Rounds played between two updates."""
         return self.num_envs * self.rollout_steps
+
+
+def _take_former_name(former: str, today: str) -> None:
+    """Let :class:`PPOConfig` be made with the former name of a field."""
+    make = PPOConfig.__init__
+
+    @wraps(make)
+    def init(self: PPOConfig, *args: Any, **fields: Any) -> None:
+        if former in fields:
+            if today in fields:
+                raise TypeError(f"{former} is the former name of {today}: give one of them, not both")
+            fields[today] = fields.pop(former)
+        make(self, *args, **fields)
+
+    setattr(PPOConfig, "__init__", init)  # noqa: B010
+
+
+_take_former_name("reward", "reward_unit")
 
 
 @dataclass(frozen=True)

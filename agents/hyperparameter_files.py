@@ -27,31 +27,29 @@ SECTIONS: dict[str, type[Section]] = {
 }
 
 
+FORMER_KEYS = {"ppo.reward": "ppo.reward_unit"}
+"""Earlier name of a key -> its name today; files, run directories and command lines may still have the earlier one."""
+
+
+def _rename_former_keys(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a section's table under the keys of today; a value given under both names of a key is refused."""
+    renamed: dict[str, Any] = {}
+    for key, value in table.items():
+        today = FORMER_KEYS.get(f"{name}.{key}", f"{name}.{key}").removeprefix(f"{name}.")
+        if today != key and today in table:
+            raise ValueError(f"{name}.{key} is the former name of {name}.{today}: give one of them, not both")
+        renamed[today] = value
+    return renamed
+
+
 def build_section(name: str, table: Mapping[str, Any]) -> Section:
-    """Build one section of the configuration from a table, refusing unknown keys and values of the wrong type.
+    """Build the section ``"policy"``, ``"ppo"`` or ``"cloning"`` from a table; missing keys keep their defaults.
 
-    Parameters
-    ----------
-    name
-        The section's name: ``"policy"``, ``"ppo"`` or ``"cloning"``.
-    table
-        Keys and values; missing ones keep their defaults.
-
-    Returns
-    -------
-    PolicyConfig, PPOConfig or CloningConfig
-        The section.
-
-    Raises
-    ------
-    ValueError
-        If a key is unknown or a value out of range.
-    TypeError
-        If the table or a value is of the wrong type.
+    An unknown key and a value out of range give a ``ValueError``, a value of the wrong type a ``TypeError``.
     """
     if not isinstance(table, Mapping):
         raise TypeError(f"{name} must be a table, got {table!r}")
-    kind = SECTIONS[name]
+    table, kind = _rename_former_keys(name, table), SECTIONS[name]
     known = [entry.name for entry in dataclasses.fields(kind)]
     for key in table:
         if key not in known:
@@ -60,24 +58,10 @@ def build_section(name: str, table: Mapping[str, Any]) -> Section:
 
 
 def read_hyperparameters(text: str, where: str) -> dict[str, Any]:
-    """Read hyperparameters from TOML.
+    """Read fields of :class:`TrainConfig` from TOML; ``where`` says in messages where the text comes from.
 
-    Parameters
-    ----------
-    text
-        TOML with any of the tables ``policy``, ``ppo`` and ``cloning``, and ``total_timesteps``.
-    where
-        Where the text comes from, for messages.
-
-    Returns
-    -------
-    dict
-        Fields of :class:`TrainConfig`.
-
-    Raises
-    ------
-    ValueError
-        If the text is not TOML, or a key is unknown or a value out of range.
+    The text has any of the tables ``policy``, ``ppo`` and ``cloning``, and ``total_timesteps``. What is not TOML, an
+    unknown key and a value out of range give a ``ValueError``.
     """
     try:
         tables = tomllib.loads(text)
@@ -93,26 +77,10 @@ def read_hyperparameters(text: str, where: str) -> dict[str, Any]:
 
 
 def hyperparameters(scenario: str, path: str | None = None) -> dict[str, Any]:
-    """Return the hyperparameters of a file; by default of the one that ships for a scenario, or for any.
+    """Return the fields of :class:`TrainConfig` that a file holds, or one of :data:`RECIPES`.
 
-    Parameters
-    ----------
-    scenario
-        Name of a preset, or path of a scenario file.
-    path
-        A file of one's own, or one of :data:`RECIPES`.
-
-    Returns
-    -------
-    dict
-        Fields of :class:`TrainConfig`.
-
-    Raises
-    ------
-    ValueError
-        If the file is not TOML, or a key is unknown or a value out of range.
-    OSError
-        If the file cannot be read.
+    By default it is the file that ships for a scenario, given as a preset's name or a file's path, or else the one for
+    any. A file that is not as :func:`read_hyperparameters` wants it gives a ``ValueError``.
     """
     if path in RECIPES:
         return {**shipped_hyperparameters(f"{path}.toml"), "hyperparameters": path}
@@ -123,18 +91,7 @@ def hyperparameters(scenario: str, path: str | None = None) -> dict[str, Any]:
 
 
 def shipped_hyperparameters(name: str) -> dict[str, Any]:
-    """Return the hyperparameters of a file that ships with the package.
-
-    Parameters
-    ----------
-    name
-        The file's name: ``any.toml``, or that of a preset or a recipe.
-
-    Returns
-    -------
-    dict
-        Fields of :class:`TrainConfig`.
-    """
+    """Return the hyperparameters of a file that ships: ``any.toml``, or that of a preset or a recipe."""
     return read_hyperparameters(_shipped(name).read_text(encoding="utf-8"), name)
 
 
@@ -143,17 +100,7 @@ def _shipped(name: str) -> Traversable:
 
 
 def hyperparameter_text(config: TrainConfig) -> str:
-    """Write a configuration's hyperparameters of a training from scratch as TOML.
-
-    Parameters
-    ----------
-    config
-        The configuration.
-
-    Returns
-    -------
-    str
-        TOML with the tables ``policy`` and ``ppo``.
+    """Write a configuration's tables ``policy`` and ``ppo``, those of a training from scratch, as TOML.
 
     Examples
     --------

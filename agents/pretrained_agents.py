@@ -32,22 +32,9 @@ def list_pretrained() -> list[str]:
 
 
 def pretrained_folder(name: str) -> Traversable:
-    """Return where a pretrained agent lies.
+    """Return the folder of a pretrained agent: ``config.json``, ``policy.safetensors`` and ``card.json``.
 
-    Parameters
-    ----------
-    name
-        Its name.
-
-    Returns
-    -------
-    Traversable
-        A folder with ``config.json``, ``policy.safetensors`` and ``card.json``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such agent.
+    A name that no agent has gives a ``ValueError``.
     """
     return _folder().joinpath(check_choice("pretrained agent", name, list_pretrained()))
 

@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multispin_gym._files import write_atomically
 from multispin_gym._validation import check_integer
 from multispin_gym.agents.config import PolicyConfig
 from multispin_gym.agents.hyperparameter_files import build_section
@@ -73,13 +72,7 @@ class AgentSpec:
         return self.variant.cell(self.scenario)
 
     def to_json(self) -> str:
-        """Write the specification as JSON.
-
-        Returns
-        -------
-        str
-            The text of ``config.json``.
-        """
+        """Write the specification as the text of ``config.json``."""
         fields = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -94,22 +87,9 @@ class AgentSpec:
 
     @classmethod
     def from_json(cls, text: str) -> AgentSpec:
-        """Read a specification.
+        """Read a specification from the text of ``config.json``.
 
-        Parameters
-        ----------
-        text
-            The text of ``config.json``.
-
-        Returns
-        -------
-        AgentSpec
-            The specification.
-
-        Raises
-        ------
-        ValueError
-            If the text is not JSON, not of this format, or lacks an entry.
+        Text that is not JSON, not of this format, or lacks an entry gives a ``ValueError``.
         """
         fields = json.loads(text)
         if not isinstance(fields, dict) or fields.get("format") != FORMAT:
@@ -131,68 +111,18 @@ class AgentSpec:
         )
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, whole.
-
-    Parameters
-    ----------
-    path
-        The file; its directory exists.
-    content
-        What it shall hold.
-    """
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
 def start_run_directory(path: Path, spec: AgentSpec) -> None:
-    """Create the directory of a new run.
-
-    Parameters
-    ----------
-    path
-        The directory; it must not exist, or be empty.
-    spec
-        What is about to be trained.
-
-    Raises
-    ------
-    RunDirectoryError
-        If the directory holds anything.
-    """
+    """Create the directory of a new run; one that holds anything gives a :class:`RunDirectoryError`."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         kind = "a run already (--resume continues it)" if (path / CONFIG_FILE).is_file() else "other files"
         raise RunDirectoryError(f"run_dir must be a new or an empty directory; {path} holds {kind}")
-    path.mkdir(parents=True, exist_ok=True)
-    write_atomically(path / CONFIG_FILE, spec.to_json().encode())
+    write_atomically(path, {CONFIG_FILE: spec.to_json().encode()})
 
 
 def read_spec(path: Path) -> AgentSpec:
     """Read the specification in a run directory.
 
-    Parameters
-    ----------
-    path
-        The directory.
-
-    Returns
-    -------
-    AgentSpec
-        The specification.
-
-    Raises
-    ------
-    RunDirectoryError
-        If there is none, or it is damaged or foreign.
+    None, or one that is damaged or foreign, gives a :class:`RunDirectoryError`.
     """
     if not path.is_dir():
         raise RunDirectoryError(f"{path} is not a run directory: there is no such directory")
@@ -205,38 +135,15 @@ def read_spec(path: Path) -> AgentSpec:
 
 
 def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
-    """Write an agent's weights.
-
-    Parameters
-    ----------
-    path
-        The run directory.
-    weights
-        The network's state.
-    """
+    """Write an agent's weights, the state of its network, into a run directory."""
     from safetensors.torch import save
 
-    write_atomically(path / WEIGHTS_FILE, save({name: tensor.contiguous() for name, tensor in weights.items()}))
+    data = save({name: tensor.contiguous() for name, tensor in weights.items()})
+    write_atomically(path, {WEIGHTS_FILE: data})
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read an agent's weights.
-
-    Parameters
-    ----------
-    path
-        The run directory.
-
-    Returns
-    -------
-    dict of torch.Tensor
-        The network's state.
-
-    Raises
-    ------
-    RunDirectoryError
-        If the file is missing or damaged.
-    """
+    """Read an agent's weights, the state of its network; none, or damaged ones, give a :class:`RunDirectoryError`."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -250,41 +157,20 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write the state that resuming needs.
-
-    Parameters
-    ----------
-    path
-        The run directory.
-    state
-        Tensors, numbers, strings, and lists and dicts of them.
-    """
+    """Write the state that resuming needs: tensors, numbers, strings, and lists and dicts of them."""
     import io
 
     import torch
 
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
-    write_atomically(path / STATE_FILE, buffer.getvalue())
+    write_atomically(path, {STATE_FILE: buffer.getvalue()})
 
 
 def read_state(path: Path) -> dict[str, Any]:
     """Read the state that resuming needs; no pickled code is run.
 
-    Parameters
-    ----------
-    path
-        The run directory.
-
-    Returns
-    -------
-    dict
-        The state.
-
-    Raises
-    ------
-    RunDirectoryError
-        If the file is missing or damaged.
+    None, or a damaged one, gives a :class:`RunDirectoryError`.
     """
     import torch
 

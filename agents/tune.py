@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multispin_gym._command_line import parse
+from multispin_gym._files import write_atomically
 from multispin_gym._validation import check_integer
 from multispin_gym.agents.config import PolicyConfig, PPOConfig, TrainConfig
 from multispin_gym.agents.hyperparameter_files import (
@@ -75,20 +76,7 @@ class SearchConfig:
 
 
 def suggest(trial: optuna.trial.BaseTrial, base: TrainConfig) -> TrainConfig:
-    """Let a trial choose the hyperparameters that are searched.
-
-    Parameters
-    ----------
-    trial
-        The trial.
-    base
-        The configuration that holds everything else.
-
-    Returns
-    -------
-    TrainConfig
-        The configuration to train with.
-    """
+    """Let a trial choose the hyperparameters that are searched; ``base`` holds everything else."""
     ppo = dataclasses.replace(
         base.ppo,
         learning_rate=trial.suggest_float("learning_rate", 2e-3, 2e-2, log=True),
@@ -102,22 +90,9 @@ def suggest(trial: optuna.trial.BaseTrial, base: TrainConfig) -> TrainConfig:
 
 
 def search(config: SearchConfig) -> dict[str, Any]:
-    """Run a study and write it down.
+    """Run a study and write it down: its settings, its trials in order, and the best of them.
 
-    Parameters
-    ----------
-    config
-        What to search, and for how long.
-
-    Returns
-    -------
-    dict
-        The study: settings, trials in order, and the best of them.
-
-    Raises
-    ------
-    ValueError
-        If the scenario or the hyperparameter file is unknown or damaged.
+    A scenario or a hyperparameter file that is unknown or damaged gives a ``ValueError``.
     """
     import optuna
 
@@ -160,26 +135,10 @@ def _section(config: TrainConfig, name: str) -> PolicyConfig | PPOConfig:
 
 
 def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> float:
-    """Train with each seed in turn, as long as the trial is worth it.
+    """Train with each seed in turn, as long as the trial is worth it; return the mean ratio to the reference over them.
 
-    Parameters
-    ----------
-    trial
-        The trial; it is told the mean after every seed, and keeps the ratio of each.
-    config
-        What to train.
-    seeds
-        Seeds of the trainings.
-
-    Returns
-    -------
-    float
-        Mean ratio to the reference over the seeds.
-
-    Raises
-    ------
-    optuna.TrialPruned
-        If the mean is below the median of the earlier trials after one of the seeds but the last.
+    The trial is told the mean after every seed, and keeps the ratio of each. ``optuna.TrialPruned`` ends it after any
+    seed but the last with which the mean is below the median of the earlier trials.
     """
     import optuna
 
@@ -197,28 +156,17 @@ def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> flo
 
 
 def _write(config: SearchConfig, report: dict[str, Any], best: TrainConfig) -> None:
-    from multispin_gym.agents.run_directory import write_atomically
-
-    config.output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(config.output, (json.dumps(report, indent=2) + "\n").encode())
     where = f"{config.output.as_posix()} has all of them and the settings"
     comment = f"# The best trial in the scenario {config.scenario}: {where}.\n"
-    write_atomically(config.output.with_suffix(".toml"), (comment + hyperparameter_text(best)).encode())
+    contents = {
+        config.output.name: (json.dumps(report, indent=2) + "\n").encode(),
+        config.output.with_suffix(".toml").name: (comment + hyperparameter_text(best)).encode(),
+    }
+    write_atomically(config.output.parent, contents)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Search from the command line.
-
-    Parameters
-    ----------
-    arguments
-        The arguments; by default those of the process.
-
-    Returns
-    -------
-    int
-        Exit status: 0, or 2 on bad input.
-    """
+    """Search from arguments, by default the process's; exit status 0, or 2 on bad input."""
     args = sys.argv[1:] if arguments is None else arguments
     try:
         report = search(parse(SearchConfig, args, "python -m multispin_gym.agents.tune"))

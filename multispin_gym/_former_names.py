@@ -56,7 +56,7 @@ FORMER_NAMES = {
     "multispin_gym.agents.search": "multispin_gym.agents.tune",
     "multispin_gym.agents.seeds": "multispin_gym.agents.training.seeds",
     "multispin_gym.agents.training_env": "multispin_gym.agents.training",
-    "multispin_gym.agents.turns": "multispin_gym.agents.policy.server_times",
+    "multispin_gym.agents.turns": "multispin_gym.agents.policy.turn_head",
     "multispin_gym.agents.vec_adapter": "multispin_gym.agents.training.vec_adapter",
     "multispin_gym.baselines.bounds": "multispin_gym.baselines.solver.bounds",
     "multispin_gym.baselines.branch_and_bound": "multispin_gym.baselines.solver.branch_and_bound",

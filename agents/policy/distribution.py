@@ -44,57 +44,23 @@ class ActionLayout:
         return self.max_draft_length - self.min_draft_length + 1
 
     def encode(self, index: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Lay out length indices and share logits as actions.
+        """Lay out indices of lengths (N, K), or (N, 1), and share logits (N, K) as actions (N, 2 K), or (N, K + 1).
 
-        Parameters
-        ----------
-        index
-            Index of each length in the allowed range. Shape (N, K), or (N, 1) for one common length.
-        logits
-            Share logits; shifted so that the largest and the smallest lie symmetrically. Shape (N, K).
-
-        Returns
-        -------
-        torch.Tensor
-            Actions. Shape (N, 2 K), or (N, 1 + K).
+        The logits are shifted so that the largest and the smallest lie symmetrically in the box.
         """
         bins = (2.0 * index + 1.0) / self.num_lengths - 1.0
         middle = 0.5 * (logits.amax(dim=-1, keepdim=True) + logits.amin(dim=-1, keepdim=True))
         return torch.cat((bins, (logits - middle) / SHARE_SHARPNESS), dim=-1)
 
     def split(self, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Invert :meth:`encode`, up to the shift of the logits.
-
-        Parameters
-        ----------
-        action
-            Actions. Shape (N, 2 K), or (N, 1 + K).
-
-        Returns
-        -------
-        tuple of torch.Tensor
-            Length indices and share logits.
-        """
+        """Invert :meth:`encode`, up to the shift of the logits: return indices of lengths and share logits."""
         num_heads = 1 if self.common_length else action.shape[-1] // 2
         bins, logits = action[..., :num_heads], action[..., num_heads:]
         index = torch.floor((bins + 1.0) * (0.5 * self.num_lengths)).clamp(0, self.num_lengths - 1)
         return index.long(), logits * SHARE_SHARPNESS
 
     def lengths(self, index: torch.Tensor, num_users: int) -> torch.Tensor:
-        """Draft lengths of all users as floats.
-
-        Parameters
-        ----------
-        index
-            Length indices. Shape (N, K) or (N, 1).
-        num_users
-            Number of users K.
-
-        Returns
-        -------
-        torch.Tensor
-            Draft lengths. Shape (N, K).
-        """
+        """Draft lengths of all users as floats (N, K), from indices (N, K) or (N, 1)."""
         return (index + float(self.min_draft_length)).expand(-1, num_users)
 
 
@@ -123,24 +89,12 @@ class DecisionDistribution:
     num_users: int
 
     def sample(self) -> torch.Tensor:
-        """Draw actions.
-
-        Returns
-        -------
-        torch.Tensor
-            Actions. Shape (N, 2 K), or (N, 1 + K).
-        """
+        """Draw actions (N, 2 K), or (N, K + 1)."""
         index = self.draft_lengths.choose(_draw)
         return self._with_shares(index, self.log_std.exp())
 
     def mode(self) -> torch.Tensor:
-        """Return the likeliest lengths, and the mean share logits given them.
-
-        Returns
-        -------
-        torch.Tensor
-            Actions. Shape (N, 2 K), or (N, 1 + K).
-        """
+        """Return actions (N, 2 K), or (N, K + 1), with the likeliest lengths and the mean share logits given them."""
         return self._with_shares(self.draft_lengths.choose(_likeliest), None)
 
     def _with_shares(self, index: torch.Tensor, std: torch.Tensor | None) -> torch.Tensor:
@@ -158,35 +112,14 @@ class DecisionDistribution:
         return (mean - _masked_mean(mean, uploads)).clamp(-MEAN_LIMIT, MEAN_LIMIT)
 
     def log_prob(self, action: torch.Tensor) -> torch.Tensor:
-        """Log-probability of the decisions that actions encode.
-
-        Parameters
-        ----------
-        action
-            Actions. Shape (N, 2 K), or (N, 1 + K).
-
-        Returns
-        -------
-        torch.Tensor
-            Log of the lengths' probability times the shares' density. Shape (N,).
-        """
+        """Log-probability (N,) of the decisions that actions encode: of the lengths, times the shares' density."""
         return self.evaluate(action)[0]
 
     def evaluate(self, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probability of the decisions that actions encode, and the entropy of all decisions.
+        """Log-probability (N,) of the decisions that actions encode, and the entropy (N,) of all decisions, nat.
 
         The entropy is that of the lengths, plus the mean of the shares' given them. Where lengths are chosen in turn it
         is estimated along those of the actions: without bias where the actions are a sample.
-
-        Parameters
-        ----------
-        action
-            Actions. Shape (N, 2 K), or (N, 1 + K).
-
-        Returns
-        -------
-        tuple of torch.Tensor
-            Log-probabilities, and differential entropies in nat. Shape (N,) each.
         """
         index, logits = self.layout.split(action)
         log_probs = self.draft_lengths.log_probs(index)
@@ -205,13 +138,7 @@ class DecisionDistribution:
         return log_prob, entropy
 
     def entropy(self) -> torch.Tensor:
-        """Entropy of the decisions as :meth:`evaluate` gives it, along a sample.
-
-        Returns
-        -------
-        torch.Tensor
-            Entropies, nat. Shape (N,).
-        """
+        """Entropy (N,) of the decisions as :meth:`evaluate` gives it, along a sample, nat."""
         return self.evaluate(self.sample())[1]
 
     def _mean_dimension(self, log_probs: torch.Tensor) -> torch.Tensor:

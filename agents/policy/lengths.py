@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 
 Pick = Callable[[torch.Tensor], torch.Tensor]
+"""Function from log-probabilities (..., num_lengths) to indices (...)."""
 
 
 @dataclass(frozen=True)
@@ -28,33 +29,11 @@ class IndependentLengths:
         return torch.log_softmax(self.logits, dim=-1)
 
     def log_probs(self, index: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities of all lengths of each user, whatever the others' are.
-
-        Parameters
-        ----------
-        index
-            Index of each chosen length. Shape (N, K), or (N, 1).
-
-        Returns
-        -------
-        torch.Tensor
-            Log-probabilities, of the shape of ``logits``.
-        """
+        """Log-probabilities of all lengths of each user, of the shape of ``logits``, whatever was chosen."""
         return self._log_probs
 
     def choose(self, pick: Pick) -> torch.Tensor:
-        """Choose a length for each user.
-
-        Parameters
-        ----------
-        pick
-            Function from log-probabilities (..., num_lengths) to indices (...).
-
-        Returns
-        -------
-        torch.Tensor
-            Indices of the lengths. Shape (N, K), or (N, 1).
-        """
+        """Choose a length for each user: indices (N, K), or (N, 1)."""
         return pick(self._log_probs)
 
 
@@ -105,17 +84,9 @@ class SequentialLengths:
         return torch.maximum(some, more) if self.padded else some + more
 
     def log_probs(self, index: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities of all lengths of each user, given the lengths of those before it.
+        """Log-probabilities (N, K, num_lengths) of all lengths of each user, given the lengths of those before it.
 
-        Parameters
-        ----------
-        index
-            Index of each chosen length. Shape (N, K).
-
-        Returns
-        -------
-        torch.Tensor
-            Log-probabilities. Shape (N, K, num_lengths).
+        The index (N, K) is that of each chosen length.
         """
         logits, codes, later = self._in_turn
         others = self._together(self._before(self.lengths[index].gather(1, self.order)), later)
@@ -123,18 +94,7 @@ class SequentialLengths:
         return torch.zeros_like(log_probs).scatter(1, self.order.unsqueeze(-1).expand_as(log_probs), log_probs)
 
     def choose(self, pick: Pick) -> torch.Tensor:
-        """Choose the lengths in turn.
-
-        Parameters
-        ----------
-        pick
-            Function from log-probabilities (..., num_lengths) to indices (...).
-
-        Returns
-        -------
-        torch.Tensor
-            Indices of the lengths. Shape (N, K).
-        """
+        """Choose the lengths in turn: indices (N, K)."""
         logits, codes, later = self._in_turn
         chosen = torch.zeros_like(self.order)
         before = torch.zeros_like(later[:, 0])

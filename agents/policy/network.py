@@ -11,24 +11,18 @@ from torch import nn
 
 from multispin_gym.agents.config import PolicyConfig
 from multispin_gym.agents.policy.distribution import ActionLayout, DecisionDistribution
-from multispin_gym.agents.policy.features import USER_FEATURES, CellTerms, RoundTerms
+from multispin_gym.agents.policy.features import DRAFT_FEATURES, USER_FEATURES, draft_features, user_features
 from multispin_gym.agents.policy.lengths import IndependentLengths, Lengths, SequentialLengths
-from multispin_gym.agents.policy.server_times import ServerTimes, TurnHead
 from multispin_gym.agents.policy.share_references import share_reference
+from multispin_gym.agents.policy.torch_physics import CellTerms, RoundTerms, ServerTimes
+from multispin_gym.agents.policy.turn_head import TurnHead
 
-_DRAFT_FEATURES = 3
 _NEVER = -1e9
 _LOG_STD_RANGE = (math.log(5e-3), math.log(0.5))
 
 
 class SetLayer(nn.Module):
-    """One deep-sets layer: each user's own features, and the mean and the maximum over users, each mixed linearly.
-
-    Parameters
-    ----------
-    num_inputs, num_outputs
-        Features per user before and after.
-    """
+    """One deep-sets layer: each user's own features, and the mean and the maximum over users, each mixed linearly."""
 
     def __init__(self, num_inputs: int, num_outputs: int) -> None:
         super().__init__()
@@ -36,35 +30,14 @@ class SetLayer(nn.Module):
         self.pooled = nn.Linear(2 * num_inputs, num_outputs, bias=False)
 
     def forward(self, users: torch.Tensor) -> torch.Tensor:
-        """Apply the layer.
-
-        Parameters
-        ----------
-        users
-            Features of each user. Shape (N, K, num_inputs).
-
-        Returns
-        -------
-        torch.Tensor
-            New features, before the activation. Shape (N, K, num_outputs).
-        """
+        """Turn features (N, K, num_inputs) into new ones (N, K, num_outputs), before the activation."""
         pool = torch.cat((users.mean(dim=-2), users.amax(dim=-2)), dim=-1)
         mixed: torch.Tensor = self.own(users) + self.pooled(pool).unsqueeze(-2)
         return mixed
 
 
 class SetEncoder(nn.Module):
-    """A stack of deep-sets layers, each normalised, with residual connections.
-
-    Parameters
-    ----------
-    num_inputs
-        Features per user.
-    width
-        Width of every layer.
-    depth
-        Number of layers.
-    """
+    """A stack of deep-sets layers of one width, each normalised, with residual connections."""
 
     def __init__(self, num_inputs: int, width: int, depth: int) -> None:
         super().__init__()
@@ -73,18 +46,7 @@ class SetEncoder(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(o) for o in sizes[1:])
 
     def forward(self, users: torch.Tensor) -> torch.Tensor:
-        """Encode each user in the light of all others.
-
-        Parameters
-        ----------
-        users
-            Features of each user. Shape (N, K, num_inputs).
-
-        Returns
-        -------
-        torch.Tensor
-            Codes. Shape (N, K, width).
-        """
+        """Encode each user in the light of all others: features (N, K, num_inputs) to codes (N, K, width)."""
         for layer, norm in zip(self.layers, self.norms, strict=True):
             update = torch.nn.functional.silu(norm(layer(users)))
             users = users + update if users.shape == update.shape else update
@@ -97,22 +59,9 @@ class EquivariantActorCritic(nn.Module):
     The actor chooses the draft lengths, independently or in turn, then the shares given the lengths: logits relative to
     a fixed reference, plus what the network adds.
 
-    Parameters
-    ----------
-    terms
-        Turns observations into features, for the cell at hand.
-    layout
-        The action's layout, in the cell at hand.
-    config
-        Sizes and choices of the policy.
-    learned
-        The layout that the weights belong to; by default the same. Where the cell at hand allows other draft lengths,
-        the choice is among those that both allow.
-
-    Raises
-    ------
-    ValueError
-        If the two layouts have no draft length in common.
+    The terms are those of the cell at hand, and so is the action's layout; ``learned`` is the layout that the weights
+    belong to, by default the same. Where the cell allows other draft lengths, the choice is among those that both
+    allow; if there is none, a ``ValueError`` says so.
     """
 
     def __init__(
@@ -140,7 +89,7 @@ class EquivariantActorCritic(nn.Module):
         if config.lengths == "sequential" and not layout.common_length:
             self.turn_head = TurnHead(width + 1, 2 * width, self.learned.num_lengths)
         self._servers: dict[int, ServerTimes] = {}
-        self.share_layer = SetLayer(width + _DRAFT_FEATURES + 1, width)
+        self.share_layer = SetLayer(width + DRAFT_FEATURES + 1, width)
         self.share_head = nn.Linear(width, 1)
         self.log_std = nn.Parameter(torch.tensor(math.log(config.share_std)))
         self.critic = SetEncoder(USER_FEATURES, config.critic_width, config.depth)
@@ -150,20 +99,9 @@ class EquivariantActorCritic(nn.Module):
             nn.init.normal_(head.weight, std=0.01)
 
     def distribution(self, observation: Mapping[str, torch.Tensor]) -> DecisionDistribution:
-        """Distribution of the decisions given the observations.
-
-        Parameters
-        ----------
-        observation
-            The environments' three arrays. Shape (N, K) each.
-
-        Returns
-        -------
-        DecisionDistribution
-            One distribution per observation.
-        """
+        """Distributions of the decisions, one per observation; the environments' three arrays have shape (N, K)."""
         terms = self.terms(observation)
-        codes = self.actor(terms.user_features())
+        codes = self.actor(user_features(terms))
         return DecisionDistribution(
             layout=self.layout,
             draft_lengths=self._draft_lengths(terms, codes),
@@ -217,24 +155,13 @@ class EquivariantActorCritic(nn.Module):
     def _share_mean(self, terms: RoundTerms, codes: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         reference = self.reference(terms, self.terms.cell, lengths)
         centred = (reference - reference.mean(dim=-1, keepdim=True)).unsqueeze(-1)
-        features = torch.cat((codes, terms.draft_features(lengths), centred), dim=-1)
+        features = torch.cat((codes, draft_features(terms, lengths), centred), dim=-1)
         addition: torch.Tensor = self.share_head(torch.nn.functional.silu(self.share_layer(features)))
         return reference + addition.squeeze(-1)
 
     def value(self, observation: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Estimate the reward to come.
-
-        Parameters
-        ----------
-        observation
-            The environments' three arrays. Shape (N, K) each.
-
-        Returns
-        -------
-        torch.Tensor
-            Values. Shape (N, 1).
-        """
-        codes = self.critic(self.terms(observation).user_features())
+        """Estimate the reward to come (N, 1); the environments' three arrays have shape (N, K)."""
+        codes = self.critic(user_features(self.terms(observation)))
         pool = torch.cat((codes.mean(dim=-2), codes.amax(dim=-2)), dim=-1)
         estimate: torch.Tensor = self.value_head(pool)
         return estimate

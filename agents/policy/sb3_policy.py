@@ -12,8 +12,8 @@ from stable_baselines3.common.torch_layers import CombinedExtractor
 
 from multispin_gym.agents.config import PolicyConfig
 from multispin_gym.agents.policy.distribution import ActionLayout, DecisionDistribution
-from multispin_gym.agents.policy.features import CellTerms
 from multispin_gym.agents.policy.network import EquivariantActorCritic
+from multispin_gym.agents.policy.torch_physics import CellTerms
 from multispin_gym.scenarios.scenario import Scenario
 
 Tensors = dict[str, torch.Tensor]

@@ -30,10 +30,7 @@ class StopTraining(Exception):  # noqa: N818 - a control flow signal, as StopIte
 def stop_flag() -> Iterator[list[bool]]:
     """Turn the first interrupt into a request to stop; a second one interrupts at once.
 
-    Yields
-    ------
-    list of bool
-        One entry, which becomes true on an interrupt.
+    Yields a list of one entry, which becomes true on an interrupt.
     """
     flag = [False]
 
@@ -50,19 +47,9 @@ def stop_flag() -> Iterator[list[bool]]:
 
 
 def schedule(kind: str, initial: float) -> Callable[[float], float]:
-    """Return a schedule over the remaining progress, which falls from 1 to 0.
+    """Return a schedule from an initial value over the remaining progress, which falls from 1 to 0.
 
-    Parameters
-    ----------
-    kind
-        ``"constant"``, ``"linear"`` or ``"cosine"``.
-    initial
-        Value at the start.
-
-    Returns
-    -------
-    Callable
-        The value as a function of the remaining progress.
+    The kind is ``"constant"``, ``"linear"`` or ``"cosine"``.
     """
     if kind == "constant":
         return lambda remaining: initial
@@ -74,20 +61,8 @@ def schedule(kind: str, initial: float) -> Callable[[float], float]:
 class BetweenUpdates(BaseCallback):
     """Evaluates, saves and stops where SB3 stands between two updates: nothing random is under way there.
 
-    Parameters
-    ----------
-    config
-        The run's configuration.
-    held_out
-        Cells to evaluate on.
-    save
-        Writes a checkpoint.
-    evaluations
-        Earlier evaluations of a resumed run; new ones are appended.
-    seconds
-        Seconds trained before a resumed run's start.
-    stop
-        One entry that becomes true when the run shall stop.
+    It calls ``save`` to write a checkpoint, appends to ``evaluations``, which holds the earlier ones of a resumed run,
+    and ends the run once the one entry of ``stop`` is true. ``seconds`` is what a resumed run was trained for before.
     """
 
     def __init__(
@@ -139,17 +114,9 @@ class BetweenUpdates(BaseCallback):
             raise StopTraining("interrupted")
 
     def between(self, *, last: bool = False) -> None:
-        """Evaluate and save as often as configured.
+        """Evaluate and save as often as configured, and both at the ``last`` update.
 
-        Parameters
-        ----------
-        last
-            Whether training is over, so that both are due.
-
-        Raises
-        ------
-        StopTraining
-            If the target ratio is reached.
+        Raises :class:`StopTraining` once the target ratio is reached.
         """
         every = self.config.eval_every
         reached = False
@@ -161,13 +128,7 @@ class BetweenUpdates(BaseCallback):
             raise StopTraining(f"reached the target ratio {self.config.target_ratio:g}")
 
     def evaluate(self) -> bool:
-        """Evaluate the deterministic policy on the held-out cells.
-
-        Returns
-        -------
-        bool
-            Whether the target ratio is reached.
-        """
+        """Evaluate the deterministic policy on the held-out cells; tell whether the target ratio is reached."""
         if self.evaluations and self.evaluations[-1]["timesteps"] == self.model.num_timesteps:
             ratio = self.evaluations[-1]["ratio"]
         else:

@@ -8,22 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from multispin_gym.agents.training.mixed_users import MixedUsersPPO, Turn
+from multispin_gym.agents.training.mixed_users import EnvSlot, MixedUsersPPO
 
 
 def collect_state(model: MixedUsersPPO) -> dict[str, Any]:
-    """Collect the state of a model between two updates.
-
-    Parameters
-    ----------
-    model
-        The model.
-
-    Returns
-    -------
-    dict
-        Tensors, numbers, strings, and lists and dicts of them.
-    """
+    """Collect the state of a model between two updates: tensors, numbers, strings, and lists and dicts of them."""
     name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 - SB3 draws from it
     return {
         "num_timesteps": model.num_timesteps,
@@ -34,32 +23,27 @@ def collect_state(model: MixedUsersPPO) -> dict[str, Any]:
         "numpy_rng": [name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, gauss],
         "envs": [
             {
-                "game": {name: torch.from_numpy(value) for name, value in _game_state(turn).items()},
-                "starts": torch.from_numpy(turn.starts.copy()),
-                "returns": torch.from_numpy(turn.env.returns.copy()),
-                "episode_lengths": torch.from_numpy(turn.env.episode_lengths.copy()),
+                "game": {name: torch.from_numpy(value) for name, value in _game_state(slot).items()},
+                "starts": torch.from_numpy(slot.starts.copy()),
+                "returns": torch.from_numpy(slot.env.returns.copy()),
+                "episode_lengths": torch.from_numpy(slot.env.episode_lengths.copy()),
             }
-            for turn in model.turns
+            for slot in model.slots
         ],
         "episodes": [dict(episode) for episode in model.ep_info_buffer or ()],
         "pending_logs": {key: float(value) for key, value in model.logger.name_to_value.items()},
     }
 
 
-def _game_state(turn: Turn) -> dict[str, np.ndarray[Any, Any]]:
-    state: dict[str, np.ndarray[Any, Any]] = turn.env.env.unwrapped.state()  # type: ignore[attr-defined]
+def _game_state(slot: EnvSlot) -> dict[str, np.ndarray[Any, Any]]:
+    state: dict[str, np.ndarray[Any, Any]] = slot.env.env.unwrapped.state()  # type: ignore[attr-defined]
     return state
 
 
 def restore_state(model: MixedUsersPPO, state: dict[str, Any]) -> None:
     """Bring a freshly built and seeded model where :func:`collect_state` found it.
 
-    Parameters
-    ----------
-    model
-        The model, with its logger set and its environments seeded as at the run's start.
-    state
-        The state.
+    Its logger must be set, and its environments seeded as at the run's start.
     """
     model.num_timesteps = state["num_timesteps"]
     model._n_updates = state["num_updates"]
@@ -69,19 +53,19 @@ def restore_state(model: MixedUsersPPO, state: dict[str, Any]) -> None:
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
     for key, value in state["pending_logs"].items():
         model.logger.record(key, value)
-    for turn, stored in zip(model.turns, state["envs"], strict=True):
-        _put_back(turn, stored)
-    model._last_obs = model.turns[0].observation
+    for slot, stored in zip(model.slots, state["envs"], strict=True):
+        _put_back(slot, stored)
+    model._last_obs = model.slots[0].observation
     torch.set_rng_state(state["torch_rng"])
     name, keys, position, has_gauss, gauss = state["numpy_rng"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
 
 
-def _put_back(turn: Turn, stored: dict[str, Any]) -> None:
+def _put_back(slot: EnvSlot, stored: dict[str, Any]) -> None:
     """Bring an environment where it was."""
-    env, access = turn.env, turn.env.env.unwrapped
+    env, access = slot.env, slot.env.env.unwrapped
     access.restore({name: value.numpy() for name, value in stored["game"].items()})  # type: ignore[attr-defined]
-    turn.observation = access.observe()  # type: ignore[attr-defined]
-    turn.starts = stored["starts"].numpy()
+    slot.observation = access.observe()  # type: ignore[attr-defined]
+    slot.starts = stored["starts"].numpy()
     env.returns[:] = stored["returns"].numpy()
     env.episode_lengths[:] = stored["episode_lengths"].numpy()

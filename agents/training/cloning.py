@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.agents.agent import observe
 from multispin_gym.agents.config import CloningConfig
 from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.run_directory import AgentSpec
@@ -49,23 +50,9 @@ class Demonstrations:
 def demonstrate(
     spec: AgentSpec, config: CloningConfig, units: Callable[[Users], float | FloatArray], rng: np.random.Generator
 ) -> list[Demonstrations]:
-    """Let a controller decide in cells drawn from the scenario.
+    """Let the controller to imitate decide in cells drawn from the agent's scenario; one part per number of users.
 
-    Parameters
-    ----------
-    spec
-        The agent to train: its scenario, environment and number of users.
-    config
-        Whom to imitate, and on how many cells.
-    units
-        Units in which the rewards of rounds are counted, given their users.
-    rng
-        The source of randomness.
-
-    Returns
-    -------
-    list of Demonstrations
-        Observations, actions and rewards, one part for each number of users.
+    Rewards are counted in ``units``, given the users of the rounds.
     """
     controller = make_controller(spec.variant.controller if config.controller is None else config.controller)
     counts = config.num_users or (spec.num_users,)
@@ -90,13 +77,8 @@ def _demonstrate(
         decision = controller(some, cell)
         actions.append(codec.encode(decision))
         rewards.append(compute_round(some, cell, decision).goodput / units(some))
-    observation = {
-        "acceptance_rate": users.acceptance_rate,
-        "drafting_speed": users.drafting_speed,
-        "channel_gain_db": scenario.gain_to_db(users.channel_gain),
-    }
     return Demonstrations(
-        {key: torch.tensor(value, dtype=torch.float32) for key, value in observation.items()},
+        {key: torch.from_numpy(value) for key, value in observe(users, scenario.reference_power).items()},
         torch.from_numpy(np.concatenate(actions)),
         torch.tensor(np.concatenate(rewards), dtype=torch.float32),
     )
@@ -107,18 +89,8 @@ def clone(
 ) -> None:
     """Make a network's decisions likely where a controller took them, and its values those that the controller reached.
 
-    The spread of the shares keeps its initial value: PPO explores from there.
-
-    Parameters
-    ----------
-    network
-        The network; trained in place.
-    shown
-        What the controller decided, one part for each number of users; minibatches of the parts take turns at random.
-    config
-        Passes, batch size and learning rate.
-    progress
-        Whether to show a progress bar.
+    The network is trained in place, on minibatches of all parts in random order. The spread of the shares keeps its
+    initial value: PPO explores from there.
     """
     learned = [parameter for name, parameter in network.named_parameters() if name != "log_std"]
     optimizer = torch.optim.Adam(learned, lr=config.learning_rate)

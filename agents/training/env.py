@@ -22,21 +22,7 @@ def make_native_env(
 ) -> gym.vector.VectorEnv[Any, Any, Any]:
     """Make the native vector environment with same-step autoreset.
 
-    Parameters
-    ----------
-    scenario
-        The scenario, a preset's name or a file's path.
-    num_users
-        Users in the cell; by default the scenario's own number.
-    num_envs
-        Rows.
-    env_id
-        The environment's id.
-
-    Returns
-    -------
-    gymnasium.vector.VectorEnv
-        The environment.
+    The scenario may be given as a preset's name or a file's path; the number of users is by default its own.
     """
     return gym.make_vec(
         env_id,
@@ -55,7 +41,8 @@ def make_training_env(
     num_envs: int = 1024,
     env_id: str = MULTI_SPIN.id,
     discount: float = 0.0,
-    reward: str = "server_only",
+    reward_unit: str | None = None,
+    reward: str | None = None,
 ) -> SB3VecEnv:
     """Make the environment that PPO trains in.
 
@@ -71,14 +58,25 @@ def make_training_env(
         The environment's id.
     discount
         The learner's discount factor; at 0 no terminal observations are passed on.
+    reward_unit
+        What rewards are counted in: ``"server_only"`` (the default), ``"homogeneous"`` or ``"optimum"``; see
+        :class:`PPOConfig`.
     reward
-        What rewards are counted in: ``"server_only"``, ``"homogeneous"`` or ``"optimum"``; see :class:`PPOConfig`.
+        Former name of ``reward_unit``.
 
     Returns
     -------
     SB3VecEnv
         The environment for Stable-Baselines3.
+
+    Raises
+    ------
+    ValueError
+        If the unit is unknown, or given under both names.
     """
+    if reward is not None and reward_unit is not None:
+        raise ValueError("reward is the former name of reward_unit: give one of them, not both")
+    chosen = reward_unit if reward is None else reward
     native = make_native_env(scenario, num_users=num_users, num_envs=num_envs, env_id=env_id)
     cell: Cell = native.unwrapped.cell  # type: ignore[attr-defined]
 
@@ -90,5 +88,5 @@ def make_training_env(
         "homogeneous": lambda users: Reference("homogeneous").goodput(users, cell),
         "optimum": lambda users: Reference.of_actions("own_lengths", users.num_users, ROUGH_GAP).goodput(users, cell),
     }
-    unit = units[check_choice("reward", reward, units)]
+    unit = units[check_choice("reward_unit", "server_only" if chosen is None else chosen, units)]
     return SB3VecEnv(native, reward_unit=unit, terminal_observations=discount > 0.0)

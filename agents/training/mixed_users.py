@@ -16,7 +16,7 @@ from multispin_gym.agents.training.vec_adapter import Observation, SB3VecEnv
 
 
 @dataclass
-class Turn:
+class EnvSlot:
     """One number of users: its environment, where that stands, and the buffer for its rounds.
 
     Parameters
@@ -63,7 +63,7 @@ class MixedUsersPPO(PPO):
         if not rows or len(set(rows)) > 1:
             raise ValueError(f"envs must be at least one environment, all with equally many rows; got rows {rows}")
         super().__init__(policy, envs[0], **kwargs)
-        self.turns = [Turn(env, self._buffer(env), {}, np.ones(env.num_envs, dtype=np.bool_)) for env in envs]
+        self.slots = [EnvSlot(env, self._buffer(env), {}, np.ones(env.num_envs, dtype=np.bool_)) for env in envs]
 
     def _buffer(self, env: SB3VecEnv) -> DictRolloutBuffer:
         return DictRolloutBuffer(
@@ -80,10 +80,10 @@ class MixedUsersPPO(PPO):
         started = self._last_obs
         result = super()._setup_learn(total_timesteps, *args, **kwargs)
         if self._last_obs is not started:
-            for turn in self.turns:
-                first = turn.env is self.env
-                turn.observation = self._last_obs if first else turn.env.reset()  # type: ignore[assignment]
-                turn.starts = np.ones(turn.env.num_envs, dtype=np.bool_)
+            for slot in self.slots:
+                first = slot.env is self.env
+                slot.observation = self._last_obs if first else slot.env.reset()  # type: ignore[assignment]
+                slot.starts = np.ones(slot.env.num_envs, dtype=np.bool_)
         return result
 
     def collect_rollouts(
@@ -94,7 +94,7 @@ class MixedUsersPPO(PPO):
         Parameters
         ----------
         env, rollout_buffer
-            Unused: the turn's own take their place.
+            Unused: those of the environment whose turn it is take their place.
         callback
             The callback.
         n_rollout_steps
@@ -105,11 +105,11 @@ class MixedUsersPPO(PPO):
         bool
             Whether training goes on.
         """
-        turn = self.turns[self.num_timesteps // (self.n_steps * self.n_envs) % len(self.turns)]
-        self.rollout_buffer = turn.buffer
+        slot = self.slots[self.num_timesteps // (self.n_steps * self.n_envs) % len(self.slots)]
+        self.rollout_buffer = slot.buffer
         for holder in (self, self.policy):
-            holder.observation_space, holder.action_space = turn.env.observation_space, turn.env.action_space
-        self._last_obs, self._last_episode_starts = turn.observation, turn.starts
-        more = super().collect_rollouts(turn.env, callback, turn.buffer, n_rollout_steps)
-        turn.observation, turn.starts = self._last_obs, self._last_episode_starts
+            holder.observation_space, holder.action_space = slot.env.observation_space, slot.env.action_space
+        self._last_obs, self._last_episode_starts = slot.observation, slot.starts
+        more = super().collect_rollouts(slot.env, callback, slot.buffer, n_rollout_steps)
+        slot.observation, slot.starts = self._last_obs, self._last_episode_starts
         return more

@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from multispin_gym._files import write_atomically
 from multispin_gym.agents.config import TrainConfig
-from multispin_gym.agents.run_directory import STATE_FILE, RunDirectoryError, write_atomically
+from multispin_gym.agents.run_directory import STATE_FILE, RunDirectoryError
 from multispin_gym.runner import Interrupted, Task, pass_on_interrupt, run_tasks
 from multispin_gym.statistics import mean_interval
 
@@ -64,7 +65,7 @@ def train_seeds(config: TrainConfig) -> dict[str, Any]:
     results = {seed: result for seed, result in finished.items() if result is not None}
     summary = _summarise(config, results)
     if results:
-        write_atomically(Path(config.run_dir) / SUMMARY_FILE, (json.dumps(summary, indent=2) + "\n").encode())
+        write_atomically(Path(config.run_dir), {SUMMARY_FILE: (json.dumps(summary, indent=2) + "\n").encode()})
     return summary
 
 

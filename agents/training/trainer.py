@@ -15,6 +15,7 @@ import torch
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from multispin_gym._files import write_atomically
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.policy.sb3_policy import EquivariantPolicy
@@ -24,7 +25,6 @@ from multispin_gym.agents.run_directory import (
     read_spec,
     read_state,
     start_run_directory,
-    write_atomically,
     write_state,
     write_weights,
 )
@@ -73,35 +73,14 @@ class _ContinuedTensorBoard(TensorBoardOutputFormat):
 def training_seeds(seed: int) -> tuple[int, int]:
     """Spread a run's seed, so that runs with neighbouring seeds share no row of the environment.
 
-    Parameters
-    ----------
-    seed
-        The run's seed.
-
-    Returns
-    -------
-    tuple of int
-        Seed of the learner, and of the environment's first row.
+    Returns the learner's seed and that of the environment's first row.
     """
     learner, environment = np.random.SeedSequence(seed).generate_state(2).tolist()
     return learner, environment % (2**31 - 2**21)
 
 
 def describe(config: TrainConfig, scenario: Scenario) -> AgentSpec:
-    """Describe a run that is about to start.
-
-    Parameters
-    ----------
-    config
-        The run's configuration.
-    scenario
-        The scenario that it names.
-
-    Returns
-    -------
-    AgentSpec
-        What goes into ``config.json``.
-    """
+    """Describe a run that is about to start in a scenario: what goes into ``config.json``."""
     versions = {package: metadata.version(package) for package in _PACKAGES}
     versions["python"] = platform.python_version()
     training = dataclasses.asdict(config)
@@ -120,22 +99,7 @@ def describe(config: TrainConfig, scenario: Scenario) -> AgentSpec:
 def build_model(
     config: TrainConfig, spec: AgentSpec, policy_class: type[EquivariantPolicy] = EquivariantPolicy
 ) -> MixedUsersPPO:
-    """Build PPO and its environments, seeded.
-
-    Parameters
-    ----------
-    config
-        The run's configuration.
-    spec
-        The agent to train.
-    policy_class
-        The policy's class.
-
-    Returns
-    -------
-    MixedUsersPPO
-        The model.
-    """
+    """Build PPO and its environments, seeded."""
     learner_seed, env_seed = training_seeds(config.seed)
     ppo = config.ppo
     envs = [
@@ -145,7 +109,7 @@ def build_model(
             num_envs=ppo.num_envs,
             env_id=spec.env_id,
             discount=ppo.discount,
-            reward=ppo.reward,
+            reward_unit=ppo.reward_unit,
         )
         # From the largest: the policy sees from its action's size whether all users share one draft length.
         for count in sorted(set(ppo.num_users or (spec.num_users,)), reverse=True)
@@ -212,8 +176,8 @@ def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = Equivaria
         with stop_flag() as stop:
             return _learn(config, spec, model, cells, state, stop)
     finally:
-        for turn in model.turns:
-            turn.env.close()
+        for slot in model.slots:
+            slot.env.close()
         model.logger.close()
 
 
@@ -254,7 +218,7 @@ def _learn(
 
 def _clone(config: TrainConfig, spec: AgentSpec, model: MixedUsersPPO) -> None:
     rng = np.random.default_rng([config.seed, 1])
-    shown = demonstrate(spec, config.cloning, model.turns[0].env.units, rng)
+    shown = demonstrate(spec, config.cloning, model.slots[0].env.units, rng)
     network: EquivariantActorCritic = model.policy.network  # type: ignore[assignment]
     clone(network, shown, config.cloning, progress=config.progress)
 
@@ -270,4 +234,4 @@ def _save(path: Path, model: MixedUsersPPO, evaluations: list[dict[str, float]],
         writer = csv.DictWriter(text, list(evaluations[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(evaluations)
-    write_atomically(path / EVALUATIONS_FILE, text.getvalue().encode())
+    write_atomically(path, {EVALUATIONS_FILE: text.getvalue().encode()})

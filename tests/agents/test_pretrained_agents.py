@@ -1,7 +1,5 @@
 """Agents that ship: each loads, and does what its card says."""
 
-import dataclasses
-import json
 import shlex
 
 import pytest
@@ -10,6 +8,7 @@ from library import ROOT
 from multispin_gym import play_round
 from multispin_gym.agents import list_pretrained, load_agent, pretrained_card
 from multispin_gym.agents.cli import parse
+from multispin_gym.agents.hyperparameter_files import build_section
 from multispin_gym.agents.training.held_out import HeldOutCells
 from multispin_gym.baselines import make_controller
 
@@ -47,9 +46,9 @@ def test_the_command_on_a_card_asks_for_the_training_that_the_agent_had(name, mo
     config = parse(flags)
     assert (config.scenario, config.env_id, config.policy) == (spec.scenario.name, spec.env_id, spec.policy)
     assert (config.num_users or spec.scenario.num_users) == spec.num_users
-    asked = json.loads(json.dumps(dataclasses.asdict(config)))
-    for key in ("ppo", "cloning", "seed", "total_timesteps"):
-        assert asked[key] == json.loads(json.dumps(spec.training[key])), key
+    assert config.ppo == build_section("ppo", spec.training["ppo"])
+    assert config.cloning == build_section("cloning", spec.training["cloning"])
+    assert (config.seed, config.total_timesteps) == (spec.training["seed"], spec.training["total_timesteps"])
 
 
 def test_an_unknown_name_points_at_the_nearest():

@@ -10,11 +10,11 @@ import sys
 import pytest
 from library import ROOT
 
+from multispin_gym._files import write_atomically
 from multispin_gym.agents import PolicyConfig, PPOConfig, RunDirectoryError, load_agent
 from multispin_gym.agents.cli import main, parse
 from multispin_gym.agents.config import CloningConfig, TrainConfig
 from multispin_gym.agents.hyperparameter_files import read_hyperparameters, shipped_hyperparameters
-from multispin_gym.agents.run_directory import write_atomically
 from multispin_gym.scenarios.library import load_scenario
 
 QUICK = """
@@ -144,6 +144,11 @@ def assert_one_line(capsys, message):
         (["--ppo.learning-rate", "nan"], "ppo.learning_rate must lie in (0, 1]"),
         (["--policy.share-reference", "finish"], "--policy.share-reference"),
         (["--hyperparameters", "missing.toml"], "missing.toml"),
+        (["--ppo.reward", "optimal"], "--ppo.reward-unit"),
+        (
+            ["--ppo.reward=optimum", "--ppo.reward_unit", "optimum"],
+            "--ppo.reward is the former name of --ppo.reward-unit",
+        ),
         (["--resume"], "--resume needs --run-dir"),
     ],
 )
@@ -181,6 +186,32 @@ def test_flags_override_files_which_override_defaults(tmp_path):
     assert parse(["--run_dir", "elsewhere"]).run_dir == "elsewhere"
 
 
+@pytest.mark.parametrize("flag", ["reward-unit", "reward_unit", "reward"])
+def test_a_flag_and_a_key_go_by_their_former_name_too(tmp_path, flag):
+    assert parse([f"--ppo.{flag}", "optimum"]).ppo.reward_unit == "optimum"
+    assert parse([f"--ppo.{flag}=homogeneous", "--seed", "3"]).ppo.reward_unit == "homogeneous"
+    path = tmp_path / "own.toml"
+    path.write_text(f"[ppo]\n{flag.replace('-', '_')} = 'homogeneous'\n")
+    assert parse(["--hyperparameters", str(path)]).ppo.reward_unit == "homogeneous"
+    assert parse(["--hyperparameters", str(path), f"--ppo.{flag}", "optimum"]).ppo.reward_unit == "optimum"
+
+
+def test_a_run_stored_under_a_former_name_goes_on(run, capsys):
+    config = json.loads((run / "config.json").read_text())
+    ppo = config["training"]["ppo"]
+    ppo["reward"] = ppo.pop("reward_unit")
+    (run / "config.json").write_text(json.dumps(config))
+    resume = ["--run-dir", str(run), "--resume", "--total-timesteps", "256", "--no-progress"]
+    assert main([*resume, "--ppo.reward", "optimum"]) == 2
+    assert_one_line(capsys, "ppo cannot change when a run is resumed")
+    assert main(resume) == 0
+    assert "256 rounds" in capsys.readouterr().out
+    ppo["reward_unit"] = ppo["reward"]
+    (run / "config.json").write_text(json.dumps(config))
+    assert main(resume) == 2
+    assert_one_line(capsys, "ppo.reward is the former name of ppo.reward_unit: give one of them, not both")
+
+
 def test_hyperparameters_ship_for_other_ways_to_train():
     cloned, mixed = (parse(["--hyperparameters", name]) for name in ("cloned", "mixed"))
     assert (cloned.cloning.num_cells, cloned.hyperparameters) == (131_072, "cloned")
@@ -200,6 +231,8 @@ def test_a_scenario_of_ones_own_trains_with_the_settings_for_any(tmp_path):
         ("[pop]\n", "unknown key pop in file; .* Did you mean 'ppo'"),
         ("[ppo]\nclip = 0.2\n", "unknown key ppo.clip; .* Did you mean 'clip_range'"),
         ("ppo = 3\n", "ppo must be a table"),
+        ("[ppo]\nreward = 'optimum'\nreward_unit = 'optimum'\n", "ppo.reward is the former name of ppo.reward_unit"),
+        ("[ppo]\nreward = 'optimal'\n", "ppo.reward_unit must be one of .* Did you mean 'optimum'"),
         ("[policy]\nwidth = 'wide'\n", "policy.width must be"),
         ("[cloning]\nnum_cells = -1\n", "cloning.num_cells must be a whole number"),
     ],
@@ -228,9 +261,9 @@ def test_values_out_of_range_are_refused_by_name(make, message):
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    write_atomically(tmp_path / "file", b"old")
+    write_atomically(tmp_path, {"file": b"old"})
     with pytest.raises(TypeError):
-        write_atomically(tmp_path / "file", "not bytes")
+        write_atomically(tmp_path, {"file": "not bytes"})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
 
@@ -254,3 +287,10 @@ def test_ctrl_c_ends_the_command_cleanly(tmp_path, quick):
     assert "(interrupted)" in out
     assert err.splitlines() == [f"--run-dir {run} --resume continues"]
     assert load_agent(run).spec.num_users == 2
+
+
+def test_a_configuration_is_made_with_the_former_name_of_a_field_too():
+    assert PPOConfig(reward="optimum") == PPOConfig(reward_unit="optimum")
+    assert PPOConfig(reward_unit="optimum").reward == "optimum"
+    with pytest.raises(TypeError, match="reward is the former name of reward_unit: give one of them"):
+        PPOConfig(reward="optimum", reward_unit="homogeneous")

@@ -41,6 +41,10 @@ def make(num_users, low, high, kind="independent", seed=0, mean=None):
     return DecisionDistribution(layout, draft_lengths, share_mean, torch.tensor(math.log(STD)), num_users)
 
 
+def cell_with(low, high=12):
+    return Cell(10e6, 3.98e-21, 16384.0, AffineVerification(0.06), min_draft_length=low, max_draft_length=high)
+
+
 def all_lengths(distribution):
     heads = 1 if distribution.layout.common_length else distribution.num_users
     count = distribution.layout.num_lengths
@@ -144,8 +148,7 @@ def test_executed_shares_are_spread_as_the_density_says():
     torch.manual_seed(2)
     size = 100_000
     distribution = repeat(make(3, 1, 1), size)
-    cell = Cell(10e6, 3.98e-21, 16384.0, AffineVerification(0.06), min_draft_length=1, max_draft_length=1)
-    shares = ActionCodec(cell, 3).decode(distribution.sample().numpy()).bandwidth_shares
+    shares = ActionCodec(cell_with(1, 1), 3).decode(distribution.sample().numpy()).bandwidth_shares
     # The log-ratio of two shares has the means' difference and twice the logits' variance.
     log_ratio = np.log(shares[:, 0] / shares[:, 1])
     mean = distribution.share_mean(torch.ones((1, 3)))[0]
@@ -162,20 +165,63 @@ def test_a_common_shift_and_idle_users_do_not_change_the_log_probability():
         assert float(moved) == pytest.approx(float(distribution.log_prob(action)), abs=1e-4)
 
 
+def shares_of(logits, uploads):
+    """Softmax over the users who upload, with the greatest logit taken out first."""
+    top = logits.double().amax(dim=-1, keepdim=True)
+    weights = torch.where(uploads, (logits.double() - top).exp(), 0.0).numpy()
+    total = weights.sum(axis=-1, keepdims=True)
+    return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_environment_decodes_the_lengths_and_shares_that_were_meant(kind):
+@pytest.mark.parametrize("low", [0, 1])
+def test_the_environment_decodes_the_lengths_and_shares_that_were_meant(low, kind):
     torch.manual_seed(3)
-    cell = Cell(10e6, 3.98e-21, 16384.0, AffineVerification(0.06), min_draft_length=0, max_draft_length=12)
-    distribution = repeat(make(4, 0, 12, kind), 500)
+    distribution = repeat(make(4, low, 12, kind), 500)
     action = distribution.sample()
     index, logits = distribution.layout.split(action)
-    decision = ActionCodec(cell, 4, common_length=kind == "common").decode(action.numpy())
+    decision = ActionCodec(cell_with(low), 4, common_length=kind == "common").decode(action.numpy())
     lengths = distribution.layout.lengths(index, 4)
     assert np.array_equal(decision.draft_lengths, lengths.numpy())
-    weights = torch.where(lengths > 0, logits.double().exp(), 0.0).numpy()
-    total = weights.sum(axis=-1, keepdims=True)
-    expected = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
-    assert np.allclose(decision.bandwidth_shares, expected, atol=1e-9)
+    assert np.allclose(decision.bandwidth_shares, shares_of(logits, lengths > 0), atol=1e-9)
+
+
+@pytest.mark.parametrize("common", [False, True])
+@pytest.mark.parametrize(("low", "high"), [(0, 12), (1, 12), (0, 1), (1, 1), (1, 2), (3, 40)])
+@pytest.mark.parametrize("num_users", [1, 5])
+def test_actions_mean_to_the_layout_what_they_mean_to_the_environment(num_users, low, high, common):
+    layout = ActionLayout(low, high, common_length=common)
+    codec = ActionCodec(cell_with(low, high), num_users, common_length=common)
+    assert layout.num_lengths == codec.cell.num_draft_lengths
+    generator = torch.Generator().manual_seed(0)
+
+    # Every length, with logits that fill the box, laid out by the network.
+    heads = 1 if common else num_users
+    index = torch.arange(layout.num_lengths).repeat(20)[:, None].expand(-1, heads)
+    index = (index + torch.randint(layout.num_lengths, (1, heads), generator=generator)) % layout.num_lengths
+    logits = 12.0 * torch.rand((len(index), num_users), generator=generator) - 6.0
+    decision = codec.decode(layout.encode(index, logits).numpy())
+    lengths = layout.lengths(index, num_users)
+    assert np.array_equal(decision.draft_lengths, lengths.numpy())
+    # Logits of up to 6 in magnitude are scaled and shifted in float32.
+    assert np.allclose(decision.bandwidth_shares, shares_of(logits, lengths > 0), rtol=8 * 6.0 * 2.0**-24, atol=0.0)
+
+    # Any action of the box, its corners included, read by the network.
+    action = (2.4 * torch.rand((5000, codec.size), generator=generator) - 1.2).clamp(-1.0, 1.0)
+    edges = (action[:, :heads].double() + 1.0) * (0.5 * layout.num_lengths)
+    inside = ((edges - edges.round()).abs() > 1e-5) | (edges.round() % layout.num_lengths == 0)
+    action = action[inside.all(dim=-1)]
+    assert len(action) > 4900
+    index, logits = layout.split(action)
+    lengths = layout.lengths(index, num_users)
+    decision = codec.decode(action.numpy())
+    assert np.array_equal(decision.draft_lengths, lengths.numpy())
+    assert np.allclose(decision.bandwidth_shares, shares_of(logits, lengths > 0), rtol=4 * 6.0 * 2.0**-24, atol=0.0)
+
+    # What the environment lays out for a decision, read by the network.
+    index, logits = layout.split(torch.from_numpy(codec.encode(decision)))
+    assert torch.equal(layout.lengths(index, num_users), lengths)
+    assert np.allclose(decision.bandwidth_shares, shares_of(logits, lengths > 0), rtol=8 * 6.0 * 2.0**-24, atol=0.0)
 
 
 def test_extreme_means_still_fit_into_the_box():

@@ -1,4 +1,4 @@
-"""Features, share references and the equivariant network."""
+"""Share references and the equivariant network."""
 
 import dataclasses
 
@@ -6,23 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from multispin_gym import AffineVerification, Cell, TableVerification, Users
-from multispin_gym.agents.agent import Agent, build_network
+from multispin_gym import AffineVerification, Cell, TableVerification, Users, list_scenarios
+from multispin_gym.agents.agent import Agent, build_network, observe
 from multispin_gym.agents.config import PolicyConfig
-from multispin_gym.agents.policy.features import CellTerms
 from multispin_gym.agents.policy.network import EquivariantActorCritic
-from multispin_gym.agents.policy.server_times import ServerTimes
 from multispin_gym.agents.policy.share_references import share_reference
+from multispin_gym.agents.policy.torch_physics import CellTerms, finish_together
 from multispin_gym.agents.run_directory import AgentSpec
+from multispin_gym.envs.observations import OBSERVATION_KEYS, ObservationCodec
 from multispin_gym.envs.variants import HOMOGENEOUS, MULTI_SPIN
-from multispin_gym.physics.rounds import Decision, compute_round
 from multispin_gym.scenarios.library import load_scenario
 
 POWER = 0.01
 CELL = Cell(10e6, 3.98e-21, 16384.0, AffineVerification(0.06, 3e-4), min_draft_length=0)
 
 
-def observe(rng, batch, num_users):
+def random_observation(rng, batch, num_users):
     return {
         "acceptance_rate": rng.uniform(0.3, 0.95, (batch, num_users)).astype(np.float32),
         "drafting_speed": rng.uniform(20.0, 300.0, (batch, num_users)).astype(np.float32),
@@ -34,11 +33,6 @@ def tensors(observation):
     return {key: torch.from_numpy(value) for key, value in observation.items()}
 
 
-def users_of(observation):
-    gain = 10.0 ** (observation["channel_gain_db"].astype(np.float64) / 10.0)
-    return Users(observation["acceptance_rate"], observation["drafting_speed"], gain, POWER)
-
-
 def agent(seed=0, env_id=MULTI_SPIN.id, **policy):
     torch.manual_seed(seed)
     spec = AgentSpec(load_scenario("default"), env_id, 4, PolicyConfig(width=16, critic_width=16, **policy), {}, {})
@@ -48,46 +42,15 @@ def agent(seed=0, env_id=MULTI_SPIN.id, **policy):
     return Agent("trial", spec, network)
 
 
-@pytest.mark.parametrize("power", ["total", "density"])
-def test_terms_are_the_times_that_a_round_takes(power):
-    cell = dataclasses.replace(CELL, power=power)
-    observation = observe(np.random.default_rng(0), 5, 3)
-    terms = CellTerms(cell, POWER)(tensors(observation))
-    ones = np.ones((5, 3))
-    outcome = compute_round(users_of(observation), cell, Decision(ones, ones / 3.0))
-    assert np.allclose(terms.equal_time, outcome.upload_time, rtol=1e-4)
-    assert np.allclose(terms.drafting_time, outcome.drafting_time, rtol=1e-6)
-    assert terms.unit == pytest.approx(float(outcome.verification_time[0]))
-    assert terms.slope * terms.unit == pytest.approx(3 * 3e-4)
-
-
-@pytest.mark.parametrize("power", ["total", "density"])
-def test_equal_finish_reference_lets_all_who_upload_finish_together(power):
-    cell = dataclasses.replace(CELL, power=power)
-    rng = np.random.default_rng(1)
-    observation = observe(rng, 300, 5)
-    lengths = rng.integers(0, 13, (300, 5))
-    terms = CellTerms(cell, POWER)(tensors(observation))
-    logits = share_reference("equal_finish")(terms, cell, torch.from_numpy(lengths).float()).double().numpy()
-    weights = np.where(lengths > 0, np.exp(logits), 0.0)
-    busy = lengths.any(axis=-1)
-    shares = weights[busy] / weights[busy].sum(axis=-1, keepdims=True)
-    outcome = compute_round(
-        users_of({k: v[busy] for k, v in observation.items()}), cell, Decision(lengths[busy], shares)
-    )
-    finish = outcome.drafting_time + outcome.upload_time
-    latest = finish.max(axis=-1, keepdims=True)
-    assert (np.abs(finish / latest - 1.0)[lengths[busy] > 0] < 1e-3).all()
-
-
 def test_demand_reference_gives_shares_by_what_there_is_to_send():
-    observation = tensors(observe(np.random.default_rng(2), 4, 3))
+    observation = tensors(random_observation(np.random.default_rng(2), 4, 3))
     terms = CellTerms(CELL, POWER)(observation)
     lengths = torch.tensor([[1.0, 4.0, 12.0]]).expand(4, 3)
     shares = torch.softmax(share_reference("demand")(terms, CELL, lengths), dim=-1)
     demand = lengths * terms.equal_time
     assert torch.allclose(shares, demand / demand.sum(dim=-1, keepdim=True), rtol=1e-5)
     assert (share_reference("equal")(terms, CELL, lengths) == 0.0).all()
+    assert torch.equal(share_reference("equal_finish")(terms, CELL, lengths), finish_together(terms, CELL, lengths))
     with pytest.raises(ValueError, match=r"share_reference must be one of .* Did you mean 'demand'"):
         share_reference("demnd")
 
@@ -96,7 +59,7 @@ def test_demand_reference_gives_shares_by_what_there_is_to_send():
 @pytest.mark.parametrize("lengths", ["categorical", "ordinal", "sequential"])
 def test_permuting_the_users_permutes_the_decision(reference, lengths):
     trained = agent(share_reference=reference, lengths=lengths)
-    observation = observe(np.random.default_rng(3), 50, 6)
+    observation = random_observation(np.random.default_rng(3), 50, 6)
     order = np.random.default_rng(4).permutation(6)
     action = trained.act(observation).reshape(50, 2, 6)
     permuted = trained.act({key: value[:, order] for key, value in observation.items()}).reshape(50, 2, 6)
@@ -105,7 +68,7 @@ def test_permuting_the_users_permutes_the_decision(reference, lengths):
 
 def test_permuting_the_users_leaves_value_and_common_length():
     trained = agent(env_id=HOMOGENEOUS.id)
-    observation = observe(np.random.default_rng(5), 50, 6)
+    observation = random_observation(np.random.default_rng(5), 50, 6)
     order = np.random.default_rng(6).permutation(6)
     permuted = {key: value[:, order] for key, value in observation.items()}
     with torch.no_grad():
@@ -117,7 +80,7 @@ def test_permuting_the_users_leaves_value_and_common_length():
 @pytest.mark.parametrize("num_users", [1, 2, 7, 40])
 def test_one_set_of_weights_acts_for_any_number_of_users_and_any_batch(num_users):
     trained = agent()
-    flat = observe(np.random.default_rng(7), 6, num_users)
+    flat = random_observation(np.random.default_rng(7), 6, num_users)
     action = trained.act(flat)
     assert action.shape == (6, 2 * num_users)
     assert action.dtype == np.float32
@@ -129,20 +92,33 @@ def test_one_set_of_weights_acts_for_any_number_of_users_and_any_batch(num_users
 
 
 def test_twins_get_equal_decisions():
-    observation = {key: np.repeat(value, 5, axis=-1) for key, value in observe(np.random.default_rng(8), 3, 1).items()}
+    observation = {
+        key: np.repeat(value, 5, axis=-1) for key, value in random_observation(np.random.default_rng(8), 3, 1).items()
+    }
     action = agent().act(observation).reshape(3, 2, 5)
     assert np.allclose(action, action[..., :1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list_scenarios())
+def test_what_an_agent_observes_of_users_is_what_the_environment_shows_of_them(name):
+    scenario = load_scenario(name)
+    users = scenario.sample_users(np.random.default_rng(14), 20, batch=(500,))
+    observation = observe(users, scenario.reference_power)
+    assert tuple(observation) == OBSERVATION_KEYS
+    again = ObservationCodec(scenario, 20).users(observation)
+    for field in ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power"):
+        assert np.array_equal(getattr(again, field), getattr(users, field)), field
+    # Only the product of power and gain counts.
+    louder = Users(users.acceptance_rate, users.drafting_speed, users.channel_gain / 4.0, 4.0 * users.transmit_power)
+    louder = observe(louder, scenario.reference_power)
+    assert all(np.array_equal(louder[key], observation[key]) for key in OBSERVATION_KEYS)
 
 
 def test_acts_like_a_controller_in_its_own_cell_and_in_another():
     trained = agent()
     scenario = trained.spec.scenario
     users = scenario.sample_users(np.random.default_rng(9), 4, batch=(3,))
-    observation = {
-        "acceptance_rate": users.acceptance_rate,
-        "drafting_speed": users.drafting_speed,
-        "channel_gain_db": scenario.gain_to_db(users.channel_gain),
-    }
+    observation = observe(users, scenario.reference_power)
     decision = trained(users, scenario.cell)
     layout = trained.network.layout
     index, _ = layout.split(torch.from_numpy(trained.act(observation)))
@@ -160,11 +136,7 @@ def test_where_other_draft_lengths_are_allowed_the_likeliest_that_both_cells_all
     scenario = trained.spec.scenario
     users = scenario.sample_users(np.random.default_rng(9), 40, batch=(5,))
     cell = dataclasses.replace(scenario.cell, min_draft_length=low, max_draft_length=high)
-    observation = {
-        "acceptance_rate": torch.tensor(users.acceptance_rate, dtype=torch.float32),
-        "drafting_speed": torch.tensor(users.drafting_speed, dtype=torch.float32),
-        "channel_gain_db": torch.tensor(scenario.gain_to_db(users.channel_gain), dtype=torch.float32),
-    }
+    observation = tensors(observe(users, scenario.reference_power))
     elsewhere = trained.in_cell(cell).network.distribution(observation)
     index, _ = elsewhere.layout.split(elsewhere.mode())
     log_probs = elsewhere.draft_lengths.log_probs(index)
@@ -186,23 +158,6 @@ def test_where_other_draft_lengths_are_allowed_the_likeliest_that_both_cells_all
     assert np.array_equal(trained(users, cell).draft_lengths, expected.numpy())
 
 
-@pytest.mark.parametrize("name", ["twenty_users", "llama2_7b", "default"])
-def test_the_server_is_seen_as_it_is_at_whole_numbers_of_tokens_and_on_a_line_between_them(name):
-    server = load_scenario(name).cell.verification
-    times = ServerTimes(server, 5, 12)
-    lengths = np.random.default_rng(10).integers(1, 13, (40, 5))
-    rest = lengths[:, 1:].max(axis=-1) if times.padded else lengths[:, 1:].sum(axis=-1)
-    seen = times(torch.from_numpy(rest).float(), torch.arange(1.0, 13.0))
-    unit = server.time(10) / 5  # two tokens of each of five users
-    for length in range(1, 13):
-        expected = server.round_time(np.concatenate((np.full((40, 1), length), lengths[:, 1:]), axis=-1)) / unit
-        assert np.allclose(seen[:, length - 1], expected, rtol=1e-5)
-    tokens = 30.3 if times.padded else 37.3
-    between = times(torch.tensor(tokens / 5 - 1.0 if times.padded else 30.3), torch.tensor([2.0]))
-    line = 0.7 * server.time(np.floor(tokens)) + 0.3 * server.time(np.floor(tokens) + 1.0)
-    assert float(between) == pytest.approx(float(line) / unit, rel=1e-5)
-
-
 def test_a_price_on_the_servers_time_makes_lengths_chosen_in_turn_stop_at_a_bend():
     scenario = load_scenario("default")
     bend = TableVerification([1.0, 30.0, 110.0], [0.06, 0.06, 0.54], batching="ragged")
@@ -213,7 +168,7 @@ def test_a_price_on_the_servers_time_makes_lengths_chosen_in_turn_stop_at_a_bend
     # Every user would like more than there is room for, some more than others.
     torch.nn.init.normal_(network.length_head.weight, std=0.3)
     network.length_head.bias.data = 0.5 * torch.arange(12.0)
-    observation = tensors(observe(np.random.default_rng(12), 100, 8))
+    observation = tensors(random_observation(np.random.default_rng(12), 100, 8))
 
     def tokens(price):
         network.turn_head.price.bias.data.fill_(price)
@@ -246,7 +201,7 @@ def test_extreme_users_give_finite_decisions():
 
 def test_a_bad_observation_is_refused():
     trained = agent()
-    observation = observe(np.random.default_rng(10), 2, 3)
+    observation = random_observation(np.random.default_rng(10), 2, 3)
     with pytest.raises(ValueError, match="the observation lacks drafting_speed"):
         trained.act({key: value for key, value in observation.items() if key != "drafting_speed"})
     with pytest.raises(ValueError, match="must share one shape"):

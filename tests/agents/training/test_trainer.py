@@ -272,9 +272,10 @@ def test_cloning_starts_from_what_the_controller_decides(tmp_path, env_id):
     assert float(network.log_std.detach().exp()) == pytest.approx(config.policy.share_std, rel=0.02)
 
 
-@pytest.mark.parametrize(("reward", "controller"), [("homogeneous", "homogeneous"), ("optimum", "exact")])
-def test_rewards_can_be_counted_in_what_a_controller_reaches_in_the_same_round(reward, controller):
-    env = make_training_env("default", num_users=3, num_envs=16, reward=reward)
+@pytest.mark.parametrize("name", ["reward_unit", "reward"])
+@pytest.mark.parametrize(("unit", "controller"), [("homogeneous", "homogeneous"), ("optimum", "exact")])
+def test_rewards_can_be_counted_in_what_a_controller_reaches_in_the_same_round(unit, controller, name):
+    env = make_training_env("default", num_users=3, num_envs=16, **{name: unit})
     env.seed(0)
     env.reset()
     native = env.env.unwrapped
@@ -283,9 +284,12 @@ def test_rewards_can_be_counted_in_what_a_controller_reaches_in_the_same_round(r
     assert np.allclose(rewards, 1.0, rtol=2e-4)
 
 
-def test_an_unknown_unit_of_rewards_is_named():
-    with pytest.raises(ValueError, match="reward must be one of"):
-        make_training_env("default", reward="optimal")
+def test_an_unknown_unit_of_rewards_is_named_and_one_under_two_names_refused():
+    for name in ("reward_unit", "reward"):
+        with pytest.raises(ValueError, match=r"reward_unit must be one of .* Did you mean 'optimum'"):
+            make_training_env("default", **{name: "optimal"})
+    with pytest.raises(ValueError, match="reward is the former name of reward_unit: give one of them, not both"):
+        make_training_env("default", reward_unit="optimum", reward="optimum")
 
 
 def test_updates_take_turns_with_the_numbers_of_users():
@@ -295,12 +299,12 @@ def test_updates_take_turns_with_the_numbers_of_users():
     model = MixedUsersPPO(EquivariantPolicy, envs, **options)
     for _ in range(2):
         model.learn(3 * 16)
-        assert [turn.buffer.actions.shape for turn in model.turns] == [(32 // 2, 10), (16, 4)]
+        assert [slot.buffer.actions.shape for slot in model.slots] == [(32 // 2, 10), (16, 4)]
         # Each environment stands where its own rounds left it.
-        assert [int(turn.env.episode_lengths[0]) for turn in model.turns] == [4, 2]
-        for turn in model.turns:
-            native = turn.env.env.unwrapped
-            assert np.array_equal(turn.observation["acceptance_rate"][:, 0], native.users.acceptance_rate[:, 0])
+        assert [int(slot.env.episode_lengths[0]) for slot in model.slots] == [4, 2]
+        for slot in model.slots:
+            native = slot.env.env.unwrapped
+            assert np.array_equal(slot.observation["acceptance_rate"][:, 0], native.users.acceptance_rate[:, 0])
 
 
 def test_environments_that_take_turns_need_equally_many_rows():
