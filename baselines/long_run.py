@@ -86,7 +86,7 @@ def long_run(
     tolerance = check_number("tolerance", tolerance, low=0.0)
     rng = np.random.default_rng(check_integer("seed", seed, low=0))
     shape = (-1, users.num_users)
-    sets = {name: getattr(users, name).reshape(shape) for name in _FIELDS}
+    sets = {name: getattr(users, name).reshape(shape) for name in Users.FIELDS}
     fading = scenario.fading.sample(rng, (samples, 1, users.num_users))
     gains = scenario.db_to_gain(scenario.gain_to_db(sets["channel_gain"] * fading))
     level = _totals(rule, scenario.cell, sets, gains, np.full(len(sets["channel_gain"]), np.nan))[0]
@@ -101,9 +101,6 @@ def long_run(
         active, iterations = active[better], iterations + 1
     batch = users.batch_shape
     return LongRun(level.reshape(batch), residual.reshape(batch), greedy.reshape(batch), iterations)
-
-
-_FIELDS = ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power")
 
 
 def _totals(

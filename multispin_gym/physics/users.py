@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -50,6 +50,8 @@ class Users:
     >>> users.num_users, users.batch_shape
     (2, ())
     """
+
+    FIELDS: ClassVar[tuple[str, ...]] = ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power")
 
     acceptance_rate: FloatArray
     drafting_speed: FloatArray
@@ -154,8 +156,7 @@ class Users:
             chosen = cells[index]
         except IndexError as error:
             raise IndexError(f"the index {index!r} does not fit the batch shape {self.batch_shape}: {error}") from None
-        names = ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power")
-        picked = {name: getattr(self, name).reshape(-1, self.num_users)[chosen] for name in names}
+        picked = {name: getattr(self, name).reshape(-1, self.num_users)[chosen] for name in Users.FIELDS}
         for array in picked.values():
             array.flags.writeable = False
         return Users.trusted(**picked)
