@@ -30,8 +30,8 @@ class LongRun:
 
     Parameters
     ----------
-    level
-        Long-run goodput eta, token/s: the price of a second in the policy. Shape (...,).
+    time_price
+        Tokens that a second is worth: the long-run goodput eta, token/s. Shape (...,).
     residual
         ``|mean tokens / (eta * mean latency) - 1|`` of the policy at eta, over the sample. Shape (...,).
     greedy
@@ -40,7 +40,7 @@ class LongRun:
         Dinkelbach iterations until the last set of users stood.
     """
 
-    level: FloatArray
+    time_price: FloatArray
     residual: FloatArray
     greedy: FloatArray
     iterations: int
@@ -69,12 +69,12 @@ def long_run(
     seed
         Seed of the draws.
     tolerance
-        Relative change of the level at which a set of users is done.
+        Relative change of the price of time at which a set of users is done.
 
     Returns
     -------
     LongRun
-        The level, which never falls below the greedy policy's, and the fixed point's residual.
+        The price of time, never below the greedy policy's goodput, and the fixed point's residual.
 
     Raises
     ------
@@ -89,22 +89,22 @@ def long_run(
     sets = {name: getattr(users, name).reshape(shape) for name in Users.FIELDS}
     fading = scenario.fading.sample(rng, (samples, 1, users.num_users))
     gains = scenario.db_to_gain(scenario.gain_to_db(sets["channel_gain"] * fading))
-    level = _totals(rule, scenario.cell, sets, gains, np.full(len(sets["channel_gain"]), np.nan))[0]
-    greedy, residual = level.copy(), np.full_like(level, np.inf)
-    active, iterations = np.arange(len(level)), 0
+    time_price = _totals(rule, scenario.cell, sets, gains, np.full(len(sets["channel_gain"]), np.nan))[0]
+    greedy, residual = time_price.copy(), np.full_like(time_price, np.inf)
+    active, iterations = np.arange(len(time_price)), 0
     while active.size and iterations < 50:
         some = {name: value[active] for name, value in sets.items()}
-        reached, imbalance = _totals(rule, scenario.cell, some, gains[:, active], level[active])
-        better = reached > level[active] * (1.0 + tolerance)
+        reached, imbalance = _totals(rule, scenario.cell, some, gains[:, active], time_price[active])
+        better = reached > time_price[active] * (1.0 + tolerance)
         residual[active] = imbalance
-        level[active] = np.maximum(reached, level[active])
+        time_price[active] = np.maximum(reached, time_price[active])
         active, iterations = active[better], iterations + 1
     batch = users.batch_shape
-    return LongRun(level.reshape(batch), residual.reshape(batch), greedy.reshape(batch), iterations)
+    return LongRun(time_price.reshape(batch), residual.reshape(batch), greedy.reshape(batch), iterations)
 
 
 def _totals(
-    rule: object, cell: Cell, sets: dict[str, FloatArray], gains: FloatArray, level: FloatArray
+    rule: object, cell: Cell, sets: dict[str, FloatArray], gains: FloatArray, time_price: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Long-run goodput over the sample at a price of time (NaN: greedy), and its distance from that price."""
     samples, rows = gains.shape[:2]
@@ -115,9 +115,9 @@ def _totals(
         gain = np.ascontiguousarray(gains[:, part])
         fixed = {n: np.ascontiguousarray(np.broadcast_to(v[part], gain.shape)) for n, v in sets.items()}
         users = Users.trusted(**{**fixed, "channel_gain": gain})
-        price = None if np.isnan(level[0]) else np.broadcast_to(level[part], gain.shape[:-1])
+        price = None if np.isnan(time_price[0]) else np.broadcast_to(time_price[part], gain.shape[:-1])
         outcome = compute_round(users, cell, rule(users, cell, time_price=price))  # type: ignore[operator]
         tokens[part] = outcome.tokens.sum(axis=-1).mean(axis=0)
         seconds[part] = outcome.latency.mean(axis=0)
     reached = tokens / seconds
-    return reached, np.abs(reached / level - 1.0)
+    return reached, np.abs(reached / time_price - 1.0)

@@ -139,8 +139,8 @@ class _LongRun:
 
     def prepare(self, users: Users, scenario: Scenario) -> tuple[Rule, dict[str, FloatArray]]:
         found = long_run(users, scenario, self._lengths, self._samples, self._seed)
-        rule = partial(self._rule, time_price=found.level)
-        return rule, {"level": found.level, "residual": found.residual, "greedy": found.greedy}
+        rule = partial(self._rule, time_price=found.time_price)
+        return rule, {"time_price": found.time_price, "residual": found.residual, "greedy": found.greedy}
 
 
 _LENGTHS = {"heterogeneous": heterogeneous, "homogeneous": homogeneous}

@@ -13,9 +13,9 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray, IntArray
 from multispin_gym.baselines.solver.bounds import SAFETY
-from multispin_gym.baselines.solver.local_search import Whole, play_whole
+from multispin_gym.baselines.solver.local_search import WholeLengths, play_whole
 from multispin_gym.baselines.solver.newton import solve_relaxation
-from multispin_gym.baselines.solver.piece_search import Search
+from multispin_gym.baselines.solver.piece_search import PieceSearch
 from multispin_gym.baselines.solver.problem import Problem
 
 # Entries of the arrays of one step: enough to pay for NumPy's calls, little enough to stop in time.
@@ -96,7 +96,7 @@ class BranchAndBound:
         The boxes that are still to be examined.
     """
 
-    def __init__(self, search: Search, best: Whole, gap: float) -> None:
+    def __init__(self, search: PieceSearch, best: WholeLengths, gap: float) -> None:
         rows, pieces = search.bounds.shape
         self._search, self._gap = search, gap
         self.best = best

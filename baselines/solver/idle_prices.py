@@ -22,15 +22,15 @@ _REACH = 2.0
 _FARTHEST_TOTAL, _FARTHEST_DENSITY = 5.0, 30.0
 
 
-def idle_prices(problem: Problem, level: FloatArray) -> FloatArray:
+def idle_prices(problem: Problem, time_price: FloatArray) -> FloatArray:
     """Token prices in the direction in which drafting comes nearest to paying.
 
     Parameters
     ----------
     problem
         The rows, in a piece.
-    level
-        Goodput without drafts, token/s. Shape (M,).
+    time_price
+        Tokens that a second is worth where nobody drafts, token/s. Shape (M,).
 
     Returns
     -------
@@ -38,7 +38,7 @@ def idle_prices(problem: Problem, level: FloatArray) -> FloatArray:
         Token prices, s per token, valid for the row's cell. Shape (M, K).
     """
     first = problem.marginal_tokens(np.zeros_like(problem.alpha))
-    worth = first / level[:, None] - problem.slope[:, None]
+    worth = first / time_price[:, None] - problem.slope[:, None]
     worth = np.where(problem.high > 0.0, np.maximum(worth, 0.0), 0.0)
     largest = worth.max(axis=-1, keepdims=True)
     rates = best_rates(problem.curves, np.where(largest > 0.0, np.maximum(worth, 1e-9 * largest), 1.0))

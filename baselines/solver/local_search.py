@@ -25,7 +25,7 @@ _MANY = 2000
 
 
 @dataclass(frozen=True, eq=False)
-class Whole:
+class WholeLengths:
     """Whole draft lengths and what they reach.
 
     Parameters
@@ -42,7 +42,7 @@ class Whole:
     deadline: FloatArray
     score: FloatArray
 
-    def better(self, other: Whole) -> Whole:
+    def better(self, other: WholeLengths) -> WholeLengths:
         """Row by row the one with the higher score; ties keep this one.
 
         Parameters
@@ -52,18 +52,18 @@ class Whole:
 
         Returns
         -------
-        Whole
+        WholeLengths
             The better of the two in every row.
         """
         wins = other.score > self.score
-        return Whole(
+        return WholeLengths(
             np.where(wins[:, None], other.lengths, self.lengths),
             np.where(wins, other.deadline, self.deadline),
             np.where(wins, other.score, self.score),
         )
 
     @classmethod
-    def stacked(cls, parts: Sequence[Whole]) -> Whole:
+    def stacked(cls, parts: Sequence[WholeLengths]) -> WholeLengths:
         """Put the rows of several one below the other.
 
         Parameters
@@ -73,7 +73,7 @@ class Whole:
 
         Returns
         -------
-        Whole
+        WholeLengths
             All rows, those of the first part first.
         """
         return cls(
@@ -82,11 +82,11 @@ class Whole:
             np.concatenate([part.score for part in parts]),
         )
 
-    def __getitem__(self, rows: np.ndarray) -> Whole:
+    def __getitem__(self, rows: np.ndarray) -> WholeLengths:
         """Select rows."""
-        return Whole(self.lengths[rows], self.deadline[rows], self.score[rows])
+        return WholeLengths(self.lengths[rows], self.deadline[rows], self.score[rows])
 
-    def put(self, rows: np.ndarray, other: Whole) -> None:
+    def put(self, rows: np.ndarray, other: WholeLengths) -> None:
         """Overwrite rows in place.
 
         Parameters
@@ -99,7 +99,9 @@ class Whole:
         self.lengths[rows], self.deadline[rows], self.score[rows] = other.lengths, other.deadline, other.score
 
 
-def play_whole(problem: Problem, server: Verification, lengths: FloatArray, start: FloatArray | None = None) -> Whole:
+def play_whole(
+    problem: Problem, server: Verification, lengths: FloatArray, start: FloatArray | None = None
+) -> WholeLengths:
     """Score of whole lengths with the best split of the band and the server's true verification time.
 
     Parameters
@@ -115,14 +117,14 @@ def play_whole(problem: Problem, server: Verification, lengths: FloatArray, star
 
     Returns
     -------
-    Whole
+    WholeLengths
         The evaluated lengths.
     """
     deadline = least_deadline(problem.curves, lengths, start)
-    return Whole(lengths, deadline, problem.score(lengths, deadline + server.round_time(lengths)))
+    return WholeLengths(lengths, deadline, problem.score(lengths, deadline + server.round_time(lengths)))
 
 
-def best_option(problem: Problem, server: Verification, options: FloatArray, start: FloatArray) -> Whole:
+def best_option(problem: Problem, server: Verification, options: FloatArray, start: FloatArray) -> WholeLengths:
     """Best of several lengths for each row, all played at once.
 
     Parameters
@@ -138,7 +140,7 @@ def best_option(problem: Problem, server: Verification, options: FloatArray, sta
 
     Returns
     -------
-    Whole
+    WholeLengths
         The best option of each row; a score of minus infinity where there is none.
     """
     rows, choices = options.shape[:2]
@@ -147,10 +149,10 @@ def best_option(problem: Problem, server: Verification, options: FloatArray, sta
     score, deadline = np.full((rows, choices), -np.inf), np.zeros((rows, choices))
     score[row, column], deadline[row, column] = played.score, played.deadline
     index, best = np.arange(rows), score.argmax(axis=-1)
-    return Whole(options[index, best], deadline[index, best], score[index, best])
+    return WholeLengths(options[index, best], deadline[index, best], score[index, best])
 
 
-def improve(problem: Problem, server: Verification, whole: Whole) -> Whole:
+def improve(problem: Problem, server: Verification, whole: WholeLengths) -> WholeLengths:
     """Climb by single steps, exchanges and opting out until no promising move is left.
 
     Parameters
@@ -164,10 +166,10 @@ def improve(problem: Problem, server: Verification, whole: Whole) -> Whole:
 
     Returns
     -------
-    Whole
+    WholeLengths
         Lengths with at least the score of the start.
     """
-    best = Whole(whole.lengths.copy(), whole.deadline.copy(), whole.score.copy())
+    best = WholeLengths(whole.lengths.copy(), whole.deadline.copy(), whole.score.copy())
     active = np.flatnonzero(whole.lengths.any(axis=-1))
     thorough = np.zeros(len(best.score), dtype=bool)
     for _ in range(min(_PASSES, max(_PASSES * _MANY // problem.num_users, 1))):
@@ -190,13 +192,13 @@ def improve(problem: Problem, server: Verification, whole: Whole) -> Whole:
     return best
 
 
-def _promising_moves(problem: Problem, server: Verification, here: Whole, tries: int) -> FloatArray:
+def _promising_moves(problem: Problem, server: Verification, here: WholeLengths, tries: int) -> FloatArray:
     """The most promising moves of each row, NaN where a move cannot gain. Shape (M, tries, K)."""
     linear = problem.linearised(here.lengths)
-    level = problem.level(here.score)[:, None]
+    time_price = problem.time_price_at(here.score)[:, None]
     lengths = here.lengths
     tangent = Tangent.at(problem.curves, lengths, here.deadline)
-    cost, curvature = level * tangent.prices, 0.5 * level * tangent.own_curvature()
+    cost, curvature = time_price * tangent.prices, 0.5 * time_price * tangent.own_curvature()
     now = linear.tokens(lengths)
     gains, bends = [], []
     for target in (lengths + 1.0, lengths - 1.0, np.zeros_like(lengths)):
@@ -207,7 +209,7 @@ def _promising_moves(problem: Problem, server: Verification, here: Whole, tries:
         bends.append(curvature * np.where(target > 0.0, (target - lengths) ** 2, 0.0))
     raised, cut = gains[:2]
     verified = server.round_time(lengths)[:, None]
-    single = np.concatenate(gains, axis=-1) - level * (_times_after(server, lengths) - verified)
+    single = np.concatenate(gains, axis=-1) - time_price * (_times_after(server, lengths) - verified)
     bend = np.concatenate(bends, axis=-1)
     singles = min(tries, single.shape[-1])
     user, value = _top(_likely(single, bend), singles)
@@ -225,9 +227,9 @@ def _promising_moves(problem: Problem, server: Verification, here: Whole, tries:
     column = np.arange(pairs * pairs)[None, :]
     exchanges[row, column, up[:, first]] += 1.0
     exchanges[row, column, down[:, second]] -= 1.0
-    worth = gain_up[:, first] + gain_down[:, second] - level * (server.round_time(exchanges) - verified)
+    worth = gain_up[:, first] + gain_down[:, second] - time_price * (server.round_time(exchanges) - verified)
     worth = np.where(up[:, first] == down[:, second], -np.inf, worth)
-    worth = _likely(worth, _exchange_bend(tangent, up[:, first], down[:, second], level))
+    worth = _likely(worth, _exchange_bend(tangent, up[:, first], down[:, second], time_price))
 
     every, value = np.concatenate([moves, exchanges], axis=1), np.concatenate([value, worth], axis=1)
     index, value = _top(value, tries)
@@ -240,7 +242,7 @@ def _likely(gain: FloatArray, bend: FloatArray) -> FloatArray:
     return np.where((gain > 0.0) & (gain > 0.5 * bend), gain - bend, -np.inf)
 
 
-def _exchange_bend(tangent: Tangent, up: np.ndarray, down: np.ndarray, level: FloatArray) -> FloatArray:
+def _exchange_bend(tangent: Tangent, up: np.ndarray, down: np.ndarray, time_price: FloatArray) -> FloatArray:
     """What the curvature of the deadline takes from raising one user's draft and cutting another's."""
     own = tangent.own_curvature()
     bent = tangent.bend * tangent.rate
@@ -248,7 +250,7 @@ def _exchange_bend(tangent: Tangent, up: np.ndarray, down: np.ndarray, level: Fl
     c, d = (np.take_along_axis(tangent.prices, user, -1) for user in (up, down))
     mixed = tangent.middle[:, None] * c * d - a * d - b * c
     twice = np.take_along_axis(own, up, -1) + np.take_along_axis(own, down, -1) - 2.0 * mixed
-    return np.asarray(0.5 * level * np.maximum(twice, 0.0))
+    return np.asarray(0.5 * time_price * np.maximum(twice, 0.0))
 
 
 def _top(values: FloatArray, count: int) -> tuple[np.ndarray, FloatArray]:

@@ -30,7 +30,7 @@ _FLATTEST = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class RelaxedPoint:
     """A point of the relaxation and what Newton's method needs of it.
 
     Parameters
@@ -48,7 +48,7 @@ class Point:
     score: FloatArray
 
     @classmethod
-    def at(cls, problem: Problem, lengths: FloatArray, start: FloatArray | None = None) -> Point:
+    def at(cls, problem: Problem, lengths: FloatArray, start: FloatArray | None = None) -> RelaxedPoint:
         """Evaluate the relaxed objective.
 
         Parameters
@@ -62,18 +62,18 @@ class Point:
 
         Returns
         -------
-        Point
+        RelaxedPoint
             The evaluated point.
         """
         deadline = least_deadline(problem.curves, lengths, start)
         seconds = deadline + problem.verification_time(lengths)
         return cls(lengths, deadline, problem.score(lengths, seconds))
 
-    def __getitem__(self, rows: np.ndarray) -> Point:
+    def __getitem__(self, rows: np.ndarray) -> RelaxedPoint:
         """Select rows."""
-        return Point(self.lengths[rows], self.deadline[rows], self.score[rows])
+        return RelaxedPoint(self.lengths[rows], self.deadline[rows], self.score[rows])
 
-    def put(self, rows: np.ndarray, other: Point) -> None:
+    def put(self, rows: np.ndarray, other: RelaxedPoint) -> None:
         """Overwrite rows in place with those of another point.
 
         Parameters
@@ -89,7 +89,7 @@ class Point:
 
 def solve_relaxation(
     problem: Problem, start: FloatArray | None = None, tolerance: float = 1e-9
-) -> tuple[Point, FloatArray, Problem]:
+) -> tuple[RelaxedPoint, FloatArray, Problem]:
     """Maximise the score over real draft lengths, for a batch of rows.
 
     The stationarity conditions give the start, and for most rows the optimum. From there projected Newton on
@@ -109,7 +109,7 @@ def solve_relaxation(
 
     Returns
     -------
-    point : Point
+    point : RelaxedPoint
         The optimum of each row.
     prices : numpy.ndarray
         Token prices there, s per token, valid for the row's cell. Shape (M, K).
@@ -126,12 +126,12 @@ def solve_relaxation(
         lengths = point.lengths
         if moved < _UNMOVED:
             break
-    return Point.at(problem, lengths, point.deadline), prices, problem.linearised(lengths)
+    return RelaxedPoint.at(problem, lengths, point.deadline), prices, problem.linearised(lengths)
 
 
-def _solve_weighted(problem: Problem, start: FloatArray | None, tolerance: float) -> tuple[Point, FloatArray]:
+def _solve_weighted(problem: Problem, start: FloatArray | None, tolerance: float) -> tuple[RelaxedPoint, FloatArray]:
     lengths, deadline = starting_lengths(problem) if start is None else (into_range(problem, start), None)
-    point = Point.at(problem, lengths, deadline)
+    point = RelaxedPoint.at(problem, lengths, deadline)
     prices = np.empty_like(problem.alpha)
     moving = _rest(problem, point, prices, np.arange(len(prices)), surely=True)
     active = moving
@@ -144,18 +144,18 @@ def _solve_weighted(problem: Problem, start: FloatArray | None, tolerance: float
         active = active[running]
         if step < _RESTARTS:
             part, here = part[running], here[running]
-            again = Point.at(part, *settle(part, here.lengths))
+            again = RelaxedPoint.at(part, *settle(part, here.lengths))
             better = again.score > here.score
             point.put(active[better], again[better])
             continue
-        moved, improved = _search(part[running], here[running], newton[running], ascent[running])
+        moved, improved = _shortened(part[running], here[running], newton[running], ascent[running])
         point.put(active, moved)
         active = active[improved]
     _rest(problem, point, prices, moving, surely=False)
     return point, prices
 
 
-def _rest(problem: Problem, point: Point, prices: FloatArray, rows: np.ndarray, surely: bool) -> np.ndarray:
+def _rest(problem: Problem, point: RelaxedPoint, prices: FloatArray, rows: np.ndarray, surely: bool) -> np.ndarray:
     """Let nobody draft, in place, in those of some rows that are no better for it, and return the others.
 
     With ``surely`` that is done only where no draft can pay.
@@ -169,27 +169,27 @@ def _rest(problem: Problem, point: Point, prices: FloatArray, rows: np.ndarray, 
     if resting.size == 0:
         return rows
     part = part[resting]
-    level = part.level(alone[resting])
-    price = idle_prices(part, level)
+    time_price = part.time_price_at(alone[resting])
+    price = idle_prices(part, time_price)
     if surely:
         worth = np.where(part.high > 0.0, part.marginal_tokens(nothing[resting]), 0.0)
-        pays = (worth > level[:, None] * (price + part.slope[:, None]) * (1.0 + _ROUNDED)).any(axis=-1)
+        pays = (worth > time_price[:, None] * (price + part.slope[:, None]) * (1.0 + _ROUNDED)).any(axis=-1)
         part, price, resting = part[~pays], price[~pays], resting[~pays]
     prices[rows[resting]] = price
-    point.put(rows[resting], Point.at(part, limits(part)[0]))
+    point.put(rows[resting], RelaxedPoint.at(part, limits(part)[0]))
     return np.delete(rows, resting)
 
 
-def _newton_step(problem: Problem, point: Point) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def _newton_step(problem: Problem, point: RelaxedPoint) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Newton direction, ascent direction, token prices and the relative gap at those prices."""
-    lengths, level = point.lengths, problem.level(point.score)[:, None]
+    lengths, time_price = point.lengths, problem.time_price_at(point.score)[:, None]
     tangent = Tangent.at(problem.curves, lengths, point.deadline)
-    price = level * (tangent.prices + problem.slope[:, None])
+    price = time_price * (tangent.prices + problem.slope[:, None])
     marginal = problem.marginal_tokens(lengths)
     # Along the ray through the point the deadline has no curvature: tokens must give some, however flat they are.
-    least = _FLATTEST * level * (tangent.bend + tangent.prices)
+    least = _FLATTEST * time_price * (tangent.bend + tangent.prices)
     diagonal = np.maximum(problem.decay * marginal, least)
-    hessian = _Curvature(diagonal, tangent, level)
+    hessian = _Curvature(diagonal, tangent, time_price)
     newton, multiplier = _feasible_newton(problem, lengths, marginal - price, hessian)
 
     price = price + multiplier[:, None]
@@ -209,16 +209,16 @@ class _Curvature:
 
     diagonal: FloatArray
     tangent: Tangent
-    level: FloatArray
+    time_price: FloatArray
 
     def solve(self, right: FloatArray, free: np.ndarray) -> FloatArray:
         """Solve for the free users by the Woodbury identity with a 2 by 2 system."""
-        tangent, level = self.tangent, self.level[:, 0]
-        inverse = np.where(free, 1.0 / (self.diagonal + self.level * tangent.bend), 0.0)
+        tangent, time_price = self.tangent, self.time_price[:, 0]
+        inverse = np.where(free, 1.0 / (self.diagonal + self.time_price * tangent.bend), 0.0)
         bent = tangent.bend * tangent.rate
         first, second = bent * inverse, tangent.prices * inverse
-        a = (bent * first).sum(-1) - tangent.middle / level
-        b = (bent * second).sum(-1) - 1.0 / level
+        a = (bent * first).sum(-1) - tangent.middle / time_price
+        b = (bent * second).sum(-1) - 1.0 / time_price
         d = (tangent.prices * second).sum(-1)
         p, q = (first * right).sum(-1), (second * right).sum(-1)
         determinant = a * d - b * b
@@ -249,15 +249,17 @@ def _feasible_newton(
     return step - multiplier[:, None] * shift, multiplier
 
 
-def _search(problem: Problem, point: Point, newton: FloatArray, ascent: FloatArray) -> tuple[Point, np.ndarray]:
+def _shortened(
+    problem: Problem, point: RelaxedPoint, newton: FloatArray, ascent: FloatArray
+) -> tuple[RelaxedPoint, np.ndarray]:
     """Best of ever shorter steps along both directions, and which rows improved."""
-    best = Point(*(value.copy() for value in point.__dict__.values()))
+    best = RelaxedPoint(*(value.copy() for value in point.__dict__.values()))
     waiting = np.arange(len(point.deadline))
     for direction in (newton, ascent):
         for halvings in range(12):
             part, here = problem[waiting], point[waiting]
             lengths = into_range(part, here.lengths + 0.5**halvings * direction[waiting])
-            trial = Point.at(part, lengths, here.deadline)
+            trial = RelaxedPoint.at(part, lengths, here.deadline)
             better = trial.score > here.score
             best.put(waiting[better], trial[better])
             waiting = waiting[~better]

@@ -9,8 +9,8 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.bounds import lagrangian_bound, table_bound
 from multispin_gym.baselines.solver.deadline import least_deadline, token_prices
-from multispin_gym.baselines.solver.local_search import Whole, play_whole
-from multispin_gym.baselines.solver.newton import Point, solve_relaxation
+from multispin_gym.baselines.solver.local_search import WholeLengths, play_whole
+from multispin_gym.baselines.solver.newton import RelaxedPoint, solve_relaxation
 from multispin_gym.baselines.solver.pieces import Pieces, pieces_of
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.physics.cell import Cell
@@ -23,7 +23,7 @@ _PRUNE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Search:
+class PieceSearch:
     """The state of a search over the pieces of a batch of cells.
 
     Parameters
@@ -53,7 +53,7 @@ class Search:
         cell: Cell,
         objective: Objective | None = None,
         time_price: FloatArray | None = None,
-    ) -> Search:
+    ) -> PieceSearch:
         """Start a search with the bounds that the prices of a common length give.
 
         Parameters
@@ -69,7 +69,7 @@ class Search:
 
         Returns
         -------
-        Search
+        PieceSearch
             A search in which no piece has been opened.
         """
         problem = Problem.of(users, cell, objective, time_price)
@@ -100,7 +100,7 @@ class Search:
             start = part.tokens(part.low).sum(axis=-1) / part.verification_time(part.low)
             self.bounds[rows, index] = np.minimum(self.bounds[rows, index], self.bound(part, prices, start))
 
-    def bound(self, linear: Problem, prices: FloatArray, level: FloatArray) -> FloatArray:
+    def bound(self, linear: Problem, prices: FloatArray, start: FloatArray) -> FloatArray:
         """Bound on the score of rows in a piece, by the form that their verification time needs.
 
         Parameters
@@ -109,7 +109,7 @@ class Search:
             The rows with the weighted sum to be bounded.
         prices
             Their token prices, s per token. Shape (M, K).
-        level
+        start
             A goodput to start from, token/s. Shape (M,).
 
         Returns
@@ -119,8 +119,8 @@ class Search:
         """
         server = self.cell.verification
         if isinstance(server, TableVerification) and server.batching == "ragged":
-            return table_bound(linear, server, prices, level)
-        return lagrangian_bound(linear, prices, level)
+            return table_bound(linear, server, prices, start)
+        return lagrangian_bound(linear, prices, start)
 
     def next_pieces(self, reached: FloatArray) -> tuple[np.ndarray, np.ndarray]:
         """The most promising unopened piece of each cell that may still pass what it has reached.
@@ -140,7 +140,7 @@ class Search:
         rows = np.flatnonzero(bounds.max(axis=-1) > reached + _PRUNE * np.abs(reached))
         return rows, index[rows]
 
-    def open(self, rows: np.ndarray, index: np.ndarray) -> Point:
+    def open(self, rows: np.ndarray, index: np.ndarray) -> RelaxedPoint:
         """Solve the relaxation of one piece for some cells and tighten their bounds with its prices.
 
         Parameters
@@ -152,7 +152,7 @@ class Search:
 
         Returns
         -------
-        Point
+        RelaxedPoint
             The relaxed optimum in that piece.
         """
         problem = self.problem[rows]
@@ -161,15 +161,15 @@ class Search:
         self.tighten(rows, replace(problem, weight=linear.weight), prices)
         return point
 
-    def idle(self) -> Whole:
+    def idle(self) -> WholeLengths:
         """All users without a draft where that is allowed; otherwise a score of minus infinity.
 
         Returns
         -------
-        Whole
+        WholeLengths
             One row for each cell.
         """
         none = np.zeros_like(self.problem.alpha)
         idle = play_whole(self.problem, self.cell.verification, none)
         allowed = self.cell.min_draft_length == 0
-        return idle if allowed else Whole(none, idle.deadline, np.full(len(none), -np.inf))
+        return idle if allowed else WholeLengths(none, idle.deadline, np.full(len(none), -np.inf))

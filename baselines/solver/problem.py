@@ -200,7 +200,7 @@ class Problem:
             total = (self.importance * tokens).sum(axis=-1)
         return np.asarray(np.where(np.isnan(self.time_price), total / seconds, total - self.time_price * seconds))
 
-    def level(self, score: FloatArray) -> FloatArray:
+    def time_price_at(self, score: FloatArray) -> FloatArray:
         """Tokens that a second is worth at a score.
 
         Parameters

@@ -99,8 +99,10 @@ def starting_lengths(problem: Problem) -> tuple[FloatArray, FloatArray]:
     fixed = problem.base + problem.slope * num_users
     lengths = problem.low
     for _ in range(4):
-        level = problem.level(problem.tokens(lengths).sum(axis=-1) / ((price * lengths).sum(axis=-1) + fixed))
-        lengths = problem.best_real_lengths(level[:, None] * price)
+        time_price = problem.time_price_at(
+            problem.tokens(lengths).sum(axis=-1) / ((price * lengths).sum(axis=-1) + fixed)
+        )
+        lengths = problem.best_real_lengths(time_price[:, None] * price)
     # Nobody starts with drafts that would hold the others back: a dead channel would hide all the rest.
     seconds = _total(price * lengths) + fixed[:, None]
     lengths = np.minimum(np.maximum(lengths, 0.5), 0.5 * seconds / problem.curves.floor)
@@ -209,16 +211,16 @@ class _State:
         marginal, tokens = problem.marginal_tokens(lengths), _total(problem.tokens(lengths))
         seconds = time + problem.verification_time(lengths)[:, None]
         priced = ~np.isnan(problem.time_price[:, None])
-        level = np.where(priced, problem.time_price[:, None], tokens / seconds)
+        time_price = np.where(priced, problem.time_price[:, None], tokens / seconds)
         worth, used = _total(cost * x), _total(share)
-        nu = level / worth if multiplier is None else multiplier
+        nu = time_price / worth if multiplier is None else multiplier
         # A falling table can make tokens cheaper than free, which only says that drafts are to grow.
-        price = np.maximum(level * per_token + nu * cost, 1e-3 * nu * cost)
+        price = np.maximum(time_price * per_token + nu * cost, 1e-3 * nu * cost)
         error = np.log(marginal) - np.log(price)
         held = ((z <= bottom) & (error > 0.0)) | ((z >= top) & (error < 0.0))
         # Users whose first token is not worth its price even at the least share leave at once.
         first = np.where(problem.low > 0.0, np.inf, problem.marginal_tokens(problem.low))
-        idle = first <= level * per_token + nu * problem.curves.idle_cost
+        idle = first <= time_price * per_token + nu * problem.curves.idle_cost
         stiff = problem.decay * time + nu * bend / price
         own = np.where(held, 0.0, error / stiff)
         by_time = np.where(held, -x, -problem.decay * lengths / stiff)
@@ -235,7 +237,7 @@ class _State:
         )
         right = (
             -np.log(used) - _total(cost * own) / used,
-            np.log(level / (nu * worth)) - _total(pull * own),
+            np.log(time_price / (nu * worth)) - _total(pull * own),
         )
         return cls(nu, lengths, error, held, idle, own, by_time, by_multiplier, x * x * slide, matrix, right)
 
