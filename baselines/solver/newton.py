@@ -7,7 +7,7 @@ tokens are worth their price at the goodput eta.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -116,12 +116,12 @@ def solve_relaxation(
     linear : Problem
         The rows with the weighted sum that touches the objective there.
     """
-    if not problem.fair:
+    if problem.objective.total.linear:
         return *_solve_weighted(problem, start, tolerance), problem
     lengths = starting_lengths(problem)[0] if start is None else into_range(problem, start)
     for _ in range(_REWEIGHTINGS):
         linear = problem.linearised(lengths)
-        point, prices = _solve_weighted(replace(linear, fair=False, importance=linear.weight), lengths, tolerance)
+        point, prices = _solve_weighted(linear.as_weighted_sum(), lengths, tolerance)
         moved = np.abs(point.lengths - lengths).max(initial=0.0)
         lengths = point.lengths
         if moved < _UNMOVED:

@@ -24,12 +24,10 @@ class Problem:
     """A batch of relaxed problems: one row for each pair of a cell and a piece.
 
     Maximises the score of ``low <= L <= high`` with ``least <= n = sum(L_k + 1) <= most`` where the round takes
-    ``T(L) + base + slope * n``. The score is the (weighted) sum of the users' tokens over that time; for proportional
-    fairness the (weighted) geometric mean of their tokens over it, which has the same maximiser as the sum of
-    logarithms; with a price of time the sum of the tokens less the price of that time.
+    ``T(L) + base + slope * n``. The score is the objective's total of the users' tokens over that time; with a price of
+    time the total less the price of that time.
 
-    The solvers see weighted sums only. The geometric mean G is concave and at most ``sum_k weight_k N_k`` with
-    ``weight_k = share_k G(N0) / N0_k`` for any tokens N0, and equal to it at N0: see :meth:`linearised`.
+    The solvers see weighted sums only: see :meth:`linearised`.
 
     Parameters
     ----------
@@ -39,8 +37,10 @@ class Problem:
         Acceptance rates. Shape (M, K).
     weight
         Weights of the users' tokens in the weighted sum. Shape (M, K).
+    objective
+        What is maximised.
     importance
-        Weights that the objective gives the users; they sum to one for proportional fairness. Shape (M, K).
+        The users' weights as the objective's total takes them. Shape (M, K).
     decay, gain
         ``a = -ln alpha`` and ``a / (1 - alpha)``, so that ``N'(L) = gain exp(-a (L + 1))``. Shape (M, K).
     low, high
@@ -49,13 +49,12 @@ class Problem:
         The verification piece of each row. Shape (M,).
     time_price
         Tokens that a second costs, or NaN where the score is a ratio. Shape (M,).
-    fair
-        Whether the objective is proportional fairness.
     """
 
     curves: ShareCurves
     alpha: FloatArray
     weight: FloatArray
+    objective: Objective
     importance: FloatArray
     decay: FloatArray
     gain: FloatArray
@@ -66,7 +65,6 @@ class Problem:
     least: FloatArray
     most: FloatArray
     time_price: FloatArray
-    fair: bool
 
     @classmethod
     def of(
@@ -104,14 +102,13 @@ class Problem:
             decay = np.minimum(-np.log(alpha), _STEEPEST) + 0.0
             gain = np.where(alpha == 1.0, 1.0, decay / (1.0 - alpha))
         goal = Objective() if objective is None else objective
-        fair = goal.name == "proportional_fair"
-        weights = goal.weights_of(users.num_users)
-        importance = np.broadcast_to(weights / weights.sum() if fair else weights, alpha.shape)
+        importance = np.broadcast_to(goal.total.importance(goal.weights_of(users.num_users)), alpha.shape)
         price, none = np.nan if time_price is None else time_price, np.zeros(len(alpha))
         return cls(
             ShareCurves.of(users, cell),
             alpha,
             importance,
+            goal,
             importance,
             decay,
             gain,
@@ -122,7 +119,6 @@ class Problem:
             none,
             none,
             np.broadcast_to(price, users.batch_shape).reshape(-1).astype(np.float64),
-            fair,
         )
 
     @property
@@ -132,7 +128,7 @@ class Problem:
 
     def __getitem__(self, rows: Any) -> Problem:
         """Select rows, or repeat them, with any NumPy index over the first axis."""
-        picked: dict[str, Any] = {n: v if isinstance(v, bool) else v[rows] for n, v in self.__dict__.items()}
+        picked: dict[str, Any] = {n: v if isinstance(v, Objective) else v[rows] for n, v in self.__dict__.items()}
         return Problem(**picked)
 
     def in_piece(self, pieces: Pieces, index: Any) -> Problem:
@@ -172,11 +168,14 @@ class Problem:
         Problem
             Problem whose weighted sum of tokens is nowhere below the objective's.
         """
-        if not self.fair:
+        if self.objective.total.linear:
             return self
         tokens = mean_tokens(self.alpha, lengths)
-        mean = np.exp((self.importance * np.log(tokens)).sum(axis=-1, keepdims=True))
-        return replace(self, weight=self.importance * mean / tokens)
+        return replace(self, weight=self.objective.total.tangent(tokens, self.importance))
+
+    def as_weighted_sum(self) -> Problem:
+        """The same rows with their weighted sum for the objective."""
+        return replace(self, objective=Objective(), importance=self.weight)
 
     def score(self, lengths: FloatArray, seconds: FloatArray) -> FloatArray:
         """Score of rounds that take a given time.
@@ -193,11 +192,7 @@ class Problem:
         numpy.ndarray
             Token/s, or tokens where time has a price. Shape (M,).
         """
-        tokens = mean_tokens(self.alpha, lengths)
-        if self.fair:
-            total = np.exp((self.importance * np.log(tokens)).sum(axis=-1))
-        else:
-            total = (self.importance * tokens).sum(axis=-1)
+        total = self.objective.total.of(mean_tokens(self.alpha, lengths), self.importance)
         return np.asarray(np.where(np.isnan(self.time_price), total / seconds, total - self.time_price * seconds))
 
     def time_price_at(self, score: FloatArray) -> FloatArray:
