@@ -104,3 +104,14 @@ def certify(
         (bound / tree.best.score - 1.0).reshape(shape),
         tree.nodes.reshape(shape),
     )
+
+
+def exact(
+    users: Users,
+    cell: Cell,
+    gap: float = 1e-6,
+    time_limit: float | None = None,
+    objective: Objective | None = None,
+) -> Decision:
+    """Play the best decision that :func:`certify` finds."""
+    return certify(users, cell, gap, time_limit, objective).decision

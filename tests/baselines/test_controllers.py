@@ -20,7 +20,7 @@ from multispin_gym import (
     play_round,
 )
 from multispin_gym.baselines import list_controllers, make_controller, relax
-from multispin_gym.baselines.agnostic import tk_slt_length
+from multispin_gym.baselines.tk_slt import tk_slt_length
 
 CASES = [
     pytest.param(form, batching, power, shortest, id=f"{form}-{batching}-{power}-from{shortest}")
@@ -314,39 +314,6 @@ def test_extreme_users_get_finite_and_allowed_decisions(name, form):
         optimum, _ = brute_force(Users(*(getattr(users, f)[[0, 1, 4]] for f in Users.FIELDS)), cell)
         three = Users(*(getattr(users, f)[[0, 1, 4]] for f in Users.FIELDS))
         assert goodput(name, three, cell) >= 0.98 * optimum
-
-
-def test_registry_names_its_controllers_from_the_least_informed_to_the_best():
-    names = ["server_only", "random", "uniform_fixed", "uniform_best", "tk_slt", "homogeneous", "heterogeneous"]
-    assert [name for name in list_controllers() if name in names] == names
-    for name in list_controllers():
-        assert make_controller(name).name == name
-        assert make_controller(name).summary
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "error", "message"),
-    [
-        (
-            "heterogenous",
-            {},
-            ValueError,
-            "controller must be one of .*got 'heterogenous'. Did you mean 'heterogeneous'",
-        ),
-        ("uniform_fixed", {"draft_lenght": 3}, TypeError, "takes draft_length; got 'draft_lenght'.* Did you mean"),
-        ("tk_slt", {"seed": 3}, TypeError, "controller 'tk_slt' takes no options; got 'seed'"),
-        (
-            "uniform_fixed",
-            {"draft_length": 2.5},
-            ValueError,
-            r"draft_length must be a whole number in \[0, inf\), got 2.5",
-        ),
-        ("random", {"seed": -1}, ValueError, r"seed must be a whole number in \[0, inf\), got -1"),
-    ],
-)
-def test_registry_refuses_unknown_names_and_options(name, options, error, message):
-    with pytest.raises(error, match=message):
-        make_controller(name, **options)
 
 
 def test_single_point_table_and_a_single_length_leave_one_decision():

@@ -84,11 +84,6 @@ def test_prepared_controller_plays_at_each_sets_own_price_of_time():
     assert (unprepared.draft_lengths != decision.draft_lengths).any()
 
 
-def test_other_controllers_need_no_preparation():
-    controller = make_controller("heterogeneous")
-    assert controller.prepare(SMALL.sample_users(np.random.default_rng(0)), SMALL) is controller
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
