@@ -27,15 +27,7 @@ _SETTLING = 3
 def best_whole_drafts(search: PieceSearch) -> WholeLengths:
     """Solve and round the pieces of each cell until no unopened one can be better.
 
-    Parameters
-    ----------
-    search
-        The search, whose bounds are tightened in place.
-
-    Returns
-    -------
-    WholeLengths
-        Whole lengths, at least as good as the best common length.
+    What comes out is at least as good as the best common length. The search's bounds are tightened in place.
     """
     problem, cell = search.problem, search.cell
     server = cell.verification
@@ -49,7 +41,7 @@ def best_whole_drafts(search: PieceSearch) -> WholeLengths:
         starts = _roundings(part.in_piece(search.pieces, index), cell, point)
         # All starts climb together, one after the other in the rows of one batch.
         copies = [np.arange(len(rows))] * len(starts)
-        found = improve(part[np.concatenate(copies)], server, WholeLengths.stacked(starts))
+        found = improve(part[np.concatenate(copies)], server, WholeLengths.joined(starts))
         for copy in range(len(starts)):
             best.put(rows, best[rows].better(found[np.arange(len(rows)) + copy * len(rows)]))
 
@@ -86,10 +78,10 @@ def _opting_out(linear: Problem, point: RelaxedPoint, prices: FloatArray) -> Flo
     lengths = np.where(kept, np.maximum(point.lengths[rows], 1.0), 0.0)
     for _ in range(_SETTLING):
         deadline = least_deadline(problem.curves, lengths, tolerance=1e-3)
-        price = token_prices(problem.curves, lengths, deadline) + problem.slope[:, None]
+        delay = token_prices(problem.curves, lengths, deadline) + problem.slope[:, None]
         seconds = deadline + problem.verification_time(lengths)
         time_price = problem.time_price_at(problem.tokens(lengths).sum(axis=-1) / seconds)
-        wanted = problem.best_real_lengths(time_price[:, None] * price)
+        wanted = problem.best_real_lengths(time_price[:, None] * delay)
         lengths = np.where(kept, 0.5 * (lengths + np.maximum(wanted, 0.5)), 0.0)
     return np.where(kept, np.maximum(np.rint(lengths), 1.0), 0.0).reshape(len(rank), len(dropped), -1)
 
@@ -97,51 +89,17 @@ def _opting_out(linear: Problem, point: RelaxedPoint, prices: FloatArray) -> Flo
 def heterogeneous(
     users: Users, cell: Cell, objective: Objective | None = None, time_price: FloatArray | None = None
 ) -> Decision:
-    """Own draft length for every user, all finishing together (model, section 5).
+    """Own draft length for every user, all finishing together (model, section 5); never below the best common length.
 
-    Parameters
-    ----------
-    users
-        The users. Shape (..., K).
-    cell
-        The shared system.
-    objective
-        What to maximise; the sum token goodput by default.
-    time_price
-        Tokens that a second costs: maximise ``tokens - time_price * latency`` instead of their ratio. Broadcasts to
-        shape (...,).
-
-    Returns
-    -------
-    Decision
-        Whole draft lengths and bandwidth shares, never worse than the best common length.
-
-    Raises
-    ------
-    ValueError
-        If the objective's weights are for another number of users.
+    With a price of time, tokens that a second costs, ``tokens - time_price * latency`` is maximised instead of their
+    ratio; it broadcasts to (...,).
     """
     search = PieceSearch.of(users, cell, objective, time_price)
     return whole_decision(search.problem, best_whole_drafts(search), users)
 
 
 def whole_decision(problem: Problem, whole: WholeLengths, users: Users) -> Decision:
-    """Split the band for whole lengths and restore the batch axes.
-
-    Parameters
-    ----------
-    problem
-        The rows.
-    whole
-        Whole draft lengths and their deadlines.
-    users
-        The users, for their batch shape.
-
-    Returns
-    -------
-    Decision
-        Decision of shape (..., K).
-    """
+    """Split the band for whole lengths and restore the users' batch axes."""
     shape = (*users.batch_shape, users.num_users)
     _, shares = finish_together(problem.curves, whole.lengths, whole.deadline)
     return Decision.trusted(whole.lengths.astype(np.int64).reshape(shape), shares.reshape(shape))

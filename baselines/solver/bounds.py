@@ -22,36 +22,24 @@ def lagrangian_bound(problem: Problem, prices: FloatArray, start: FloatArray, ro
     """Bound on the score over whole lengths, for rows whose verification time is affine.
 
     The number of tokens in the batch is not held to the piece's range, so this is for padded batches and affine
-    ragged ones; see :func:`table_bound` for the rest.
+    ragged ones; see :func:`table_bound` for the rest. The bound may start from any goodput, for example one that is
+    reached, and is valid after any number of rounds of Dinkelbach's iteration.
 
-    Parameters
-    ----------
-    problem
-        The rows.
-    prices
-        Token prices that are valid for the row, s per token. Shape (M, K).
-    start
-        A goodput that the bound may start from, for example one that is reached, token/s. Shape (M,).
-    rounds
-        Dinkelbach iterations; the bound is valid after any number of them.
-
-    Returns
-    -------
-    numpy.ndarray
-        Upper bounds, token/s, or tokens where time has a price. Shape (M,).
+    Shapes: prices that are valid for the row, s per token, (M, K); start, token/s, and bounds, token/s or tokens where
+    time has a price, (M,).
     """
     time_price = problem.time_price_at(start)
-    price = prices + problem.slope[:, None]
+    delay = prices + problem.slope[:, None]
     fixed = problem.base + problem.slope * problem.num_users
     for step in range(rounds + 1):
-        lengths = problem.best_whole_lengths(time_price[:, None] * price)
+        lengths = problem.best_whole_lengths(time_price[:, None] * delay)
         tokens = problem.tokens(lengths).sum(axis=-1)
-        seconds = (price * lengths).sum(axis=-1) + fixed
+        seconds = (delay * lengths).sum(axis=-1) + fixed
         if step == rounds:
             break
         time_price = problem.time_price_at(tokens / seconds)
     # What is left above zero falls at least as fast as the shortest round is long.
-    shortest = (price * problem.low).sum(axis=-1) + fixed
+    shortest = (delay * problem.low).sum(axis=-1) + fixed
     return _safe(problem, tokens, time_price, tokens - time_price * seconds, shortest)
 
 
@@ -69,26 +57,8 @@ def table_bound(
     """Bound on the score over whole lengths for a ragged batch with a measured table.
 
     For a given number of tokens in the batch the best lengths take the drafted tokens in the order of their worth
-    at these prices, so sorting all tokens once gives the exact maximum for every batch size.
-
-    Parameters
-    ----------
-    problem
-        The rows; lengths within ``low`` and ``high``, tokens in the batch within ``least`` and ``most``.
-    server
-        The table.
-    prices
-        Token prices that are valid for the row, s per token. Shape (M, K).
-    start
-        A goodput to start from, token/s. Shape (M,).
-    rounds
-        Dinkelbach iterations; the bound is valid after any number of them.
-
-    Returns
-    -------
-    numpy.ndarray
-        Upper bounds, token/s, or tokens where time has a price; minus infinity where no whole lengths lie in the
-        row's range. Shape (M,).
+    at these prices, so sorting all tokens once gives the exact maximum for every batch size. Shapes and units are those
+    of :func:`lagrangian_bound`; minus infinity where no whole lengths lie in the row's range.
     """
     time_price = problem.time_price_at(start)
     rows, num_users = problem.alpha.shape

@@ -6,7 +6,6 @@ is at most ``d tokens - eta (c . dL + dV)``: moves that are not worth it even so
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.deadline import Tangent, least_deadline
 from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.rows import Rows
 from multispin_gym.physics.verification import Verification, batch_tokens
 
 _TRIES = 6
@@ -25,7 +25,7 @@ _MANY = 2000
 
 
 @dataclass(frozen=True, eq=False)
-class WholeLengths:
+class WholeLengths(Rows):
     """Whole draft lengths and what they reach.
 
     Parameters
@@ -43,18 +43,7 @@ class WholeLengths:
     score: FloatArray
 
     def better(self, other: WholeLengths) -> WholeLengths:
-        """Row by row the one with the higher score; ties keep this one.
-
-        Parameters
-        ----------
-        other
-            Lengths for the same rows.
-
-        Returns
-        -------
-        WholeLengths
-            The better of the two in every row.
-        """
+        """Row by row the one with the higher score; ties keep this one."""
         wins = other.score > self.score
         return WholeLengths(
             np.where(wins[:, None], other.lengths, self.lengths),
@@ -62,86 +51,22 @@ class WholeLengths:
             np.where(wins, other.score, self.score),
         )
 
-    @classmethod
-    def stacked(cls, parts: Sequence[WholeLengths]) -> WholeLengths:
-        """Put the rows of several one below the other.
-
-        Parameters
-        ----------
-        parts
-            What to join; at least one.
-
-        Returns
-        -------
-        WholeLengths
-            All rows, those of the first part first.
-        """
-        return cls(
-            np.concatenate([part.lengths for part in parts]),
-            np.concatenate([part.deadline for part in parts]),
-            np.concatenate([part.score for part in parts]),
-        )
-
-    def __getitem__(self, rows: np.ndarray) -> WholeLengths:
-        """Select rows."""
-        return WholeLengths(self.lengths[rows], self.deadline[rows], self.score[rows])
-
-    def put(self, rows: np.ndarray, other: WholeLengths) -> None:
-        """Overwrite rows in place.
-
-        Parameters
-        ----------
-        rows
-            Indices of the rows.
-        other
-            One row for each index.
-        """
-        self.lengths[rows], self.deadline[rows], self.score[rows] = other.lengths, other.deadline, other.score
-
 
 def play_whole(
     problem: Problem, server: Verification, lengths: FloatArray, start: FloatArray | None = None
 ) -> WholeLengths:
     """Score of whole lengths with the best split of the band and the server's true verification time.
 
-    Parameters
-    ----------
-    problem
-        The rows; their verification piece is not used.
-    server
-        Verification of the cell.
-    lengths
-        Draft lengths. Shape (M, K).
-    start
-        A guess of the deadline, s. Shape (M,).
-
-    Returns
-    -------
-    WholeLengths
-        The evaluated lengths.
+    The rows' verification pieces are not used. Shapes: lengths (M, K); ``start``, a guess of the deadline, (M,), s.
     """
     deadline = least_deadline(problem.curves, lengths, start)
     return WholeLengths(lengths, deadline, problem.score(lengths, deadline + server.round_time(lengths)))
 
 
 def best_option(problem: Problem, server: Verification, options: FloatArray, start: FloatArray) -> WholeLengths:
-    """Best of several lengths for each row, all played at once.
+    """Best of several lengths for each row, all played at once; a score of minus infinity where there is none.
 
-    Parameters
-    ----------
-    problem
-        The rows.
-    server
-        Verification of the cell.
-    options
-        Draft lengths to choose from; NaN in an option's first entry leaves it out. Shape (M, C, K).
-    start
-        A guess of the deadlines, s. Shape (M,).
-
-    Returns
-    -------
-    WholeLengths
-        The best option of each row; a score of minus infinity where there is none.
+    NaN in an option's first entry leaves it out. Shapes: options (M, C, K); ``start``, guessed deadlines, (M,), s.
     """
     rows, choices = options.shape[:2]
     row, column = np.nonzero(~np.isnan(options[..., 0]))
@@ -153,23 +78,8 @@ def best_option(problem: Problem, server: Verification, options: FloatArray, sta
 
 
 def improve(problem: Problem, server: Verification, whole: WholeLengths) -> WholeLengths:
-    """Climb by single steps, exchanges and opting out until no promising move is left.
-
-    Parameters
-    ----------
-    problem
-        The rows; lengths stay within the cell's range ``low`` to ``high``.
-    server
-        Verification of the cell.
-    whole
-        Where the search starts.
-
-    Returns
-    -------
-    WholeLengths
-        Lengths with at least the score of the start.
-    """
-    best = WholeLengths(whole.lengths.copy(), whole.deadline.copy(), whole.score.copy())
+    """Climb by single steps, exchanges and opting out, within the rows' range, until no promising move is left."""
+    best = whole.copy()
     active = np.flatnonzero(whole.lengths.any(axis=-1))
     thorough = np.zeros(len(best.score), dtype=bool)
     for _ in range(min(_PASSES, max(_PASSES * _MANY // problem.num_users, 1))):
