@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from multispin_gym._validation import FloatArray, IntArray, check_number
 from multispin_gym.baselines.heterogeneous import best_whole_drafts, whole_decision
 from multispin_gym.baselines.solver.branch_and_bound import BranchAndBound
-from multispin_gym.baselines.solver.piece_search import Search
+from multispin_gym.baselines.solver.piece_search import PieceSearch
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
@@ -92,7 +92,7 @@ def certify(
     if time_limit is not None:
         time_limit = check_number("time_limit", time_limit, low=0.0, low_open=True)
     started = time.monotonic()
-    search = Search.of(users, cell, objective)
+    search = PieceSearch.of(users, cell, objective)
     tree = BranchAndBound(search, best_whole_drafts(search), gap)
     while len(tree.open) and (time_limit is None or time.monotonic() - started < time_limit):
         tree.step()
@@ -104,3 +104,14 @@ def certify(
         (bound / tree.best.score - 1.0).reshape(shape),
         tree.nodes.reshape(shape),
     )
+
+
+def exact(
+    users: Users,
+    cell: Cell,
+    gap: float = 1e-6,
+    time_limit: float | None = None,
+    objective: Objective | None = None,
+) -> Decision:
+    """Play the best decision that :func:`certify` finds."""
+    return certify(users, cell, gap, time_limit, objective).decision

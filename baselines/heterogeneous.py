@@ -7,9 +7,9 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.homogeneous import best_common_lengths
 from multispin_gym.baselines.solver.deadline import finish_together, least_deadline, token_prices
-from multispin_gym.baselines.solver.local_search import Whole, best_option, improve, play_whole
-from multispin_gym.baselines.solver.newton import Point
-from multispin_gym.baselines.solver.piece_search import Search
+from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, improve, play_whole
+from multispin_gym.baselines.solver.newton import RelaxedPoint
+from multispin_gym.baselines.solver.piece_search import PieceSearch
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
@@ -24,18 +24,10 @@ _SCALES = (0.75, 0.85, 1.15, 1.3, 1.45, 1.6)
 _SETTLING = 3
 
 
-def best_whole_drafts(search: Search) -> Whole:
+def best_whole_drafts(search: PieceSearch) -> WholeLengths:
     """Solve and round the pieces of each cell until no unopened one can be better.
 
-    Parameters
-    ----------
-    search
-        The search, whose bounds are tightened in place.
-
-    Returns
-    -------
-    Whole
-        Whole lengths, at least as good as the best common length.
+    What comes out is at least as good as the best common length. The search's bounds are tightened in place.
     """
     problem, cell = search.problem, search.cell
     server = cell.verification
@@ -49,12 +41,12 @@ def best_whole_drafts(search: Search) -> Whole:
         starts = _roundings(part.in_piece(search.pieces, index), cell, point)
         # All starts climb together, one after the other in the rows of one batch.
         copies = [np.arange(len(rows))] * len(starts)
-        found = improve(part[np.concatenate(copies)], server, Whole.stacked(starts))
+        found = improve(part[np.concatenate(copies)], server, WholeLengths.joined(starts))
         for copy in range(len(starts)):
             best.put(rows, best[rows].better(found[np.arange(len(rows)) + copy * len(rows)]))
 
 
-def _roundings(problem: Problem, cell: Cell, point: Point) -> list[Whole]:
+def _roundings(problem: Problem, cell: Cell, point: RelaxedPoint) -> list[WholeLengths]:
     """Best of rounding at several thresholds and scales and at the relaxed prices.
 
     Where users may opt out, also the best with a draft for everybody and the best without some who cost the most time:
@@ -62,10 +54,10 @@ def _roundings(problem: Problem, cell: Cell, point: Point) -> list[Whole]:
     """
     linear = problem.linearised(point.lengths)
     prices = token_prices(problem.curves, point.lengths, point.deadline)
-    level = problem.level(point.score)[:, None]
+    time_price = problem.time_price_at(point.score)[:, None]
     options = [np.floor(point.lengths + shift) for shift in _ROUNDING]
     options.extend(np.rint(scale * point.lengths) for scale in _SCALES)
-    options.append(linear.best_whole_lengths(level * (prices + problem.slope[:, None])))
+    options.append(linear.best_whole_lengths(time_price * (prices + problem.slope[:, None])))
     every = np.clip(np.stack(options, axis=1), problem.low[:, None], problem.high[:, None])
     families = [every]
     if cell.min_draft_length == 0 and problem.num_users > 1:
@@ -73,7 +65,7 @@ def _roundings(problem: Problem, cell: Cell, point: Point) -> list[Whole]:
     return [best_option(problem, cell.verification, options, point.deadline) for options in families]
 
 
-def _opting_out(linear: Problem, point: Point, prices: FloatArray) -> FloatArray:
+def _opting_out(linear: Problem, point: RelaxedPoint, prices: FloatArray) -> FloatArray:
     """Lengths for the rest when ever more of the users who cost the most time do not draft. Shape (M, C, K).
 
     With total power the first token's marginal share vanishes, so the relaxation never lets anybody opt out.
@@ -86,10 +78,10 @@ def _opting_out(linear: Problem, point: Point, prices: FloatArray) -> FloatArray
     lengths = np.where(kept, np.maximum(point.lengths[rows], 1.0), 0.0)
     for _ in range(_SETTLING):
         deadline = least_deadline(problem.curves, lengths, tolerance=1e-3)
-        price = token_prices(problem.curves, lengths, deadline) + problem.slope[:, None]
+        delay = token_prices(problem.curves, lengths, deadline) + problem.slope[:, None]
         seconds = deadline + problem.verification_time(lengths)
-        level = problem.level(problem.tokens(lengths).sum(axis=-1) / seconds)
-        wanted = problem.best_real_lengths(level[:, None] * price)
+        time_price = problem.time_price_at(problem.tokens(lengths).sum(axis=-1) / seconds)
+        wanted = problem.best_real_lengths(time_price[:, None] * delay)
         lengths = np.where(kept, 0.5 * (lengths + np.maximum(wanted, 0.5)), 0.0)
     return np.where(kept, np.maximum(np.rint(lengths), 1.0), 0.0).reshape(len(rank), len(dropped), -1)
 
@@ -97,51 +89,17 @@ def _opting_out(linear: Problem, point: Point, prices: FloatArray) -> FloatArray
 def heterogeneous(
     users: Users, cell: Cell, objective: Objective | None = None, time_price: FloatArray | None = None
 ) -> Decision:
-    """Own draft length for every user, all finishing together (model, section 5).
+    """Own draft length for every user, all finishing together (model, section 5); never below the best common length.
 
-    Parameters
-    ----------
-    users
-        The users. Shape (..., K).
-    cell
-        The shared system.
-    objective
-        What to maximise; the sum token goodput by default.
-    time_price
-        Tokens that a second costs: maximise ``tokens - time_price * latency`` instead of their ratio. Broadcasts to
-        shape (...,).
-
-    Returns
-    -------
-    Decision
-        Whole draft lengths and bandwidth shares, never worse than the best common length.
-
-    Raises
-    ------
-    ValueError
-        If the objective's weights are for another number of users.
+    With a price of time, tokens that a second costs, ``tokens - time_price * latency`` is maximised instead of their
+    ratio; it broadcasts to (...,).
     """
-    search = Search.of(users, cell, objective, time_price)
+    search = PieceSearch.of(users, cell, objective, time_price)
     return whole_decision(search.problem, best_whole_drafts(search), users)
 
 
-def whole_decision(problem: Problem, whole: Whole, users: Users) -> Decision:
-    """Split the band for whole lengths and restore the batch axes.
-
-    Parameters
-    ----------
-    problem
-        The rows.
-    whole
-        Whole draft lengths and their deadlines.
-    users
-        The users, for their batch shape.
-
-    Returns
-    -------
-    Decision
-        Decision of shape (..., K).
-    """
+def whole_decision(problem: Problem, whole: WholeLengths, users: Users) -> Decision:
+    """Split the band for whole lengths and restore the users' batch axes."""
     shape = (*users.batch_shape, users.num_users)
     _, shares = finish_together(problem.curves, whole.lengths, whole.deadline)
     return Decision.trusted(whole.lengths.astype(np.int64).reshape(shape), shares.reshape(shape))

@@ -14,38 +14,15 @@ from multispin_gym.physics.users import Users
 
 
 def common_lengths(cell: Cell) -> FloatArray:
-    """All draft lengths that a cell allows.
-
-    Parameters
-    ----------
-    cell
-        The shared system.
-
-    Returns
-    -------
-    numpy.ndarray
-        The lengths, increasing.
-    """
+    """All draft lengths that a cell allows, increasing."""
     return np.arange(cell.min_draft_length, cell.max_draft_length + 1, dtype=np.float64)
 
 
 def best_common_lengths(problem: Problem, cell: Cell) -> FloatArray:
-    """The best common draft length of each row.
+    """The best common draft length of each row, repeated for every user. Shape (M, K).
 
     The best split does not depend on the length, so the deadline is the length times that of one token each
     (model, section 4), and the search over the whole lengths is exact.
-
-    Parameters
-    ----------
-    problem
-        The rows.
-    cell
-        The shared system.
-
-    Returns
-    -------
-    numpy.ndarray
-        The best common length, repeated for every user. Shape (M, K).
     """
     ones = np.ones_like(problem.alpha)
     deadline, _ = finish_together(problem.curves, ones)
@@ -63,24 +40,8 @@ def homogeneous(
 ) -> Decision:
     """Best common draft length with the band split so that all users finish together (model, section 4).
 
-    Exact over common lengths. Users with slow devices or poor channels get more bandwidth.
-
-    Parameters
-    ----------
-    users
-        The users. Shape (..., K).
-    cell
-        The shared system.
-    objective
-        What to maximise; the sum token goodput by default.
-    time_price
-        Tokens that a second costs: maximise ``tokens - time_price * latency`` instead of their ratio. Broadcasts to
-        shape (...,).
-
-    Returns
-    -------
-    Decision
-        One length for all users of a cell, and bandwidth shares that sum to one.
+    Exact over common lengths. Users with slow devices or poor channels get more bandwidth. With a price of time, tokens
+    that a second costs, ``tokens - time_price * latency`` is maximised instead of their ratio; it broadcasts to (...,).
     """
     problem = Problem.of(users, cell, objective, time_price)
     lengths = best_common_lengths(problem, cell)

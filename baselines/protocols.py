@@ -1,22 +1,32 @@
-"""What a rule is, and what some rules offer besides."""
+"""What a rule is, and what more it may be able to do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
+from multispin_gym._validation import FloatArray
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.scenario import Scenario
 
 Rule = Callable[[Users, Cell], Decision]
-"""Decides rounds, (..., K), from what the environment shows of users and cell."""
+"""Decides rounds: users of shape (..., K) and the system that they share in, a decision of shape (..., K) out."""
 
 
 @runtime_checkable
 class Preparable(Protocol):
-    """A rule that wants to know the law of the rounds to come."""
+    """A rule, or another policy, that plans ahead once it knows whom it serves."""
 
     def prepare(self, users: Users, scenario: Scenario) -> Rule:
-        """Get ready for episodes with given users, who have their mean channel gains. Shape (..., K)."""
+        """Return a rule for rounds of these users, who have their mean channel gains. Shape (..., K)."""
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """A rule that says what it found when it was prepared."""
+
+    @property
+    def details(self) -> Mapping[str, FloatArray]:
+        """What was found, by name; arrays of the batch shape of the users prepared for."""

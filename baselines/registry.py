@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from multispin_gym._validation import FloatArray, check_choice, check_integer, nearest
-from multispin_gym.baselines import agnostic
-from multispin_gym.baselines.certificate import certify
+from multispin_gym.baselines.certificate import exact
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.homogeneous import homogeneous
-from multispin_gym.baselines.long_run import long_run
+from multispin_gym.baselines.long_run import LongRunPolicy
+from multispin_gym.baselines.protocols import Detailed, Preparable, Rule
+from multispin_gym.baselines.random_decision import random_decision
+from multispin_gym.baselines.server_only import server_only
+from multispin_gym.baselines.tk_slt import tk_slt
+from multispin_gym.baselines.uniform import uniform_best, uniform_fixed
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.scenario import Scenario
-
-Rule = Callable[[Users, Cell], Decision]
-Preparation = Callable[[Users, Scenario], tuple[Rule, dict[str, FloatArray]]]
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,17 @@ class Controller:
     summary
         One line on what the controller does.
     rule
-        The function behind it.
-    preparation
-        What turns the users of an episode and their scenario into a rule and its details, for the controllers that
-        need to know the law of the rounds to come.
-    details
-        What the preparation found, by name; arrays of the episodes' batch shape.
+        The function behind it, which may be :class:`~multispin_gym.baselines.protocols.Preparable` too.
     """
 
     name: str
     summary: str
     rule: Rule
-    preparation: Preparation | None = None
-    details: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    @property
+    def details(self) -> Mapping[str, FloatArray]:
+        """What the preparation found, by name; arrays of the episodes' batch shape, none without a preparation."""
+        return self.rule.details if isinstance(self.rule, Detailed) else {}
 
     def prepare(self, users: Users, scenario: Scenario) -> Controller:
         """Get ready for episodes with given users; most controllers decide each round by itself and return themselves.
@@ -66,10 +65,7 @@ class Controller:
         Controller
             A controller for rounds of these users, of shape (..., K) or with further batch axes in front.
         """
-        if self.preparation is None:
-            return self
-        rule, details = self.preparation(users, scenario)
-        return Controller(self.name, self.summary, rule, None, details)
+        return replace(self, rule=self.rule.prepare(users, scenario)) if isinstance(self.rule, Preparable) else self
 
     def __call__(self, users: Users, cell: Cell) -> Decision:
         """Decide one round, or a batch of rounds.
@@ -90,28 +86,21 @@ class Controller:
 
 
 def _random(seed: int = 0) -> Rule:
-    rng = np.random.default_rng(check_integer("seed", seed, low=0))
-    return lambda users, cell: agnostic.random_decision(users, cell, rng)
+    return partial(random_decision, rng=np.random.default_rng(check_integer("seed", seed, low=0)))
 
 
 def _uniform_fixed(draft_length: int | None = None) -> Rule:
-    if draft_length is None:
-        return lambda users, cell: agnostic.uniform_fixed(users, cell, _usual_length(cell))
-    length = check_integer("draft_length", draft_length, low=0)
-    return lambda users, cell: agnostic.uniform_fixed(users, cell, length)
+    length = None if draft_length is None else check_integer("draft_length", draft_length, low=0)
+    return partial(uniform_fixed, draft_length=length)
 
 
-def _usual_length(cell: Cell) -> int:
-    """Four, or the allowed length that is nearest."""
-    return min(max(4, cell.min_draft_length), cell.max_draft_length)
+def _for_an_objective(rule: Callable[..., Decision]) -> Callable[..., Rule]:
+    """Make the rule's objective a pair of options."""
 
+    def make(objective: str = "sum", weights: Sequence[float] | None = None) -> Rule:
+        return partial(rule, objective=Objective(objective, weights))
 
-def _heterogeneous(objective: str = "sum", weights: Sequence[float] | None = None) -> Rule:
-    return partial(heterogeneous, objective=Objective(objective, weights))
-
-
-def _homogeneous(objective: str = "sum", weights: Sequence[float] | None = None) -> Rule:
-    return partial(homogeneous, objective=Objective(objective, weights))
+    return make
 
 
 def _exact(
@@ -120,44 +109,27 @@ def _exact(
     objective: str = "sum",
     weights: Sequence[float] | None = None,
 ) -> Rule:
-    goal = Objective(objective, weights)
-    return lambda users, cell: certify(users, cell, gap, time_limit, goal).decision
-
-
-class _LongRun:
-    """The long-run policy before it knows whom it serves."""
-
-    def __init__(self, lengths: str = "heterogeneous", samples: int = 256, seed: int = 0) -> None:
-        self._rule = _LENGTHS[check_choice("lengths", lengths, _LENGTHS)]
-        self._lengths = lengths
-        self._samples = check_integer("samples", samples, low=1)
-        self._seed = check_integer("seed", seed, low=0)
-
-    def __call__(self, users: Users, cell: Cell) -> Decision:
-        # Without the law of the rounds to come each round's own goodput is all there is to maximise.
-        return self._rule(users, cell)
-
-    def prepare(self, users: Users, scenario: Scenario) -> tuple[Rule, dict[str, FloatArray]]:
-        found = long_run(users, scenario, self._lengths, self._samples, self._seed)
-        rule = partial(self._rule, time_price=found.level)
-        return rule, {"level": found.level, "residual": found.residual, "greedy": found.greedy}
-
-
-_LENGTHS = {"heterogeneous": heterogeneous, "homogeneous": homogeneous}
+    return partial(exact, gap=gap, time_limit=time_limit, objective=Objective(objective, weights))
 
 
 _FACTORIES: dict[str, tuple[str, Callable[..., Rule]]] = {
-    "server_only": ("nobody drafts; the server decodes one token a round for each user", lambda: agnostic.server_only),
+    "server_only": ("nobody drafts; the server decodes one token a round for each user", lambda: server_only),
     "random": ("random lengths and shares (option: seed)", _random),
     "uniform_fixed": (
         "equal shares and one given length (option: draft_length; 4 where the cell allows it)",
         _uniform_fixed,
     ),
-    "uniform_best": ("equal shares and the best common length", lambda: agnostic.uniform_best),
-    "tk_slt": ("equal shares, each user its own single-user optimum", lambda: agnostic.tk_slt),
-    "homogeneous": ("the best common length, with shares that let all finish together", _homogeneous),
-    "heterogeneous": ("own length for each user: the relaxation in closed form, rounded", _heterogeneous),
-    "long_run": ("the most tokens per second over a run (options: lengths, samples, seed)", _LongRun),
+    "uniform_best": ("equal shares and the best common length", lambda: uniform_best),
+    "tk_slt": ("equal shares, each user its own single-user optimum", lambda: tk_slt),
+    "homogeneous": (
+        "the best common length, with shares that let all finish together",
+        _for_an_objective(homogeneous),
+    ),
+    "heterogeneous": (
+        "own length for each user: the relaxation in closed form, rounded",
+        _for_an_objective(heterogeneous),
+    ),
+    "long_run": ("the most tokens per second over a run (options: lengths, samples, seed)", LongRunPolicy),
     "exact": ("the certified optimum by branch and bound (options: gap, time_limit)", _exact),
 }
 
@@ -216,7 +188,4 @@ def make_controller(name: str, **options: Any) -> Controller:
         if option not in known:
             takes = f"takes {', '.join(known)}" if known else "takes no options"
             raise TypeError(f"controller {name!r} {takes}; got {option!r}.{nearest(option, known)}")
-    made = factory(**options)
-    if isinstance(made, _LongRun):
-        return Controller(name, summary, made, made.prepare)
-    return Controller(name, summary, made)
+    return Controller(name, summary, factory(**options))

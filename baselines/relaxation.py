@@ -8,7 +8,7 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.deadline import finish_together
-from multispin_gym.baselines.solver.piece_search import Search
+from multispin_gym.baselines.solver.piece_search import PieceSearch
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.users import Users
@@ -67,7 +67,7 @@ def relax(users: Users, cell: Cell, objective: Objective | None = None) -> Relax
     >>> bool(relaxed.upper_bound <= relaxed.goodput * (1 + 1e-9))
     True
     """
-    search = Search.of(users, cell, objective)
+    search = PieceSearch.of(users, cell, objective)
     idle = search.idle()
     lengths, deadline, goodput = idle.lengths, idle.deadline, idle.score
     rows = np.arange(len(goodput))

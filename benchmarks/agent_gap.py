@@ -21,7 +21,7 @@ from multispin_gym._validation import IntArray, check_integer
 from multispin_gym.agents import load_agent
 from multispin_gym.agents.training.held_out import HeldOutCells
 from multispin_gym.baselines import make_controller
-from multispin_gym.baselines.solver.local_search import Whole, best_option, play_whole
+from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, play_whole
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.evaluation.report import versions
 from multispin_gym.physics.cell import Cell
@@ -52,7 +52,7 @@ class AgentGap:
         check_integer("cells", self.cells, low=2)
 
 
-def best_step(problem: Problem, cell: Cell, whole: Whole) -> Whole:
+def best_step(problem: Problem, cell: Cell, whole: WholeLengths) -> WholeLengths:
     """Change one user's length by one token where that helps, with the best shares for it: the best such change."""
     lengths = whole.lengths
     steps = np.concatenate([np.zeros((1, lengths.shape[1])), np.eye(lengths.shape[1]), -np.eye(lengths.shape[1])])

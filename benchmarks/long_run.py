@@ -71,7 +71,7 @@ def measure(
         "better": float((long_run > greedy * (1.0 + 1e-12)).mean()),
         "worse": float((long_run < greedy * (1.0 - 1e-12)).mean()),
         "largest_residual": float(details["residual"].max()),
-        "gain_on_sample": float(details["level"].mean() / details["greedy"].mean() - 1.0),
+        "gain_on_sample": float(details["time_price"].mean() / details["greedy"].mean() - 1.0),
     }
 
 

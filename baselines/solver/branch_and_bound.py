@@ -13,10 +13,11 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray, IntArray
 from multispin_gym.baselines.solver.bounds import SAFETY
-from multispin_gym.baselines.solver.local_search import Whole, play_whole
+from multispin_gym.baselines.solver.local_search import WholeLengths, play_whole
 from multispin_gym.baselines.solver.newton import solve_relaxation
-from multispin_gym.baselines.solver.piece_search import Search
+from multispin_gym.baselines.solver.piece_search import PieceSearch
 from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.rows import Rows
 
 # Entries of the arrays of one step: enough to pay for NumPy's calls, little enough to stop in time.
 _STEP_SIZE = 40_000
@@ -27,7 +28,7 @@ _TOLERANCE = 1e-6
 
 
 @dataclass(eq=False)
-class Boxes:
+class Boxes(Rows):
     """Open boxes, one row each.
 
     Parameters
@@ -53,26 +54,6 @@ class Boxes:
         """Number of open boxes."""
         return len(self.bound)
 
-    def __getitem__(self, rows: np.ndarray) -> Boxes:
-        """Select boxes."""
-        return Boxes(*(value[rows] for value in self.__dict__.values()))
-
-    def joined(self, *others: Boxes) -> Boxes:
-        """These boxes and others.
-
-        Parameters
-        ----------
-        *others
-            More boxes.
-
-        Returns
-        -------
-        Boxes
-            All of them.
-        """
-        every = [self.__dict__, *(other.__dict__ for other in others)]
-        return Boxes(*(np.concatenate([part[name] for part in every]) for name in self.__dict__))
-
 
 class BranchAndBound:
     """A search that knows, at any time, its best decisions and how good any decision can be.
@@ -96,7 +77,7 @@ class BranchAndBound:
         The boxes that are still to be examined.
     """
 
-    def __init__(self, search: Search, best: Whole, gap: float) -> None:
+    def __init__(self, search: PieceSearch, best: WholeLengths, gap: float) -> None:
         rows, pieces = search.bounds.shape
         self._search, self._gap = search, gap
         self.best = best
@@ -109,13 +90,7 @@ class BranchAndBound:
         self._prune()
 
     def upper_bound(self) -> FloatArray:
-        """Score that no decision of a cell passes.
-
-        Returns
-        -------
-        numpy.ndarray
-            Bounds. Shape (M,).
-        """
+        """Score that no decision of a cell passes. Shape (M,)."""
         bound = np.maximum(self._closed, self.best.score * (1.0 + SAFETY))
         np.maximum.at(bound, self.open.cell, self.open.bound)
         return np.asarray(bound)
@@ -142,7 +117,7 @@ class BranchAndBound:
         few = np.prod(boxes.high - boxes.low + 1.0, axis=-1) <= _FEW
         owner, lengths = _decisions(boxes[few])
         self._offer(boxes.cell[few][owner], lengths)
-        self.open = self.open.joined(*_halves(boxes[~few], linear[~few]))
+        self.open = Boxes.joined([self.open, *_halves(boxes[~few], linear[~few])])
         self._prune()
 
     def _worth(self, boxes: Boxes) -> np.ndarray:

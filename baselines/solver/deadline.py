@@ -27,30 +27,31 @@ def _seconds(deadline: FloatArray, lengths: FloatArray) -> FloatArray:
         return deadline[:, None] / lengths
 
 
+def _elastic(theta: FloatArray, slope: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Seconds per token and ``e = -s' theta``, the change of the shares with ln theta; 0 for users without a draft."""
+    # Without a draft theta is infinite and its slope zero, whose product would be NaN.
+    drafting = np.isfinite(theta)
+    finite = np.where(drafting, theta, 0.0)
+    return finite, -np.where(drafting, slope, 0.0) * finite
+
+
+def _gradient(curves: ShareCurves, theta: FloatArray, share: FloatArray, elastic: FloatArray) -> FloatArray:
+    """Prices ``b' / (sum e + 1 - sum s)`` with ``b' = e theta``; see :func:`token_prices`."""
+    total = elastic.sum(axis=-1) + 1.0 - share.sum(axis=-1)
+    return np.asarray(np.where(theta > 0.0, elastic * theta, curves.idle_cost) / total[:, None])
+
+
 def least_deadline(
     curves: ShareCurves, lengths: FloatArray, start: FloatArray | None = None, tolerance: float = 1e-8
 ) -> FloatArray:
     """Least time in which all drafts can be made and uploaded, over all splits of the band.
 
     Newton's method on ``ln sum_k s_k(T / L_k)`` as a function of ln T, which is convex and decreasing: after at
-    most one step it climbs monotonically to the root. The whole band for one user alone is its lower safeguard.
+    most one step it climbs monotonically to the root. The whole band for one user alone is its lower safeguard. A row
+    stops after a step that is below ``tolerance``, relative to the distance from the users' rate limits; what is left
+    is of the order of its square.
 
-    Parameters
-    ----------
-    curves
-        The users' share curves. Arrays of shape (M, K).
-    lengths
-        Draft lengths, real, at least 0. Shape (M, K).
-    start
-        A guess of the result, s. Shape (M,).
-    tolerance
-        Step after which the iteration stops, relative to the distance from the users' rate limits; what is left is
-        of the order of its square.
-
-    Returns
-    -------
-    numpy.ndarray
-        Deadlines, s; 0 where nobody drafts. Shape (M,).
+    Shapes: real lengths (M, K); ``start``, a guess of the result, and the deadlines (M,), s, 0 where nobody drafts.
     """
     idle = (lengths <= 0.0).all(axis=-1)
     alone = (lengths * curves.seconds_per_token(np.ones(1))).max(axis=-1)
@@ -68,11 +69,8 @@ def least_deadline(
         length, time = lengths[active], deadline[active]
         theta = _seconds(time, length)
         share, slope = part.derivatives(theta, order=1)
-        drafting = length > 0.0
         total = share.sum(axis=-1)
-        # Users without a draft have theta = inf, where inf * 0 would be NaN.
-        fall = np.where(drafting, slope * np.where(drafting, theta, 1.0), 0.0).sum(axis=-1)
-        step = -np.log(total) * total / fall
+        step = np.log(total) * total / _elastic(theta, slope)[1].sum(axis=-1)
         new = np.maximum(time * np.exp(step), low[active])
         deadline[active] = new
         # Near a user's rate limit the sum bends on the scale of the distance to that limit.
@@ -86,21 +84,8 @@ def finish_together(
 ) -> tuple[FloatArray, FloatArray]:
     """Least deadline and the split of the band that meets it: all who draft finish together.
 
-    Parameters
-    ----------
-    curves
-        The users' share curves. Arrays of shape (M, K).
-    lengths
-        Draft lengths, at least 0. Shape (M, K).
-    start
-        A guess of the deadline, s. Shape (M,).
-
-    Returns
-    -------
-    deadline : numpy.ndarray
-        Seconds. Shape (M,).
-    shares : numpy.ndarray
-        Shares of the band; they sum to one where anybody drafts and are equal where nobody does. Shape (M, K).
+    The shares sum to one where anybody drafts and are equal where nobody does. Shapes: lengths and shares (M, K);
+    ``start``, a guess of the deadline, and the deadline (M,), s.
     """
     # The split depends on the lengths' ratios only: a common length gets the same shares whatever it is.
     longest = np.maximum(lengths.max(axis=-1), 1e-300)
@@ -108,9 +93,8 @@ def finish_together(
     deadline = least_deadline(curves, lengths, None if start is None else start / longest)
     theta = _seconds(np.where(deadline > 0.0, deadline, 1.0), lengths)
     share, slope = curves.derivatives(theta, order=1)
-    drafting = lengths > 0.0
     # What rounding leaves of the band goes where it changes least: along the shares' own change with the deadline.
-    elastic = np.where(drafting, -slope * np.where(drafting, theta, 0.0), 0.0)
+    _, elastic = _elastic(theta, slope)
     spread = elastic.sum(axis=-1, keepdims=True)
     left = 1.0 - share.sum(axis=-1, keepdims=True)
     shares = np.maximum(share + left * elastic / np.where(spread > 0.0, spread, 1.0), 0.0)
@@ -126,36 +110,20 @@ def token_prices(curves: ShareCurves, lengths: FloatArray, deadline: FloatArray)
     ``sum b'(x) x' <= sum b'(x) x + 1 - sum b(x)`` for every feasible x', whatever x is. Dividing by the right side
     makes the prices valid even where ``deadline`` is not exactly the least one.
 
-    Parameters
-    ----------
-    curves
-        The users' share curves. Arrays of shape (M, K).
-    lengths
-        Draft lengths L0, at least one positive in each row. Shape (M, K).
-    deadline
-        The least deadline of L0, or a time near it, s. Shape (M,).
-
-    Returns
-    -------
-    numpy.ndarray
-        Seconds of deadline per token. Shape (M, K).
+    Shapes: lengths (M, K), with at least one positive in each row, deadline (M,), s; prices (M, K), s per token.
     """
     theta = _seconds(deadline, lengths)
     share, slope = curves.derivatives(theta, order=1)
-    drafting = np.isfinite(theta)
-    finite = np.where(drafting, theta, 0.0)
-    elastic = -np.where(drafting, slope, 0.0) * finite
-    total = elastic.sum(axis=-1) + 1.0 - share.sum(axis=-1)
-    marginal = np.where(drafting, elastic * finite, curves.idle_cost)
-    return np.asarray(marginal / total[:, None])
+    finite, elastic = _elastic(theta, slope)
+    return _gradient(curves, finite, share, elastic)
 
 
 @dataclass(frozen=True, eq=False)
 class Tangent:
     """The least deadline near some draft lengths, to second order.
 
-    ``T(L0 + d) ~ T0 + c . d + d^T (I - c x^T) D (I - x c^T) d / 2`` with D diagonal: along x, the users' token rates,
-    the deadline is linear.
+    ``T(L0 + d) ~ T0 + c . d + d^T (I - c x^T) D (I - x c^T) d / 2`` with D diagonal, ``D = b''(x) / (T sum b' x)``:
+    along x, the users' token rates, the deadline is linear.
 
     Parameters
     ----------
@@ -176,35 +144,15 @@ class Tangent:
 
     @classmethod
     def at(cls, curves: ShareCurves, lengths: FloatArray, deadline: FloatArray) -> Tangent:
-        """Expand the least deadline.
-
-        Parameters
-        ----------
-        curves
-            The users' share curves. Arrays of shape (M, K).
-        lengths
-            Draft lengths L0, at least one positive in each row. Shape (M, K).
-        deadline
-            The least deadline of L0, s. Shape (M,).
-
-        Returns
-        -------
-        Tangent
-            The expansion.
-        """
+        """Expand the least deadline, s, of lengths with at least one positive in each row. Shapes: (M, K), (M,)."""
         theta = _seconds(deadline, lengths)
         share, slope, curvature = curves.derivatives(theta, order=2)
-        drafting = np.isfinite(theta)
-        finite = np.where(drafting, theta, 0.0)
-        slope = np.where(drafting, slope, 0.0)
-        elastic = -slope * finite
-        worth = elastic.sum(axis=-1)
-        total = worth + 1.0 - share.sum(axis=-1)
-        prices = np.where(drafting, elastic * finite, curves.idle_cost) / total[:, None]
-        curved = np.where(drafting, curvature, 0.0) * finite + 2.0 * slope
-        bend = finite**3 * curved / (deadline * worth)[:, None]
+        finite, elastic = _elastic(theta, slope)
+        drafting = finite > 0.0
+        curved = np.where(drafting, curvature, 0.0) * finite + 2.0 * np.where(drafting, slope, 0.0)
+        bend = finite**3 * curved / (deadline * elastic.sum(axis=-1))[:, None]
         rate = lengths / deadline[:, None]
-        return cls(prices, rate, bend, (bend * rate * rate).sum(axis=-1))
+        return cls(_gradient(curves, finite, share, elastic), rate, bend, (bend * rate * rate).sum(axis=-1))
 
     def own_curvature(self) -> FloatArray:
         """Second derivatives of the deadline by each user's length, s per token squared. Shape (M, K)."""

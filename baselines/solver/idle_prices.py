@@ -22,23 +22,14 @@ _REACH = 2.0
 _FARTHEST_TOTAL, _FARTHEST_DENSITY = 5.0, 30.0
 
 
-def idle_prices(problem: Problem, level: FloatArray) -> FloatArray:
-    """Token prices in the direction in which drafting comes nearest to paying.
+def idle_prices(problem: Problem, time_price: FloatArray) -> FloatArray:
+    """Token prices, valid for the row's cell, in the direction in which drafting comes nearest to paying.
 
-    Parameters
-    ----------
-    problem
-        The rows, in a piece.
-    level
-        Goodput without drafts, token/s. Shape (M,).
-
-    Returns
-    -------
-    numpy.ndarray
-        Token prices, s per token, valid for the row's cell. Shape (M, K).
+    The rows are in a piece. Shapes: what a second is worth where nobody drafts, token/s, (M,); prices, s per token,
+    (M, K).
     """
     first = problem.marginal_tokens(np.zeros_like(problem.alpha))
-    worth = first / level[:, None] - problem.slope[:, None]
+    worth = first / time_price[:, None] - problem.slope[:, None]
     worth = np.where(problem.high > 0.0, np.maximum(worth, 0.0), 0.0)
     largest = worth.max(axis=-1, keepdims=True)
     rates = best_rates(problem.curves, np.where(largest > 0.0, np.maximum(worth, 1e-9 * largest), 1.0))
@@ -48,40 +39,29 @@ def idle_prices(problem: Problem, level: FloatArray) -> FloatArray:
 def best_rates(curves: ShareCurves, worth: FloatArray) -> FloatArray:
     """Token rates on the whole band that maximise their total worth.
 
-    At the maximum the share of one more token is proportional to its worth: ``worth = nu b'(x)``.
-
-    Parameters
-    ----------
-    curves
-        The users' share curves. Arrays of shape (M, K).
-    worth
-        Positive worth of each user's tokens. Shape (M, K).
-
-    Returns
-    -------
-    numpy.ndarray
-        Rates, token/s, near the maximiser. Shape (M, K).
+    At the maximum the share that one more token per second takes is proportional to its worth: ``worth = mu b'(x)``.
+    Shapes: positive worths and rates near the maximiser, token/s, (M, K).
     """
     num_users = worth.shape[-1]
     near = curves.coordinate(curves.seconds_per_token(np.ones(1)))
     equal = curves.coordinate(curves.seconds_per_token(np.full(1, 1.0 / num_users)))
     far = np.maximum(near, _FARTHEST_DENSITY if curves.density else _FARTHEST_TOTAL)
     # One user takes the whole band at the smaller multiplier, nobody more than an equal share at the larger one.
-    short, long = ((np.log(worth) - _log_cost(curves, z)[1]).max(axis=-1, keepdims=True) for z in (near, equal))
+    lower, upper = ((np.log(worth) - _log_cost(curves, z)[1]).max(axis=-1, keepdims=True) for z in (near, equal))
     z = equal
     for _ in range(_HALVINGS):
-        multiplier = 0.5 * (short + long)
+        log_multiplier = 0.5 * (lower + upper)
         for _ in range(_STEPS):
             _, cost, slope, _ = _log_cost(curves, z)
-            step = np.clip((cost + multiplier - np.log(worth)) / np.minimum(slope, -1e-9), -_REACH, _REACH)
+            step = np.clip((cost + log_multiplier - np.log(worth)) / np.minimum(slope, -1e-9), -_REACH, _REACH)
             z = np.clip(z - step, near, far)
         share = _log_cost(curves, z)[3]
         over = share.sum(axis=-1, keepdims=True) > 1.0
-        short, long = np.where(over, multiplier, short), np.where(over, long, multiplier)
+        lower, upper = np.where(over, log_multiplier, lower), np.where(over, upper, log_multiplier)
     return 1.0 / _log_cost(curves, z)[0]
 
 
 def _log_cost(curves: ShareCurves, z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Seconds per token, ``ln b'`` with its derivative by the coordinate, and the share."""
-    theta, slide, share, slope, curvature = curves.along(z)
-    return theta, np.log(-slope * theta * theta), (curvature / slope + 2.0 / theta) * slide, share
+    theta, theta_by_z, share, slope, curvature = curves.along(z)
+    return theta, np.log(-slope * theta * theta), (curvature / slope + 2.0 / theta) * theta_by_z, share

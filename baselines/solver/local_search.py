@@ -6,7 +6,6 @@ is at most ``d tokens - eta (c . dL + dV)``: moves that are not worth it even so
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.deadline import Tangent, least_deadline
 from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.rows import Rows
 from multispin_gym.physics.verification import Verification, batch_tokens
 
 _TRIES = 6
@@ -25,7 +25,7 @@ _MANY = 2000
 
 
 @dataclass(frozen=True, eq=False)
-class Whole:
+class WholeLengths(Rows):
     """Whole draft lengths and what they reach.
 
     Parameters
@@ -42,104 +42,31 @@ class Whole:
     deadline: FloatArray
     score: FloatArray
 
-    def better(self, other: Whole) -> Whole:
-        """Row by row the one with the higher score; ties keep this one.
-
-        Parameters
-        ----------
-        other
-            Lengths for the same rows.
-
-        Returns
-        -------
-        Whole
-            The better of the two in every row.
-        """
+    def better(self, other: WholeLengths) -> WholeLengths:
+        """Row by row the one with the higher score; ties keep this one."""
         wins = other.score > self.score
-        return Whole(
+        return WholeLengths(
             np.where(wins[:, None], other.lengths, self.lengths),
             np.where(wins, other.deadline, self.deadline),
             np.where(wins, other.score, self.score),
         )
 
-    @classmethod
-    def stacked(cls, parts: Sequence[Whole]) -> Whole:
-        """Put the rows of several one below the other.
 
-        Parameters
-        ----------
-        parts
-            What to join; at least one.
-
-        Returns
-        -------
-        Whole
-            All rows, those of the first part first.
-        """
-        return cls(
-            np.concatenate([part.lengths for part in parts]),
-            np.concatenate([part.deadline for part in parts]),
-            np.concatenate([part.score for part in parts]),
-        )
-
-    def __getitem__(self, rows: np.ndarray) -> Whole:
-        """Select rows."""
-        return Whole(self.lengths[rows], self.deadline[rows], self.score[rows])
-
-    def put(self, rows: np.ndarray, other: Whole) -> None:
-        """Overwrite rows in place.
-
-        Parameters
-        ----------
-        rows
-            Indices of the rows.
-        other
-            One row for each index.
-        """
-        self.lengths[rows], self.deadline[rows], self.score[rows] = other.lengths, other.deadline, other.score
-
-
-def play_whole(problem: Problem, server: Verification, lengths: FloatArray, start: FloatArray | None = None) -> Whole:
+def play_whole(
+    problem: Problem, server: Verification, lengths: FloatArray, start: FloatArray | None = None
+) -> WholeLengths:
     """Score of whole lengths with the best split of the band and the server's true verification time.
 
-    Parameters
-    ----------
-    problem
-        The rows; their verification piece is not used.
-    server
-        Verification of the cell.
-    lengths
-        Draft lengths. Shape (M, K).
-    start
-        A guess of the deadline, s. Shape (M,).
-
-    Returns
-    -------
-    Whole
-        The evaluated lengths.
+    The rows' verification pieces are not used. Shapes: lengths (M, K); ``start``, a guess of the deadline, (M,), s.
     """
     deadline = least_deadline(problem.curves, lengths, start)
-    return Whole(lengths, deadline, problem.score(lengths, deadline + server.round_time(lengths)))
+    return WholeLengths(lengths, deadline, problem.score(lengths, deadline + server.round_time(lengths)))
 
 
-def best_option(problem: Problem, server: Verification, options: FloatArray, start: FloatArray) -> Whole:
-    """Best of several lengths for each row, all played at once.
+def best_option(problem: Problem, server: Verification, options: FloatArray, start: FloatArray) -> WholeLengths:
+    """Best of several lengths for each row, all played at once; a score of minus infinity where there is none.
 
-    Parameters
-    ----------
-    problem
-        The rows.
-    server
-        Verification of the cell.
-    options
-        Draft lengths to choose from; NaN in an option's first entry leaves it out. Shape (M, C, K).
-    start
-        A guess of the deadlines, s. Shape (M,).
-
-    Returns
-    -------
-    Whole
-        The best option of each row; a score of minus infinity where there is none.
+    NaN in an option's first entry leaves it out. Shapes: options (M, C, K); ``start``, guessed deadlines, (M,), s.
     """
     rows, choices = options.shape[:2]
     row, column = np.nonzero(~np.isnan(options[..., 0]))
@@ -147,27 +74,12 @@ def best_option(problem: Problem, server: Verification, options: FloatArray, sta
     score, deadline = np.full((rows, choices), -np.inf), np.zeros((rows, choices))
     score[row, column], deadline[row, column] = played.score, played.deadline
     index, best = np.arange(rows), score.argmax(axis=-1)
-    return Whole(options[index, best], deadline[index, best], score[index, best])
+    return WholeLengths(options[index, best], deadline[index, best], score[index, best])
 
 
-def improve(problem: Problem, server: Verification, whole: Whole) -> Whole:
-    """Climb by single steps, exchanges and opting out until no promising move is left.
-
-    Parameters
-    ----------
-    problem
-        The rows; lengths stay within the cell's range ``low`` to ``high``.
-    server
-        Verification of the cell.
-    whole
-        Where the search starts.
-
-    Returns
-    -------
-    Whole
-        Lengths with at least the score of the start.
-    """
-    best = Whole(whole.lengths.copy(), whole.deadline.copy(), whole.score.copy())
+def improve(problem: Problem, server: Verification, whole: WholeLengths) -> WholeLengths:
+    """Climb by single steps, exchanges and opting out, within the rows' range, until no promising move is left."""
+    best = whole.copy()
     active = np.flatnonzero(whole.lengths.any(axis=-1))
     thorough = np.zeros(len(best.score), dtype=bool)
     for _ in range(min(_PASSES, max(_PASSES * _MANY // problem.num_users, 1))):
@@ -190,13 +102,13 @@ def improve(problem: Problem, server: Verification, whole: Whole) -> Whole:
     return best
 
 
-def _promising_moves(problem: Problem, server: Verification, here: Whole, tries: int) -> FloatArray:
+def _promising_moves(problem: Problem, server: Verification, here: WholeLengths, tries: int) -> FloatArray:
     """The most promising moves of each row, NaN where a move cannot gain. Shape (M, tries, K)."""
     linear = problem.linearised(here.lengths)
-    level = problem.level(here.score)[:, None]
+    time_price = problem.time_price_at(here.score)[:, None]
     lengths = here.lengths
     tangent = Tangent.at(problem.curves, lengths, here.deadline)
-    cost, curvature = level * tangent.prices, 0.5 * level * tangent.own_curvature()
+    cost, curvature = time_price * tangent.prices, 0.5 * time_price * tangent.own_curvature()
     now = linear.tokens(lengths)
     gains, bends = [], []
     for target in (lengths + 1.0, lengths - 1.0, np.zeros_like(lengths)):
@@ -207,7 +119,7 @@ def _promising_moves(problem: Problem, server: Verification, here: Whole, tries:
         bends.append(curvature * np.where(target > 0.0, (target - lengths) ** 2, 0.0))
     raised, cut = gains[:2]
     verified = server.round_time(lengths)[:, None]
-    single = np.concatenate(gains, axis=-1) - level * (_times_after(server, lengths) - verified)
+    single = np.concatenate(gains, axis=-1) - time_price * (_times_after(server, lengths) - verified)
     bend = np.concatenate(bends, axis=-1)
     singles = min(tries, single.shape[-1])
     user, value = _top(_likely(single, bend), singles)
@@ -225,9 +137,9 @@ def _promising_moves(problem: Problem, server: Verification, here: Whole, tries:
     column = np.arange(pairs * pairs)[None, :]
     exchanges[row, column, up[:, first]] += 1.0
     exchanges[row, column, down[:, second]] -= 1.0
-    worth = gain_up[:, first] + gain_down[:, second] - level * (server.round_time(exchanges) - verified)
+    worth = gain_up[:, first] + gain_down[:, second] - time_price * (server.round_time(exchanges) - verified)
     worth = np.where(up[:, first] == down[:, second], -np.inf, worth)
-    worth = _likely(worth, _exchange_bend(tangent, up[:, first], down[:, second], level))
+    worth = _likely(worth, _exchange_bend(tangent, up[:, first], down[:, second], time_price))
 
     every, value = np.concatenate([moves, exchanges], axis=1), np.concatenate([value, worth], axis=1)
     index, value = _top(value, tries)
@@ -240,7 +152,7 @@ def _likely(gain: FloatArray, bend: FloatArray) -> FloatArray:
     return np.where((gain > 0.0) & (gain > 0.5 * bend), gain - bend, -np.inf)
 
 
-def _exchange_bend(tangent: Tangent, up: np.ndarray, down: np.ndarray, level: FloatArray) -> FloatArray:
+def _exchange_bend(tangent: Tangent, up: np.ndarray, down: np.ndarray, time_price: FloatArray) -> FloatArray:
     """What the curvature of the deadline takes from raising one user's draft and cutting another's."""
     own = tangent.own_curvature()
     bent = tangent.bend * tangent.rate
@@ -248,7 +160,7 @@ def _exchange_bend(tangent: Tangent, up: np.ndarray, down: np.ndarray, level: Fl
     c, d = (np.take_along_axis(tangent.prices, user, -1) for user in (up, down))
     mixed = tangent.middle[:, None] * c * d - a * d - b * c
     twice = np.take_along_axis(own, up, -1) + np.take_along_axis(own, down, -1) - 2.0 * mixed
-    return np.asarray(0.5 * level * np.maximum(twice, 0.0))
+    return np.asarray(0.5 * time_price * np.maximum(twice, 0.0))
 
 
 def _top(values: FloatArray, count: int) -> tuple[np.ndarray, FloatArray]:

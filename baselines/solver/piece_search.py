@@ -9,8 +9,8 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.bounds import lagrangian_bound, table_bound
 from multispin_gym.baselines.solver.deadline import least_deadline, token_prices
-from multispin_gym.baselines.solver.local_search import Whole, play_whole
-from multispin_gym.baselines.solver.newton import Point, solve_relaxation
+from multispin_gym.baselines.solver.local_search import WholeLengths, play_whole
+from multispin_gym.baselines.solver.newton import RelaxedPoint, solve_relaxation
 from multispin_gym.baselines.solver.pieces import Pieces, pieces_of
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.physics.cell import Cell
@@ -23,7 +23,7 @@ _PRUNE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Search:
+class PieceSearch:
     """The state of a search over the pieces of a batch of cells.
 
     Parameters
@@ -53,24 +53,10 @@ class Search:
         cell: Cell,
         objective: Objective | None = None,
         time_price: FloatArray | None = None,
-    ) -> Search:
-        """Start a search with the bounds that the prices of a common length give.
+    ) -> PieceSearch:
+        """Start a search in which no piece has been opened, with the bounds that the prices of a common length give.
 
-        Parameters
-        ----------
-        users
-            The users. Shape (..., K).
-        cell
-            The shared system.
-        objective
-            What to maximise; the sum token goodput by default.
-        time_price
-            Tokens that a second costs; by default the score is a ratio. Broadcasts to shape (...,).
-
-        Returns
-        -------
-        Search
-            A search in which no piece has been opened.
+        Users have shape (..., K); ``time_price``, token/s, broadcasts to shape (...,). See :meth:`Problem.of`.
         """
         problem = Problem.of(users, cell, objective, time_price)
         pieces = pieces_of(cell, users.num_users)
@@ -86,74 +72,38 @@ class Search:
     def tighten(self, rows: np.ndarray, linear: Problem, prices: FloatArray) -> None:
         """Lower the bounds of all pieces of some cells with token prices found in one of them.
 
-        Parameters
-        ----------
-        rows
-            The cells.
-        linear
-            Their problems with the weighted sum to be bounded, in no piece.
-        prices
-            Their token prices, s per token. Shape (len(rows), K).
+        ``linear`` are the cells' problems with the weighted sum to be bounded, in no piece. Shapes: rows (M,), prices
+        (M, K), s per token.
         """
         for index in range(len(self.pieces)):
             part = linear.in_piece(self.pieces, np.full(len(rows), index))
             start = part.tokens(part.low).sum(axis=-1) / part.verification_time(part.low)
             self.bounds[rows, index] = np.minimum(self.bounds[rows, index], self.bound(part, prices, start))
 
-    def bound(self, linear: Problem, prices: FloatArray, level: FloatArray) -> FloatArray:
+    def bound(self, linear: Problem, prices: FloatArray, start: FloatArray) -> FloatArray:
         """Bound on the score of rows in a piece, by the form that their verification time needs.
 
-        Parameters
-        ----------
-        linear
-            The rows with the weighted sum to be bounded.
-        prices
-            Their token prices, s per token. Shape (M, K).
-        level
-            A goodput to start from, token/s. Shape (M,).
-
-        Returns
-        -------
-        numpy.ndarray
-            Upper bounds. Shape (M,).
+        Shapes: prices, s per token, (M, K); start, a goodput in token/s, and bounds (M,).
         """
         server = self.cell.verification
         if isinstance(server, TableVerification) and server.batching == "ragged":
-            return table_bound(linear, server, prices, level)
-        return lagrangian_bound(linear, prices, level)
+            return table_bound(linear, server, prices, start)
+        return lagrangian_bound(linear, prices, start)
 
     def next_pieces(self, reached: FloatArray) -> tuple[np.ndarray, np.ndarray]:
-        """The most promising unopened piece of each cell that may still pass what it has reached.
+        """The most promising unopened piece of each cell that may still pass the score that it has reached. Shape (M,).
 
-        Parameters
-        ----------
-        reached
-            Best score of each cell so far. Shape (M,).
-
-        Returns
-        -------
-        rows, index : numpy.ndarray
-            The cells that go on and their next piece.
+        Returns the cells that go on and the piece of each.
         """
         bounds = np.where(self.opened, -np.inf, self.bounds)
         index = bounds.argmax(axis=-1)
         rows = np.flatnonzero(bounds.max(axis=-1) > reached + _PRUNE * np.abs(reached))
         return rows, index[rows]
 
-    def open(self, rows: np.ndarray, index: np.ndarray) -> Point:
+    def open(self, rows: np.ndarray, index: np.ndarray) -> RelaxedPoint:
         """Solve the relaxation of one piece for some cells and tighten their bounds with its prices.
 
-        Parameters
-        ----------
-        rows
-            The cells.
-        index
-            The piece of each.
-
-        Returns
-        -------
-        Point
-            The relaxed optimum in that piece.
+        Shapes: the cells and the piece of each (M,), their relaxed optima M rows.
         """
         problem = self.problem[rows]
         point, prices, linear = solve_relaxation(problem.in_piece(self.pieces, index))
@@ -161,15 +111,9 @@ class Search:
         self.tighten(rows, replace(problem, weight=linear.weight), prices)
         return point
 
-    def idle(self) -> Whole:
-        """All users without a draft where that is allowed; otherwise a score of minus infinity.
-
-        Returns
-        -------
-        Whole
-            One row for each cell.
-        """
+    def idle(self) -> WholeLengths:
+        """All users of each cell without a draft where that is allowed; otherwise a score of minus infinity."""
         none = np.zeros_like(self.problem.alpha)
         idle = play_whole(self.problem, self.cell.verification, none)
         allowed = self.cell.min_draft_length == 0
-        return idle if allowed else Whole(none, idle.deadline, np.full(len(none), -np.inf))
+        return idle if allowed else WholeLengths(none, idle.deadline, np.full(len(none), -np.inf))

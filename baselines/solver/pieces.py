@@ -42,20 +42,7 @@ class Pieces:
 
 
 def pieces_of(cell: Cell, num_users: int) -> Pieces:
-    """Cut the decision space of a cell.
-
-    Parameters
-    ----------
-    cell
-        The shared system.
-    num_users
-        Number of users K.
-
-    Returns
-    -------
-    Pieces
-        Pieces that together hold every decision in which somebody drafts.
-    """
+    """Cut the decision space of a cell into pieces that together hold every decision in which somebody drafts."""
     server, low, high = cell.verification, cell.min_draft_length, cell.max_draft_length
     if server.batching == "padded":
         longest = np.arange(max(low, 1), high + 1, dtype=np.float64)

@@ -24,12 +24,10 @@ class Problem:
     """A batch of relaxed problems: one row for each pair of a cell and a piece.
 
     Maximises the score of ``low <= L <= high`` with ``least <= n = sum(L_k + 1) <= most`` where the round takes
-    ``T(L) + base + slope * n``. The score is the (weighted) sum of the users' tokens over that time; for proportional
-    fairness the (weighted) geometric mean of their tokens over it, which has the same maximiser as the sum of
-    logarithms; with a price of time the sum of the tokens less the price of that time.
+    ``T(L) + base + slope * n``. The score is the objective's total of the users' tokens over that time; with a price of
+    time the total less the price of that time.
 
-    The solvers see weighted sums only. The geometric mean G is concave and at most ``sum_k weight_k N_k`` with
-    ``weight_k = share_k G(N0) / N0_k`` for any tokens N0, and equal to it at N0: see :meth:`linearised`.
+    The solvers see weighted sums only: see :meth:`linearised`.
 
     Parameters
     ----------
@@ -39,8 +37,10 @@ class Problem:
         Acceptance rates. Shape (M, K).
     weight
         Weights of the users' tokens in the weighted sum. Shape (M, K).
+    objective
+        What is maximised.
     importance
-        Weights that the objective gives the users; they sum to one for proportional fairness. Shape (M, K).
+        The users' weights as the objective's total takes them. Shape (M, K).
     decay, gain
         ``a = -ln alpha`` and ``a / (1 - alpha)``, so that ``N'(L) = gain exp(-a (L + 1))``. Shape (M, K).
     low, high
@@ -49,13 +49,12 @@ class Problem:
         The verification piece of each row. Shape (M,).
     time_price
         Tokens that a second costs, or NaN where the score is a ratio. Shape (M,).
-    fair
-        Whether the objective is proportional fairness.
     """
 
     curves: ShareCurves
     alpha: FloatArray
     weight: FloatArray
+    objective: Objective
     importance: FloatArray
     decay: FloatArray
     gain: FloatArray
@@ -66,7 +65,6 @@ class Problem:
     least: FloatArray
     most: FloatArray
     time_price: FloatArray
-    fair: bool
 
     @classmethod
     def of(
@@ -76,42 +74,23 @@ class Problem:
         objective: Objective | None = None,
         time_price: FloatArray | None = None,
     ) -> Problem:
-        """Build the problem of a batch of cells, in no verification piece yet.
+        """Build the problem of a batch of cells, one row each, their verification time zero until :meth:`in_piece`.
 
-        Parameters
-        ----------
-        users
-            The users. Shape (..., K).
-        cell
-            The shared system.
-        objective
-            What to maximise; the sum token goodput by default.
-        time_price
-            Tokens that a second costs; by default the score is a ratio. Broadcasts to shape (...,).
-
-        Returns
-        -------
-        Problem
-            One row for each cell, the batch axes flattened; its verification time is zero until :meth:`in_piece`.
-
-        Raises
-        ------
-        ValueError
-            If the objective's weights are for another number of users.
+        The users have shape (..., K), whose batch axes are flattened. The objective is the sum token goodput by
+        default; its weights must fit the users. ``time_price``, token/s, broadcasts to shape (...,).
         """
         alpha = users.acceptance_rate.reshape(-1, users.num_users)
         with np.errstate(divide="ignore", invalid="ignore"):
             decay = np.minimum(-np.log(alpha), _STEEPEST) + 0.0
             gain = np.where(alpha == 1.0, 1.0, decay / (1.0 - alpha))
         goal = Objective() if objective is None else objective
-        fair = goal.name == "proportional_fair"
-        weights = goal.weights_of(users.num_users)
-        importance = np.broadcast_to(weights / weights.sum() if fair else weights, alpha.shape)
+        importance = np.broadcast_to(goal.total.importance(goal.weights_of(users.num_users)), alpha.shape)
         price, none = np.nan if time_price is None else time_price, np.zeros(len(alpha))
         return cls(
             ShareCurves.of(users, cell),
             alpha,
             importance,
+            goal,
             importance,
             decay,
             gain,
@@ -122,7 +101,6 @@ class Problem:
             none,
             none,
             np.broadcast_to(price, users.batch_shape).reshape(-1).astype(np.float64),
-            fair,
         )
 
     @property
@@ -132,24 +110,11 @@ class Problem:
 
     def __getitem__(self, rows: Any) -> Problem:
         """Select rows, or repeat them, with any NumPy index over the first axis."""
-        picked: dict[str, Any] = {n: v if isinstance(v, bool) else v[rows] for n, v in self.__dict__.items()}
+        picked: dict[str, Any] = {n: v if isinstance(v, Objective) else v[rows] for n, v in self.__dict__.items()}
         return Problem(**picked)
 
     def in_piece(self, pieces: Pieces, index: Any) -> Problem:
-        """The same cells, each in the piece of the given index.
-
-        Parameters
-        ----------
-        pieces
-            The cell's pieces.
-        index
-            Piece of each row. Shape (M,).
-
-        Returns
-        -------
-        Problem
-            Problem with the pieces' verification time and range.
-        """
+        """The same cells, each in the piece of the given index: with its verification time and range. Shape (M,)."""
         return replace(
             self,
             high=np.minimum(self.high, pieces.high[index][:, None]),
@@ -160,118 +125,50 @@ class Problem:
         )
 
     def linearised(self, lengths: FloatArray) -> Problem:
-        """The same rows with the weighted sum that touches the objective at some lengths.
+        """The same rows with the weighted sum that touches the objective's total at some lengths. Shape (M, K).
 
-        Parameters
-        ----------
-        lengths
-            Draft lengths, real numbers allowed. Shape (M, K).
-
-        Returns
-        -------
-        Problem
-            Problem whose weighted sum of tokens is nowhere below the objective's.
+        It is nowhere below the total, so that what bounds it bounds the objective.
         """
-        if not self.fair:
+        if self.objective.total.linear:
             return self
         tokens = mean_tokens(self.alpha, lengths)
-        mean = np.exp((self.importance * np.log(tokens)).sum(axis=-1, keepdims=True))
-        return replace(self, weight=self.importance * mean / tokens)
+        return replace(self, weight=self.objective.total.tangent(tokens, self.importance))
+
+    def as_weighted_sum(self) -> Problem:
+        """The same rows with their weighted sum for the objective."""
+        return replace(self, objective=Objective(), importance=self.weight)
 
     def score(self, lengths: FloatArray, seconds: FloatArray) -> FloatArray:
-        """Score of rounds that take a given time.
+        """Score of rounds that take a given time, s: token/s, or tokens where time has a price.
 
-        Parameters
-        ----------
-        lengths
-            Draft lengths, real numbers allowed. Shape (M, K).
-        seconds
-            Latency of the rounds, s. Shape (M,).
-
-        Returns
-        -------
-        numpy.ndarray
-            Token/s, or tokens where time has a price. Shape (M,).
+        Shapes: lengths (M, K), seconds and scores (M,).
         """
-        tokens = mean_tokens(self.alpha, lengths)
-        if self.fair:
-            total = np.exp((self.importance * np.log(tokens)).sum(axis=-1))
-        else:
-            total = (self.importance * tokens).sum(axis=-1)
+        total = self.objective.total.of(mean_tokens(self.alpha, lengths), self.importance)
         return np.asarray(np.where(np.isnan(self.time_price), total / seconds, total - self.time_price * seconds))
 
-    def level(self, score: FloatArray) -> FloatArray:
-        """Tokens that a second is worth at a score.
+    def time_price_at(self, score: FloatArray) -> FloatArray:
+        """Tokens that a second is worth at a score: the score itself where it is a ratio, its given price elsewhere.
 
-        Parameters
-        ----------
-        score
-            Scores. Shape (M,).
-
-        Returns
-        -------
-        numpy.ndarray
-            The score itself where it is a ratio, the price of time elsewhere, token/s. Shape (M,).
+        Shapes: (M,); token/s.
         """
         return np.where(np.isnan(self.time_price), score, self.time_price)
 
     def tokens(self, lengths: FloatArray) -> FloatArray:
-        """Weighted expected tokens of each user.
-
-        Parameters
-        ----------
-        lengths
-            Draft lengths, real numbers allowed. Shape (M, K).
-
-        Returns
-        -------
-        numpy.ndarray
-            Tokens. Shape (M, K).
-        """
+        """Weighted expected tokens of each user at real lengths. Shapes: (M, K)."""
         return np.asarray(self.weight * mean_tokens(self.alpha, lengths))
 
     def marginal_tokens(self, lengths: FloatArray) -> FloatArray:
-        """Derivative of :meth:`tokens` by the length.
-
-        Parameters
-        ----------
-        lengths
-            Draft lengths, real numbers allowed. Shape (M, K).
-
-        Returns
-        -------
-        numpy.ndarray
-            Tokens per drafted token. Shape (M, K).
-        """
+        """Derivative of :meth:`tokens` by the length, tokens per drafted token. Shapes: (M, K)."""
         return np.asarray(self.weight * self.gain * np.exp(-self.decay * (lengths + 1.0)))
 
     def verification_time(self, lengths: FloatArray) -> FloatArray:
-        """Verification time by the row's piece.
-
-        Parameters
-        ----------
-        lengths
-            Draft lengths, real numbers allowed. Shape (M, K).
-
-        Returns
-        -------
-        numpy.ndarray
-            Seconds. Shape (M,).
-        """
+        """Verification time by the row's piece, s. Shapes: lengths (M, K), times (M,)."""
         return np.asarray(self.base + self.slope * (lengths.sum(axis=-1) + self.num_users))
 
     def best_real_lengths(self, price: FloatArray) -> FloatArray:
-        """Real lengths that maximise ``tokens - price * L`` user by user.
+        """Real lengths in the row's range that maximise ``tokens - price * L`` user by user.
 
-        Parameters
-        ----------
-        price
-            Price of one drafted token, in tokens. Broadcasts to shape (M, K).
-
-        Returns
-        -------
-        numpy.ndarray
-            Lengths within the row's range. Shape (M, K).
+        The price of a drafted token, in tokens, broadcasts to shape (M, K), which the lengths have.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             wanted = np.log(self.weight * self.gain / price) / self.decay - 1.0
@@ -279,19 +176,10 @@ class Problem:
         return np.asarray(np.clip(np.where(np.isnan(wanted), self.low, wanted), self.low, self.high))
 
     def best_whole_lengths(self, price: FloatArray) -> FloatArray:
-        """Whole lengths that maximise ``tokens - price * L`` user by user.
+        """Whole lengths in the row's range that maximise ``tokens - price * L`` user by user.
 
-        The l-th draft adds ``weight * alpha**l`` tokens, so it is made while that exceeds its price.
-
-        Parameters
-        ----------
-        price
-            Price of one drafted token, in tokens. Broadcasts to shape (M, K).
-
-        Returns
-        -------
-        numpy.ndarray
-            Whole lengths within the row's range. Shape (M, K).
+        The l-th draft adds ``weight * alpha**l`` tokens, so it is made while that exceeds its price. Shapes and units
+        are those of :meth:`best_real_lengths`.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             wanted = np.ceil(np.log(self.weight / price) / self.decay) - 1.0

@@ -58,20 +58,7 @@ class ShareCurves:
 
     @classmethod
     def of(cls, users: Users, cell: Cell) -> ShareCurves:
-        """Build the curves of a batch of cells, the batch axes flattened.
-
-        Parameters
-        ----------
-        users
-            The users. Shape (..., K).
-        cell
-            The shared system.
-
-        Returns
-        -------
-        ShareCurves
-            Curves with arrays of shape (M, K).
-        """
+        """Build the curves of a batch of cells, the batch axes flattened: users (..., K), curves (M, K)."""
         shape = (-1, users.num_users)
         signal = cell.signal(users).reshape(shape)
         tau = users.drafting_time.reshape(shape)
@@ -95,37 +82,16 @@ class ShareCurves:
         return self.scale if self.density else np.zeros_like(self.scale)
 
     def seconds_per_token(self, share: FloatArray) -> FloatArray:
-        """Drafting plus upload time of a token on a given share of the band.
-
-        Parameters
-        ----------
-        share
-            Shares in (0, 1], broadcasting with (M, K).
-
-        Returns
-        -------
-        numpy.ndarray
-            Seconds per token. Shape (M, K).
-        """
+        """Drafting plus upload time of a token on a share of the band in (0, 1], which broadcasts with (M, K); s."""
         if self.density:
             return self.drafting_time + self.scale / share
         w = np.log1p(self.signal / share)
         return self.drafting_time + self.scale * self.signal / (share * w)
 
     def derivatives(self, theta: FloatArray, order: int) -> tuple[FloatArray, ...]:
-        """Shares and their derivatives with respect to the seconds per token.
+        """Shares s, s' (negative) and for order 2 s'' (positive), by the seconds per token, above :attr:`floor`.
 
-        Parameters
-        ----------
-        theta
-            Seconds per token, above :attr:`floor`. Shape (M, K).
-        order
-            Number of derivatives, 1 or 2.
-
-        Returns
-        -------
-        tuple of numpy.ndarray
-            ``s``, then ``s'`` (negative) and ``s''`` (positive) as asked. Shape (M, K) each.
+        Shapes: (M, K) each; units 1, token/s, (token/s)**2.
         """
         spare = theta - self.drafting_time
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -153,18 +119,8 @@ class ShareCurves:
     def along(self, z: FloatArray) -> tuple[FloatArray, ...]:
         """Seconds per token and shares along a coordinate on which both are smooth up to their limits.
 
-        The coordinate is the logarithm of ``ln(1 + SNR)`` for total power and of the upload time of a token for a
-        fixed density.
-
-        Parameters
-        ----------
-        z
-            Coordinates. Shape (M, K).
-
-        Returns
-        -------
-        tuple of numpy.ndarray
-            ``theta``, ``d theta / d z``, and the share with its first two derivatives with respect to ``theta``.
+        The coordinate z is the logarithm of ``ln(1 + SNR)`` for total power and of the upload time of a token for a
+        fixed density. Returns theta, d theta / dz, and s, s', s'' by theta. Shapes: (M, K) each.
         """
         v = np.exp(z)
         if self.density:
@@ -173,18 +129,7 @@ class ShareCurves:
         return self.drafting_time + self.scale * np.expm1(v) / v, inner * v, share, slope, curvature
 
     def coordinate(self, theta: FloatArray) -> FloatArray:
-        """Coordinate of :meth:`along` at given seconds per token.
-
-        Parameters
-        ----------
-        theta
-            Seconds per token; below :attr:`floor` the coordinate is minus infinity. Shape (M, K).
-
-        Returns
-        -------
-        numpy.ndarray
-            Coordinates. Shape (M, K).
-        """
+        """Coordinate of :meth:`along` at given seconds per token, minus infinity below :attr:`floor`. Shape (M, K)."""
         spare = theta - self.drafting_time
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.density:

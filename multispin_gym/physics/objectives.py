@@ -1,15 +1,94 @@
-"""What is maximised: the sum of the users' token rates, weighted or not, or proportional fairness."""
+"""What is maximised: the sum of the users' token rates, weighted or not, or proportional fairness.
+
+An objective makes one number of the users' tokens, their *total*: the weighted sum, or the weighted geometric mean.
+Both are concave, never fall in any user's tokens and double when all tokens double. So ``total / latency`` is what is
+maximised, whatever the objective, and at any tokens there is a weighted sum that touches the total and lies nowhere
+below it. All of an objective's mathematics stands in its :class:`Total`; the solvers of ``multispin_gym.baselines`` ask
+for nothing else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 
 from multispin_gym._validation import FloatArray, check_array, check_choice
 
-OBJECTIVES = ("sum", "proportional_fair")
+
+class Total(Protocol):
+    """How one number comes of the users' tokens. Shapes: weights and tokens (..., K), latency and results (...,)."""
+
+    linear: bool
+    """Whether the total is a weighted sum itself."""
+
+    def importance(self, weights: FloatArray) -> FloatArray:
+        """The users' weights on the scale on which :meth:`of` takes them. Shape (..., K)."""
+
+    def of(self, tokens: FloatArray, importance: FloatArray) -> FloatArray:
+        """The total of some tokens."""
+
+    def tangent(self, tokens: FloatArray, importance: FloatArray) -> FloatArray:
+        """Weights of the weighted sum that equals the total at these tokens and is nowhere below it.
+
+        They broadcast to shape (..., K).
+        """
+
+    def value(self, tokens: FloatArray, latency: FloatArray, weights: FloatArray) -> FloatArray:
+        """Value of a round: the total of the token rates, on the scale on which the objective is reported."""
+
+
+class WeightedSum:
+    """``sum_k w_k N_k``."""
+
+    linear = True
+
+    def importance(self, weights: FloatArray) -> FloatArray:
+        """The weights as they are."""
+        return weights
+
+    def of(self, tokens: FloatArray, importance: FloatArray) -> FloatArray:
+        """The weighted sum of the tokens."""
+        return np.asarray((importance * tokens).sum(axis=-1))
+
+    def tangent(self, tokens: FloatArray, importance: FloatArray) -> FloatArray:
+        """The weights themselves, at any tokens."""
+        return importance
+
+    def value(self, tokens: FloatArray, latency: FloatArray, weights: FloatArray) -> FloatArray:
+        """Token/s."""
+        return np.asarray(self.of(tokens, weights) / latency)
+
+
+class GeometricMean:
+    """``prod_k N_k**u_k`` with ``u_k = w_k / sum w``; it has the same maximiser as ``sum_k w_k ln(N_k / T)``."""
+
+    linear = False
+
+    def importance(self, weights: FloatArray) -> FloatArray:
+        """The weights over their sum."""
+        return np.asarray(weights / weights.sum())
+
+    def of(self, tokens: FloatArray, importance: FloatArray) -> FloatArray:
+        """The weighted geometric mean of the tokens."""
+        return np.asarray(np.exp((importance * np.log(tokens)).sum(axis=-1)))
+
+    def tangent(self, tokens: FloatArray, importance: FloatArray) -> FloatArray:
+        """``u_k`` times the mean over ``N_k``: the mean's gradient, which is all of it as the mean has degree one."""
+        return np.asarray(importance * self.of(tokens, importance)[..., None] / tokens)
+
+    def value(self, tokens: FloatArray, latency: FloatArray, weights: FloatArray) -> FloatArray:
+        """The weighted sum of the logarithms of token/s."""
+        with np.errstate(divide="ignore"):
+            return np.asarray((weights * np.log(tokens / latency[..., None])).sum(axis=-1))
+
+
+TOTALS: Mapping[str, Total] = MappingProxyType({"sum": WeightedSum(), "proportional_fair": GeometricMean()})
+"""The total of each objective, by the objective's name."""
+OBJECTIVES = tuple(TOTALS)
 
 
 @dataclass(frozen=True)
@@ -48,6 +127,11 @@ class Objective:
             if weights.ndim != 1:
                 raise ValueError(f"weights must be a list with one weight for each user, got {self.weights!r}")
             object.__setattr__(self, "weights", tuple(weights.tolist()))
+
+    @property
+    def total(self) -> Total:
+        """What the objective makes of the users' tokens."""
+        return TOTALS[self.name]
 
     def weights_of(self, num_users: int) -> FloatArray:
         """Weights of the users of a cell.
@@ -89,8 +173,4 @@ class Objective:
             Token/s for the sum; for proportional fairness the sum of logarithms of token/s, minus infinity where the
             round never ends. Shape (...,).
         """
-        weights = self.weights_of(tokens.shape[-1])
-        if self.name == "sum":
-            return np.asarray((weights * tokens).sum(axis=-1) / latency)
-        with np.errstate(divide="ignore"):
-            return np.asarray((weights * np.log(tokens / latency[..., None])).sum(axis=-1))
+        return self.total.value(tokens, latency, self.weights_of(tokens.shape[-1]))

@@ -51,12 +51,12 @@ class Users:
     (2, ())
     """
 
+    FIELDS: ClassVar[tuple[str, ...]] = ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power")
+
     acceptance_rate: FloatArray
     drafting_speed: FloatArray
     channel_gain: FloatArray
     transmit_power: FloatArray
-
-    FIELDS: ClassVar[tuple[str, ...]] = ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power")
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class Users:
             chosen = cells[index]
         except IndexError as error:
             raise IndexError(f"the index {index!r} does not fit the batch shape {self.batch_shape}: {error}") from None
-        picked = {name: getattr(self, name).reshape(-1, self.num_users)[chosen] for name in self.FIELDS}
+        picked = {name: getattr(self, name).reshape(-1, self.num_users)[chosen] for name in Users.FIELDS}
         for array in picked.values():
             array.flags.writeable = False
         return Users.trusted(**picked)

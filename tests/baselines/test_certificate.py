@@ -209,9 +209,7 @@ def test_permuting_users_permutes_the_decision(seed, form):
     rng = np.random.default_rng(seed)
     users, cell = random_users(rng, 4), random_cell(rng, *form)
     order = rng.permutation(4)
-    moved = Users(
-        *(getattr(users, n)[order] for n in ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power"))
-    )
+    moved = Users(*(getattr(users, name)[order] for name in Users.FIELDS))
     first, second = certify(users, cell, gap=1e-9), certify(moved, cell, gap=1e-9)
     assert second.goodput == pytest.approx(float(first.goodput), rel=1e-9)
     there = play_round(moved, cell, second.decision)

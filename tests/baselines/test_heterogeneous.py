@@ -110,8 +110,8 @@ def test_the_relaxed_lengths_solve_the_closed_form_of_a_fixed_power_density():
     deadline = np.where(drafting, lengths * tau + lengths * cell.payload / (shares * cell.bandwidth * efficiency), 0.0)
     deadline = deadline.max(axis=-1, keepdims=True)
     spare = deadline - tau * lengths
-    level = relaxed.goodput[:, None]
-    multiplier = level / (cell.payload * lengths / (efficiency * spare**2)).sum(axis=-1, keepdims=True)
+    time_price = relaxed.goodput[:, None]
+    multiplier = time_price / (cell.payload * lengths / (efficiency * spare**2)).sum(axis=-1, keepdims=True)
     kappa = np.sqrt(multiplier * (1.0 - users.acceptance_rate) * cell.payload * deadline / (efficiency * a))
     closed = wrightomega(np.log(a / (2.0 * tau)) + np.log(kappa) + a * (deadline + tau) / (2.0 * tau)) * 2.0 * tau / a
     np.testing.assert_allclose(lengths, np.clip((deadline - closed) / tau, 0.0, 40.0), rtol=1e-4, atol=1e-4)

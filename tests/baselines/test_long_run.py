@@ -32,61 +32,56 @@ def long_run_goodput(rounds, cell, decision):
 
 
 @pytest.mark.parametrize("lengths", RULES)
-def test_level_is_the_best_over_all_prices_of_time(lengths):
+def test_the_price_of_time_is_the_best_over_all_prices_of_time(lengths):
     users = SMALL.sample_large_scale(np.random.default_rng(1), 3, batch=(4,))
     found = long_run(users, SMALL, lengths, samples=64, seed=3)
     rounds = faded(users, SMALL, 64, 3)
     searched = []
     for factor in np.linspace(0.6, 1.4, 33):
-        price = np.broadcast_to(factor * found.level, (64, 4))
+        price = np.broadcast_to(factor * found.time_price, (64, 4))
         searched.append(long_run_goodput(rounds, SMALL.cell, RULES[lengths](rounds, SMALL.cell, time_price=price)))
-    assert found.level == pytest.approx(np.max(searched, axis=0), rel=1e-4)
+    assert found.time_price == pytest.approx(np.max(searched, axis=0), rel=1e-4)
     greedy = long_run_goodput(rounds, SMALL.cell, RULES[lengths](rounds, SMALL.cell))
     assert found.greedy == pytest.approx(greedy, rel=1e-12)
-    assert (found.level >= found.greedy).all()
+    assert (found.time_price >= found.greedy).all()
     assert (found.residual < 1e-3).all()
 
 
-def test_homogeneous_level_is_a_fixed_point():
+def test_homogeneous_price_of_time_is_a_fixed_point():
     users = SMALL.sample_large_scale(np.random.default_rng(2), 3, batch=(5,))
     found = long_run(users, SMALL, "homogeneous", samples=128, seed=0)
     rounds = faded(users, SMALL, 128, 0)
-    price = np.broadcast_to(found.level, (128, 5))
+    price = np.broadcast_to(found.time_price, (128, 5))
     reached = long_run_goodput(rounds, SMALL.cell, homogeneous(rounds, SMALL.cell, time_price=price))
-    assert reached == pytest.approx(found.level, rel=1e-9)
+    assert reached == pytest.approx(found.time_price, rel=1e-9)
     assert (found.residual <= 1e-9).all()
-    assert (found.level > found.greedy).any()
+    assert (found.time_price > found.greedy).any()
 
 
 def test_without_fading_the_policy_is_the_greedy_one():
     scenario = dataclasses.replace(SMALL, fading=Fading("none"))
     users = scenario.sample_large_scale(np.random.default_rng(0), 3)
     found = long_run(users, scenario, "homogeneous", samples=2)
-    assert found.level.shape == ()
-    assert found.level == pytest.approx(float(found.greedy), rel=1e-12)
+    assert found.time_price.shape == ()
+    assert found.time_price == pytest.approx(float(found.greedy), rel=1e-12)
     best = play_round(users, scenario.cell, homogeneous(users, scenario.cell)).goodput
-    assert best == pytest.approx(float(found.level), rel=1e-6)
+    assert best == pytest.approx(float(found.time_price), rel=1e-6)
 
 
-def test_prepared_controller_plays_at_each_sets_own_level():
+def test_prepared_controller_plays_at_each_sets_own_price_of_time():
     users = SMALL.sample_large_scale(np.random.default_rng(5), 3, batch=(4,))
     controller = make_controller("long_run", lengths="homogeneous", samples=64, seed=3)
     prepared = controller.prepare(users, SMALL)
     found = long_run(users, SMALL, "homogeneous", samples=64, seed=3)
-    assert prepared.details["level"] == pytest.approx(found.level, rel=1e-12)
-    assert set(prepared.details) == {"level", "residual", "greedy"}
+    assert prepared.details["time_price"] == pytest.approx(found.time_price, rel=1e-12)
+    assert set(prepared.details) == {"time_price", "residual", "greedy"}
     rounds = faded(users, SMALL, 10, 9)
     decision = prepared(rounds, SMALL.cell)
-    expected = homogeneous(rounds, SMALL.cell, time_price=np.broadcast_to(found.level, (10, 4)))
+    expected = homogeneous(rounds, SMALL.cell, time_price=np.broadcast_to(found.time_price, (10, 4)))
     assert (decision.draft_lengths == expected.draft_lengths).all()
     unprepared = controller(rounds, SMALL.cell)
     assert (unprepared.draft_lengths == homogeneous(rounds, SMALL.cell).draft_lengths).all()
     assert (unprepared.draft_lengths != decision.draft_lengths).any()
-
-
-def test_other_controllers_need_no_preparation():
-    controller = make_controller("heterogeneous")
-    assert controller.prepare(SMALL.sample_users(np.random.default_rng(0)), SMALL) is controller
 
 
 @pytest.mark.parametrize(

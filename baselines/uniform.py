@@ -1,0 +1,42 @@
+"""Equal shares and one draft length for all users: a given one, or the best."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multispin_gym.baselines.equal_shares import equal_shares, upload_time
+from multispin_gym.baselines.homogeneous import common_lengths
+from multispin_gym.physics.acceptance import mean_tokens
+from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.rounds import Decision
+from multispin_gym.physics.users import Users
+
+_USUAL_LENGTH = 4
+
+
+def uniform_fixed(users: Users, cell: Cell, draft_length: int | None = None) -> Decision:
+    """Equal shares and one given draft length, as most serving systems ship it.
+
+    By default four tokens, or the allowed length that is nearest; a length outside the cell's range is refused with a
+    ValueError.
+    """
+    low, high = cell.min_draft_length, cell.max_draft_length
+    if draft_length is None:
+        draft_length = min(max(_USUAL_LENGTH, low), high)
+    if not low <= draft_length <= high:
+        raise ValueError(f"draft_length must lie in [{low}, {high}], got {draft_length!r}")
+    return equal_shares(users, np.full(1, float(draft_length)))
+
+
+def uniform_best(users: Users, cell: Cell) -> Decision:
+    """Equal shares and the common draft length that is best with them."""
+    slowest = (users.drafting_time + upload_time(users, cell)).max(axis=-1)
+    options = common_lengths(cell)
+    goodput = []
+    for length in options:
+        drafts = np.broadcast_to(length, users.acceptance_rate.shape)
+        # A user in so deep a fade that its rate is zero still costs nothing when nobody drafts.
+        drafting = length * slowest if length else 0.0
+        tokens = mean_tokens(users.acceptance_rate, drafts).sum(axis=-1)
+        goodput.append(tokens / (drafting + cell.verification.round_time(drafts)))
+    return equal_shares(users, options[np.argmax(goodput, axis=0)][..., None])
