@@ -43,7 +43,7 @@ class Headline:
     """Spreads: 0 makes all users of a cell alike, 1 is the scenario as it is."""
     seed: int = 2026
     """Seed of the draws."""
-    output: Path = Path("docs")
+    output: Path = Path("docs/results")
     """Directory for the results."""
 
 
