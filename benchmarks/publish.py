@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from _report import write
+from _study import run
+
 from multispin_gym import play_round
-from multispin_gym._files import write_atomically
 from multispin_gym.baselines import make_controller
 from multispin_gym.evaluation.evaluator import MOST_USERS_CERTIFIED
 from multispin_gym.evaluation.report import versions
@@ -74,14 +76,10 @@ def reference_name(num_users: int, *, homogeneous: bool) -> str:
     return "relaxation's upper bound, out of reach of whole lengths"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Publish the run that a command line names."""
-    import tyro
-
+def study(options: Publish, command: str) -> None:
     from multispin_gym.agents.pretrained_agents import CARD_FILE
     from multispin_gym.agents.run_directory import CONFIG_FILE, WEIGHTS_FILE, read_spec
 
-    options = tyro.cli(Publish, args=arguments)
     spec = read_spec(options.run)
     training = spec.training
     cloned = training["cloning"]["num_cells"] > 0
@@ -100,9 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "versions": versions(),
     }
     files = {name: (options.run / name).read_bytes() for name in (CONFIG_FILE, WEIGHTS_FILE)}
-    write_atomically(options.output / options.name, {**files, CARD_FILE: (json.dumps(card, indent=2) + "\n").encode()})
+    write(options.output / options.name, {**files, CARD_FILE: json.dumps(card, indent=2) + "\n"})
     print(json.dumps(card["held_out"], indent=2))
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(Publish, study, arguments)
 
 
 if __name__ == "__main__":
