@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from multispin_gym.agents.policy.features import user_features
 from multispin_gym.agents.policy.sb3_policy import EquivariantPolicy, Tensors
 
 HIDDEN = 128
@@ -77,7 +78,7 @@ class GaussianPolicy(_Changed):
         super()._change()
 
     def _gaussian(self, obs: Tensors) -> torch.distributions.Independent:
-        mean: torch.Tensor = self.head(self.network.actor(self.network.terms(obs).user_features()))
+        mean: torch.Tensor = self.head(self.network.actor(user_features(self.network.terms(obs))))
         std = self.log_std.exp().unsqueeze(-1).expand(2, mean.shape[-2]).flatten()
         return torch.distributions.Independent(torch.distributions.Normal(mean.mT.flatten(1), std), 1)  # type: ignore[no-untyped-call]
 

@@ -6,34 +6,31 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import multiprocessing
-import shlex
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from _report import head, interval_text, table
+from _study import StudyInPieces, run
 from ablation_policies import FlatGaussianPolicy, FlatPolicy, GaussianPolicy, UnnormalisedPolicy
 
-from multispin_gym._files import write_atomically
 from multispin_gym._validation import check_choice
 from multispin_gym.agents.config import CloningConfig, TrainConfig
 from multispin_gym.agents.hyperparameter_files import hyperparameters
 from multispin_gym.agents.policy.sb3_policy import EquivariantPolicy
 from multispin_gym.agents.training.seeds import mean_interval
-from multispin_gym.evaluation.report import versions
 
 
-@dataclass(frozen=True)
-class Ablations:
+@dataclass(frozen=True, kw_only=True)
+class Ablations(StudyInPieces):
     """Train every variant with every seed at every learning rate, with the same rounds, and compare the ratios.
 
-    What suits one variant breaks another, so each counts at the rate that suits it best. Writes ablations.json.
+    What suits one variant breaks another, so each counts at the rate that suits it best. Each training is a piece.
+    Writes ablations.json.
     """
 
     variants: tuple[str, ...] = ()
@@ -50,10 +47,8 @@ class Ablations:
     """Held-out cells."""
     learning_rates: tuple[float, ...] = (0.004, 0.016)
     """Learning rates of PPO to choose from, for every variant."""
-    jobs: int = 0
-    """Trainings at a time; 0: one per core."""
+    runner: Literal["local", "processes", "ray"] = "processes"
     output: Path = Path("results/ablations")
-    """Directory for the results."""
 
 
 CLONING = CloningConfig(num_cells=16_384)
@@ -93,8 +88,8 @@ def variant_config(name: str, base: TrainConfig) -> TrainConfig:
         "shares_from_demand": {"policy": dataclasses.replace(policy, share_reference="demand")},
         "shares_from_equal": {"policy": dataclasses.replace(policy, share_reference="equal")},
         "no_entropy_bonus": {"ppo": dataclasses.replace(ppo, entropy_coefficient=0.0)},
-        "homogeneous_baseline": {"ppo": dataclasses.replace(ppo, reward="homogeneous")},
-        "optimum_baseline": {"ppo": dataclasses.replace(ppo, reward="optimum")},
+        "homogeneous_baseline": {"ppo": dataclasses.replace(ppo, reward_unit="homogeneous")},
+        "optimum_baseline": {"ppo": dataclasses.replace(ppo, reward_unit="optimum")},
         "cloned_only": {"cloning": CLONING, "total_timesteps": 1},
         "cloned": {"cloning": CLONING, "ppo": slower, "policy": dataclasses.replace(policy, share_std=0.02)},
     }
@@ -107,9 +102,10 @@ def train_variant(name: str, config: TrainConfig) -> dict[str, float]:
 
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        run = dataclasses.replace(config, run_dir=folder)
-        evaluations = train(run, POLICIES.get(name, EquivariantPolicy)).evaluations
-    last = evaluations[0] if name == "cloned_only" else evaluations[-1]
+        result = train(dataclasses.replace(config, run_dir=folder), POLICIES.get(name, EquivariantPolicy))
+    if result.stopped == "interrupted":
+        raise KeyboardInterrupt
+    last = result.evaluations[0] if name == "cloned_only" else result.evaluations[-1]
     return {**last, "cpu_seconds": time.process_time() - start}
 
 
@@ -134,12 +130,7 @@ def at_the_best_rate(rates: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the ablations that a command line asks for."""
-    import tyro
-
-    args = list(sys.argv[1:] if arguments is None else arguments)
-    options = tyro.cli(Ablations, args=args)
+def study(options: Ablations, command: str) -> None:
     base = TrainConfig(
         **{
             **hyperparameters(options.scenario),
@@ -152,34 +143,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "progress": False,
         }
     )
-    tasks = [
-        (name, rate, dataclasses.replace(config, seed=seed))
+    pieces = {
+        (name, rate, seed): (name, dataclasses.replace(config, seed=seed))
         for rate in options.learning_rates
         for name, config in variants_at(rate, base, options.variants or VARIANTS).items()
         for seed in options.seeds
-    ]
-    with ProcessPoolExecutor(
-        options.jobs or multiprocessing.cpu_count(), mp_context=multiprocessing.get_context("spawn")
-    ) as pool:
-        results = list(pool.map(train_variant, [name for name, _, _ in tasks], [config for _, _, config in tasks]))
-    table: dict[str, dict[str, Any]] = {}
-    for (name, rate, config), result in zip(tasks, results, strict=True):
-        runs = table.setdefault(name, {}).setdefault(str(rate), {"runs": {}})["runs"]
-        runs[config.seed] = result
-    print("| variant | learning rate | ratio to the reference | 95 % interval | CPU s |\n|---|---|---|---|---|")
-    variants = {name: at_the_best_rate(rates) for name, rates in table.items()}
-    for name, entry in variants.items():
-        interval = entry["ratio"]["ci95"]
-        spread = "" if interval is None else f"{interval[0]:.4f} .. {interval[1]:.4f}"
-        rate, ratio, seconds = entry["learning_rate"], entry["ratio"]["mean"], entry["cpu_seconds"]
-        print(f"| {name} | {rate} | {ratio:.4f} | {spread} | {seconds:.0f} |")
-    report = {
-        "command": shlex.join(["python", "benchmarks/ablations.py", *args]),
-        "versions": versions(),
-        "variants": variants,
     }
-    write_atomically(options.output, {"ablations.json": (json.dumps(report, indent=2) + "\n").encode()})
-    return 0
+    found: dict[str, dict[str, Any]] = {}
+    for (name, rate, seed), result in options.do(train_variant, pieces).items():
+        found.setdefault(name, {}).setdefault(str(rate), {"runs": {}})["runs"][seed] = result
+    variants = {name: at_the_best_rate(rates) for name, rates in found.items()}
+    options.write({"ablations.json": {**head(command), "variants": variants}})
+    rows = [
+        [name, str(entry["learning_rate"]), interval_text(entry["ratio"], ".4f"), f"{entry['cpu_seconds']:.0f}"]
+        for name, entry in variants.items()
+    ]
+    print(table(["variant", "learning rate", "ratio to the reference (95 %)", "CPU s"], rows))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(Ablations, study, arguments)
 
 
 if __name__ == "__main__":

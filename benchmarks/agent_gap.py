@@ -5,25 +5,22 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from _report import head, table
+from _study import StudyInPieces, run
 from publish import CARD_SEED
 
-from multispin_gym._files import write_atomically
 from multispin_gym._validation import IntArray, check_integer
 from multispin_gym.agents import load_agent
 from multispin_gym.agents.training.held_out import HeldOutCells
 from multispin_gym.baselines import make_controller
 from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, play_whole
 from multispin_gym.baselines.solver.problem import Problem
-from multispin_gym.evaluation.report import versions
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import compute_round
 from multispin_gym.physics.verification import Verification, batch_tokens
@@ -31,9 +28,9 @@ from multispin_gym.physics.verification import Verification, batch_tokens
 STEEPER = 5.0
 
 
-@dataclass(frozen=True)
-class AgentGap:
-    """Improve agents' decisions a little at a time and measure what each change brings.
+@dataclass(frozen=True, kw_only=True)
+class AgentGap(StudyInPieces):
+    """Improve agents' decisions a little at a time and measure what each change brings; each agent is a piece.
 
     Writes agent_gap.json.
     """
@@ -45,7 +42,6 @@ class AgentGap:
     cells: int = 256
     """Held-out cells."""
     output: Path = Path("results/agent_gap")
-    """Directory for the results."""
 
     def __post_init__(self) -> None:
         check_integer("steps", self.steps, low=0)
@@ -70,7 +66,7 @@ def at_an_edge(server: Verification, draft_lengths: IntArray) -> float:
 def gap(name: str, cells: int, steps: int) -> dict[str, float]:
     """Mean ratios to the reference of an agent's decisions, and of the same decisions changed for the better."""
     agent = load_agent(name)
-    if agent.spec.homogeneous:
+    if agent.spec.variant.action_set == "common_length":
         raise ValueError(f"agents must be trained with a draft length for each user, got {name}")
     held_out = HeldOutCells(agent.spec.scenario, agent.spec.num_users, cells, seed=CARD_SEED)
     users, cell = held_out.users, held_out.cell
@@ -93,24 +89,16 @@ def gap(name: str, cells: int, steps: int) -> dict[str, float]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure the agents that a command line asks for."""
-    import tyro
-
-    args = list(sys.argv[1:] if arguments is None else arguments)
-    options = tyro.cli(AgentGap, args=args)
-    rows = {name: gap(name, options.cells, options.steps) for name in options.agents}
-    report: dict[str, Any] = {
-        "command": shlex.join(["python", "benchmarks/agent_gap.py", *args]),
-        "versions": versions(),
-        "agents": rows,
-    }
+def study(options: AgentGap, command: str) -> None:
+    rows = options.do(gap, {name: (name, options.cells, options.steps) for name in options.agents})
+    options.write({"agent_gap.json": {**head(command), "agents": rows}})
     columns = list(next(iter(rows.values())))
-    print(f"| agent | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}")
-    for name, row in rows.items():
-        print(f"| {name} | {' | '.join(f'{row[column]:.4f}' for column in columns)} |")
-    write_atomically(options.output, {"agent_gap.json": (json.dumps(report, indent=2) + "\n").encode()})
-    return 0
+    lines = [[name, *(f"{row[column]:.4f}" for column in columns)] for name, row in rows.items()]
+    print(table(["agent", *columns], lines))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(AgentGap, study, arguments)
 
 
 if __name__ == "__main__":

@@ -7,18 +7,18 @@ bound may lie below. ``python benchmarks/certificates.py --help``.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import itertools
-import json
-import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _report import head, machine_text, table
+from _study import Drawn, StudyInPieces, run
 from brute_force import brute_force
 
 from multispin_gym import (
@@ -30,14 +30,26 @@ from multispin_gym import (
     load_scenario,
     play_round,
 )
-from multispin_gym._files import write_atomically
 from multispin_gym.baselines import certify, relax
-from multispin_gym.evaluation.report import versions
 
 TOLERANCE = 1e-9
+# Cells of a piece.
+PIECE = 20
 # A table that falls, has stairs and a tail, within what five users send.
 STAIRCASE = ([2.0, 9.0, 12.0, 20.0, 33.0, 40.0], [0.040, 0.035, 0.050, 0.055, 0.054, 0.090])
 FORMS = list(itertools.product(("affine", "table"), ("padded", "ragged"), ("total", "density"), (0, 1)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificates(StudyInPieces, Drawn):
+    """Compare certificates with brute force; twenty cells are a piece.
+
+    Writes certificates.json and certificates.md; fails if a certificate is wrong.
+    """
+
+    cells: int = 500
+    """Cells, half of them of the presets; quick: 32."""
+    output: Path = Path("results/certificates")
 
 
 def preset_cells(rng: np.random.Generator, count: int) -> Iterator[tuple[str, Users, Cell]]:
@@ -91,21 +103,23 @@ def compare(group: str, users: Users, cell: Cell) -> dict[str, Any]:
     }
 
 
+def compare_all(cells: list[tuple[str, Users, Cell]]) -> list[dict[str, Any]]:
+    """Numbers of several cells."""
+    return [compare(*cell) for cell in cells]
+
+
 def summarise(rows: list[dict[str, Any]]) -> str:
     """Markdown table, one row a group."""
-    lines = [
-        "| cells from | cells | largest error | lowest bound, gap 0 | lowest bound, gap 1e-3 | lowest relaxed bound "
-        "| brute force, s | certify, s |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = []
     for group in (*dict.fromkeys(row["group"] for row in rows), "all"):
         some = [row for row in rows if group in (row["group"], "all")]
         error = max(abs(row[name]) for row in some for name in ("error", "played_error"))
         bounds = [min(row[name] for row in some) for name in ("bound", "loose_bound", "relaxation_bound")]
         times = [sum(row[name] for row in some) for name in ("brute_force_seconds", "certify_seconds")]
-        cells = " | ".join(f"{bound:+.1e}" for bound in bounds)
-        lines.append(f"| {group} | {len(some)} | {error:.1e} | {cells} | {times[0]:.1f} | {times[1]:.2f} |")
-    return "\n".join(lines) + "\n"
+        numbers = [str(len(some)), f"{error:.1e}", *(f"{bound:+.1e}" for bound in bounds)]
+        lines.append([group, *numbers, f"{times[0]:.1f}", f"{times[1]:.2f}"])
+    bounds = ["lowest bound, gap 0", "lowest bound, gap 1e-3", "lowest relaxed bound"]
+    return table(["cells from", "cells", "largest error", *bounds, "brute force, s", "certify, s"], lines)
 
 
 def failures(rows: list[dict[str, Any]]) -> list[str]:
@@ -119,36 +133,39 @@ def failures(rows: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, default=500, help="cells, half of them of the presets")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the cells")
-    parser.add_argument("--quick", action="store_true", help="32 cells")
-    parser.add_argument("--output", type=Path, default=Path("results/certificates"), help="directory for the results")
-    options = parser.parse_args()
-    count = 32 if options.quick else options.cells
-    rng = np.random.default_rng(options.seed)
-    rows = []
-    for group, users, cell in itertools.chain(preset_cells(rng, count // 2), drawn_cells(rng, count - count // 2)):
-        rows.append(compare(group, users, cell))
-        if len(rows) % 50 == 0:
-            print(f"{len(rows)} of {count} cells", file=sys.stderr)
-    command = shlex.join(["python", "benchmarks/certificates.py", *sys.argv[1:]])
-    wrong = failures(rows)
-    verdict = "\n".join(wrong) if wrong else f"All {count} cells equal to {TOLERANCE:g}; no bound below brute force."
-    title = "# The certificate beside brute force\n"
-    legend = (
-        "Errors are relative to brute force, of the certified goodput and of the decision as played. Bounds are what\n"
-        "they lie above it: of a certificate closed to gap 0, of one stopped at 1e-3, and of the relaxation alone.\n"
-        "Seconds are processor time over all cells of a row.\n"
+def to_markdown(report: dict[str, Any]) -> str:
+    """Write the page."""
+    rows = report["cells"]
+    equal = f"All {len(rows)} cells equal to {TOLERANCE:g}; no bound below brute force."
+    return "\n".join(
+        [
+            "# The certificate beside brute force\n",
+            f"`{report['command']}`\n",
+            *(report["failures"] or [equal]),
+            "",
+            summarise(rows),
+            "Errors are relative to brute force, of the certified goodput and of the decision as played. Bounds are",
+            "what they lie above it: of a certificate closed to gap 0, of one stopped at 1e-3, and of the relaxation",
+            "alone. Seconds are processor time over all cells of a row",
+            f"({machine_text(report)}).\n",
+        ]
     )
-    table = f"{title}\n`{command}`\n\n{verdict}\n\n{summarise(rows)}\n{legend}"
-    report = {"command": command, "seed": options.seed, "versions": versions(), "failures": wrong, "cells": rows}
-    # One cell a line.
-    text = json.dumps(report).replace('{"group"', '\n{"group"') + "\n"
-    write_atomically(options.output, {"certificates.json": text.encode(), "certificates.md": table.encode()})
-    print(table)
-    return 1 if wrong else 0
+
+
+def study(options: Certificates, command: str) -> int:
+    count, rng = 32 if options.quick else options.cells, np.random.default_rng(options.seed)
+    cells = [*preset_cells(rng, count // 2), *drawn_cells(rng, count - count // 2)]
+    pieces = {f"from {start}": (cells[start : start + PIECE],) for start in range(0, count, PIECE)}
+    rows = [row for found in options.do(compare_all, pieces).values() for row in found]
+    report = {**head(command), "seed": options.seed, "failures": failures(rows), "cells": rows}
+    page = to_markdown(report)
+    options.write({"certificates.json": report, "certificates.md": page})
+    print(page)
+    return 1 if report["failures"] else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(Certificates, study, arguments)
 
 
 if __name__ == "__main__":

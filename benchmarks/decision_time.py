@@ -1,13 +1,12 @@
 """How long a decision takes: an agent beside the closed forms, over the number of users and the batch.
 
-``python benchmarks/decision_time.py --help``. Writes decision_time.json and prints a Markdown table.
+Everything is timed in one process. ``python benchmarks/decision_time.py --help``. Writes decision_time.json and
+prints a Markdown table.
 """
 
 from __future__ import annotations
 
-import json
-import platform
-import shlex
+import itertools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from _report import head, table
+from _study import Study, draw_users, run
 
-from multispin_gym._files import write_atomically
+from multispin_gym.agents import load_agent
 from multispin_gym.baselines import make_controller
-from multispin_gym.evaluation.evaluator import MOST_USERS_CERTIFIED
-from multispin_gym.evaluation.report import versions
+from multispin_gym.baselines.reference import MOST_USERS_CERTIFIED
 
 
-@dataclass(frozen=True)
-class DecisionTime:
+@dataclass(frozen=True, kw_only=True)
+class DecisionTime(Study):
     """Time decisions on one thread: process time, which other load on the machine does not stretch, median of several.
 
     Writes decision_time.json.
@@ -42,7 +43,6 @@ class DecisionTime:
     seconds: float = 0.5
     """Time given to each entry; at least three repetitions are made."""
     output: Path = Path("results/decision_time")
-    """Directory for the results."""
 
 
 def median_time(call: Callable[[], Any], seconds: float) -> float:
@@ -56,45 +56,31 @@ def median_time(call: Callable[[], Any], seconds: float) -> float:
     return float(np.median(taken))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Time the decisions that a command line asks for."""
-    import torch
-    import tyro
-
-    from multispin_gym.agents import load_agent
-
-    args = list(sys.argv[1:] if arguments is None else arguments)
-    options = tyro.cli(DecisionTime, args=args)
+def study(options: DecisionTime, command: str) -> None:
     torch.set_num_threads(1)
     agent = load_agent(options.agent)
     scenario = agent.spec.scenario
     policies: dict[str, Any] = {"agent": agent, **{name: make_controller(name) for name in options.controllers}}
     rows = []
-    print("| K | batch | " + " | ".join(f"{name}, ms per round" for name in policies) + " |")
-    print("|---" * (len(policies) + 2) + "|")
-    for num_users in options.num_users:
-        for batch in options.batches:
-            users = scenario.sample_users(np.random.default_rng(0), num_users, batch=(batch,))
-            times = {}
-            for name, policy in policies.items():
-                if name == "exact" and num_users > MOST_USERS_CERTIFIED:
-                    continue
-                taken = median_time(partial(policy, users, scenario.cell), options.seconds)
-                times[name] = 1e3 * taken / batch
-            rows.append({"num_users": num_users, "batch": batch, "milliseconds_per_round": times})
-            print(
-                f"| {num_users} | {batch} | "
-                + " | ".join(f"{times[name]:.3g}" if name in times else "" for name in policies)
-                + " |"
-            )
-    report = {
-        "command": shlex.join(["python", "benchmarks/decision_time.py", *args]),
-        "machine": platform.processor() or platform.machine(),
-        "versions": versions(),
-        "rows": rows,
-    }
-    write_atomically(options.output, {"decision_time.json": (json.dumps(report, indent=2) + "\n").encode()})
-    return 0
+    for num_users, batch in itertools.product(options.num_users, options.batches):
+        users = draw_users(scenario, batch, 0, num_users)
+        times = {
+            name: 1e3 * median_time(partial(policy, users, scenario.cell), options.seconds) / batch
+            for name, policy in policies.items()
+            if name != "exact" or num_users <= MOST_USERS_CERTIFIED
+        }
+        rows.append({"num_users": num_users, "batch": batch, "milliseconds_per_round": times})
+    options.write({"decision_time.json": {**head(command), "rows": rows}})
+    lines = []
+    for row in rows:
+        times = row["milliseconds_per_round"]
+        texts = [f"{times[name]:.3g}" if name in times else "" for name in policies]
+        lines.append([str(row["num_users"]), str(row["batch"]), *texts])
+    print(table(["K", "batch", *(f"{name}, ms per round" for name in policies)], lines, left=0), end="")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(DecisionTime, study, arguments)
 
 
 if __name__ == "__main__":

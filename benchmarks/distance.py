@@ -6,32 +6,42 @@ distance.png. ``python benchmarks/distance.py --help``.
 
 from __future__ import annotations
 
-import argparse
-import io
-import json
-import os
-import platform
-import shlex
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _report import head, interval_text, machine_text, picture, table
+from _study import Drawn, OverScenarios, StudyInPieces, draw_users, run
 
-from multispin_gym import Scenario, list_scenarios, load_scenario, play_round
-from multispin_gym._files import write_atomically
+from multispin_gym import Scenario, play_round
 from multispin_gym.baselines import certify, make_controller
-from multispin_gym.evaluation.report import versions
 from multispin_gym.statistics import mean_estimate
 
 CONTROLLERS = ("heterogeneous", "homogeneous", "uniform_best", "tk_slt", "server_only")
 GAP = 1e-6
 
 
+@dataclass(frozen=True, kw_only=True)
+class Distance(StudyInPieces, OverScenarios, Drawn):
+    """Compare the controllers with the certified optimum round by round; each scenario is a piece.
+
+    Writes distance.json, distance.md and distance.png.
+    """
+
+    cells: int = 100
+    """Rounds of each scenario; quick: 10."""
+    limit: float = 5.0
+    """Time for a certificate, s."""
+    output: Path = Path("results/distance")
+
+
 def distances(scenario: Scenario, cells: int, limit: float, seed: int) -> dict[str, Any]:
     """Shares of the certified optimum that the controllers reach, over rounds drawn from a scenario."""
-    users = scenario.sample_users(np.random.default_rng(seed), batch=(cells,))
+    users = draw_users(scenario, cells, seed)
     start = time.process_time()
     certificates = [certify(users[index], scenario.cell, GAP, limit) for index in range(cells)]
     seconds = time.process_time() - start
@@ -58,21 +68,14 @@ def distances(scenario: Scenario, cells: int, limit: float, seed: int) -> dict[s
     }
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows)) + "\n"
-
-
 def to_markdown(report: dict[str, Any]) -> str:
     """Write the page."""
     names = [f"`{name}`" for name in CONTROLLERS]
     means, details = [], []
     for scenario, entry in report["scenarios"].items():
         reached = [entry["controllers"][name] for name in CONTROLLERS]
-        columns = []
-        for name, found in zip(CONTROLLERS, reached, strict=True):
-            digits = 5 if name == "heterogeneous" else 3
-            low, high = found["ci95"] or [found["mean"]] * 2
-            columns.append(f"{found['mean']:.{digits}f} ({low:.{digits}f}, {high:.{digits}f})")
+        forms = [".5f" if name == "heterogeneous" else ".3f" for name in CONTROLLERS]
+        columns = [interval_text(found, form) for found, form in zip(reached, forms, strict=True)]
         means.append([scenario, str(entry["num_users"]), f"{entry['optimum']:.1f}", *columns])
         details.append(
             [
@@ -93,7 +96,7 @@ def to_markdown(report: dict[str, Any]) -> str:
             table(["scenario", "users", "optimum, token/s", *names], means),
             "Lowest ratio of a round, and share of the rounds in which a controller is optimal; then the certificates:",
             f"how many were closed to {GAP:g} within {report['limit']:g} s, the largest gap, and the mean processor",
-            f"time ({os.cpu_count()} cores, {platform.machine()}).\n",
+            f"time ({machine_text(report)}).\n",
             table(["scenario", *names, "closed", "largest gap", "CPU"], details),
             "![Ratio to the certified optimum by scenario and controller](distance.png)\n",
         ]
@@ -116,37 +119,23 @@ def draw(found: dict[str, Any]) -> bytes:
     axes.set_ylabel("goodput / certified optimum")
     axes.axhline(1.0, color="black", linewidth=0.8)
     figure.legend(ncols=len(CONTROLLERS), loc="outside upper center", frameon=False)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=120)
-    return image.getvalue()
+    return picture(figure)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenarios", nargs="+", default=list_scenarios(), help="presets or scenario files")
-    parser.add_argument("--cells", type=int, default=100, help="rounds of each scenario")
-    parser.add_argument("--limit", type=float, default=5.0, help="time for a certificate, s")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the rounds and of the resampling")
-    parser.add_argument("--quick", action="store_true", help="10 rounds of each")
-    parser.add_argument("--output", type=Path, default=Path("results/distance"), help="directory for the results")
-    options = parser.parse_args()
-    cells, found = 10 if options.quick else options.cells, {}
-    for scenario in map(load_scenario, options.scenarios):
-        found[scenario.name] = distances(scenario, cells, options.limit, options.seed)
-        print(f"{scenario.name}: done", file=sys.stderr)
-    report = {
-        "command": shlex.join(["python", "benchmarks/distance.py", *sys.argv[1:]]),
-        "seed": options.seed,
-        "cells": cells,
-        "limit": options.limit,
-        "versions": versions(),
-        "scenarios": found,
-    }
+def study(options: Distance, command: str) -> None:
+    cells = 10 if options.quick else options.cells
+    scenarios = options.loaded().items()
+    found = options.do(distances, {name: (each, cells, options.limit, options.seed) for name, each in scenarios})
+    sizes = {"seed": options.seed, "cells": cells, "limit": options.limit}
+    report = {**head(command), **sizes, "scenarios": found}
     page = to_markdown(report)
-    text = (json.dumps(report, indent=1) + "\n").encode()
-    write_atomically(options.output, {"distance.json": text, "distance.md": page.encode(), "distance.png": draw(found)})
+    options.write({"distance.json": report, "distance.md": page, "distance.png": draw(found)})
     print(page)
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(Distance, study, arguments)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,45 +6,40 @@ controllers that use them (homogeneous, heterogeneous) with those that do not. `
 
 from __future__ import annotations
 
-import json
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from _report import head
+from _study import Drawn, OverScenarios, StudyInPieces, draw_users, run
 from headline_report import AGNOSTIC, AWARE, DIMENSIONS, PAPER_GAIN, Gain, draw, row, to_csv, to_markdown
 
-from multispin_gym import Scenario, Users, list_scenarios, load_scenario, play_round
-from multispin_gym._files import write_atomically
+from multispin_gym import Scenario, Users, play_round
 from multispin_gym.baselines import make_controller
-from multispin_gym.evaluation.report import versions
 from multispin_gym.statistics import gain_estimate
 
 # The logit of 0 or 1 is infinite; no preset draws acceptance rates this extreme.
 EDGE = 1e-6
 
 
-@dataclass(frozen=True)
-class Headline:
+@dataclass(frozen=True, kw_only=True)
+class Headline(StudyInPieces, OverScenarios, Drawn):
     """Gain of homogeneous and heterogeneous drafts over heterogeneity-agnostic controllers, over the users' spread.
 
-    Writes headline.md, headline.json, headline.csv and headline.png.
+    Each scenario is a piece. Writes headline.md, headline.json, headline.csv and headline.png.
     """
 
-    scenarios: tuple[str, ...] = ()
-    """Presets or scenario files; by default all presets."""
     num_users: int | None = None
     """Users in a cell; None: each scenario's number."""
     draws: int = 300
-    """Cells drawn for each scenario; the same cells at every spread."""
+    """Cells drawn for each scenario, the same at every spread; quick: 12."""
     factors: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0)
-    """Spreads: 0 makes all users of a cell alike, 1 is the scenario as it is."""
+    """Spreads: 0 makes all users of a cell alike, 1 is the scenario as it is; quick: these two."""
     seed: int = 2026
-    """Seed of the draws."""
-    output: Path = Path("docs")
-    """Directory for the results."""
+    output: Path = Path("docs/results")
 
 
 def spread(users: Users, *, acceptance: float = 1.0, speed: float = 1.0, channel: float = 1.0) -> Users:
@@ -87,20 +82,22 @@ def factors_of(dimension: str, factor: float) -> dict[str, float]:
     return {name: factor if dimension in (name, "all") else 0.0 for name in DIMENSIONS[:-1]}
 
 
-def measure(scenario: Scenario, options: Headline) -> Iterator[Gain]:
+def measure(
+    scenario: Scenario, num_users: int | None, draws: int, factors: Sequence[float], seed: int
+) -> Iterator[Gain]:
     """Yield every gain for one scenario, on the same draws at every spread."""
-    users = scenario.sample_users(np.random.default_rng(options.seed), options.num_users, (options.draws,))
+    users = draw_users(scenario, draws, seed, num_users)
     for dimension in DIMENSIONS:
-        for factor in options.factors:
+        for factor in factors:
             cells = spread(users, **factors_of(dimension, factor))
             goodput = {}
             for name in (*AWARE, *AGNOSTIC):
-                controller = make_controller(name, **({"seed": options.seed} if name == "random" else {}))
+                controller = make_controller(name, **({"seed": seed} if name == "random" else {}))
                 goodput[name] = play_round(cells, scenario.cell, controller(cells, scenario.cell)).goodput
             for name in AWARE:
                 for baseline in AGNOSTIC:
                     values, base = goodput[name], goodput[baseline]
-                    estimate = gain_estimate(values, base, options.seed)
+                    estimate = gain_estimate(values, base, seed)
                     low, high = estimate.ci95 or (estimate.mean, estimate.mean)
                     quantiles = np.quantile(values / base - 1.0, (0.5, 0.1, 0.9)).tolist()
                     means = (float(values.mean()), float(base.mean()))
@@ -109,41 +106,34 @@ def measure(scenario: Scenario, options: Headline) -> Iterator[Gain]:
                     )
 
 
-def to_json(data: dict[str, object]) -> str:
-    """Write JSON with one gain a line."""
-    return json.dumps(data, indent=1).replace("\n   ", " ").replace("\n  ]", "]") + "\n"
+def gains_in(*arguments: Any) -> list[list[str | float]]:
+    """Return the fields of all that :func:`measure` yields."""
+    return [list(vars(gain).values()) for gain in measure(*arguments)]
 
 
-def main(args: Sequence[str]) -> None:
-    """Measure, and write the report."""
-    import tyro
-
-    options = tyro.cli(Headline, args=args, prog="headline.py")
-    gains: list[Gain] = []
-    for name in options.scenarios or list_scenarios():
-        gains += measure(load_scenario(name), options)
-        print(f"{name}: done", file=sys.stderr)
-    command = shlex.join(["python", "benchmarks/headline.py", *args])
-    data = {
-        "command": command,
-        "versions": versions(),
+def study(options: Headline, command: str) -> None:
+    draws, factors = (12, (0.0, 1.0)) if options.quick else (options.draws, options.factors)
+    sizes = (options.num_users, draws, factors, options.seed)
+    found = options.do(gains_in, {name: (scenario, *sizes) for name, scenario in options.loaded().items()})
+    gains = [Gain(*fields) for rows in found.values() for fields in rows]
+    report = {
+        **head(command),
         "seed": options.seed,
-        "draws": options.draws,
+        "draws": draws,
         "paper": PAPER_GAIN,
         "columns": list(vars(gains[0])),
         "gains": [row(gain) for gain in gains],
     }
-    write_atomically(
-        options.output,
-        {
-            "headline.csv": to_csv(gains).encode(),
-            "headline.png": draw(gains),
-            "headline.json": to_json(data).encode(),
-            "headline.md": to_markdown(gains, options.draws, options.seed, command).encode(),
-        },
+    page = to_markdown(gains, report)
+    options.write(
+        {"headline.csv": to_csv(gains), "headline.png": draw(gains), "headline.json": report, "headline.md": page}
     )
-    print(to_markdown(gains, options.draws, options.seed, command))
+    print(page)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(Headline, study, arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from multispin_gym.evaluation.report import versions
+from _report import machine_text, picture, table
 
 AWARE = ("homogeneous", "heterogeneous")
 AGNOSTIC = ("server_only", "random", "uniform_fixed", "uniform_best", "tk_slt")
@@ -59,34 +59,40 @@ def strongest(gains: Sequence[Gain]) -> list[Gain]:
     return list(best.values())
 
 
-def to_markdown(gains: Sequence[Gain], draws: int, seed: int, command: str) -> str:
-    """Write the report: what was done, the largest gains, the gains over the strongest rival, and the command."""
-    lines = ["# What knowing the users' differences is worth", "", *_introduction(gains, draws, seed), ""]
-    lines += ["![Gain of heterogeneous drafts over the users' spread](headline.png)", ""]
-    lines += [
-        "## The scenarios as they are",
-        "",
-        "Gain of `heterogeneous` at factor 1 of all three, with 95 % intervals.",
-    ]
+def to_markdown(gains: Sequence[Gain], report: Mapping[str, Any]) -> str:
+    """Write the page: what was done, the largest gains, the gains over the strongest rival, and the command."""
     own = [gain for gain in gains if (gain.dimension, gain.factor, gain.controller) == ("all", 1.0, "heterogeneous")]
-    lines += ["", *_table(["scenario", *AGNOSTIC], _rows(own, lambda gain: f"{gain.gain:+.0%} {_interval(gain)}"))]
-    lines += ["", "## Largest gain over each agnostic controller", ""]
-    lines += ["Of `heterogeneous`, over all spreads; in brackets what was spread, and by which factor.", ""]
-    lines += _table(["scenario", *AGNOSTIC], _rows(_largest(gains), lambda g: f"{g.gain:+.0%} ({_spread(g)})"))
-    lines += ["", "## Gain over the strongest agnostic controller", ""]
-    lines += ["All three spread together. Ratio of the mean goodputs with 95 % paired bootstrap intervals,"]
-    lines += ["then the median over the cells of each cell's own gain.", ""]
-    table = {(g.scenario, g.factor, g.controller): g for g in strongest(gains) if g.dimension == "all"}
+    header = ["scenario", *AGNOSTIC]
+    parts = [
+        "# What knowing the users' differences is worth\n",
+        *_introduction(gains, report["draws"], report["seed"]),
+        "\n![Gain of heterogeneous drafts over the users' spread](headline.png)\n",
+        "## The scenarios as they are\n",
+        "Gain of `heterogeneous` at factor 1 of all three, with 95 % intervals.\n",
+        table(header, _rows(own, _with_interval)),
+        "## Largest gain over each agnostic controller\n",
+        "Of `heterogeneous`, over all spreads; in brackets what was spread, and by which factor.\n",
+        table(header, _rows(_largest(gains), lambda gain: f"{gain.gain:+.0%} ({_spread(gain)})")),
+        "## Gain over the strongest agnostic controller\n",
+        "All three spread together. Ratio of the mean goodputs with 95 % paired bootstrap intervals,",
+        "then the median over the cells of each cell's own gain.\n",
+        _over_the_strongest(gains),
+        f"## How it was made\n\n```bash\n{report['command']}\n```\n",
+        ", ".join(f"{name} {version}" for name, version in report["versions"].items()) + f"; {machine_text(report)}.",
+        "All numbers, those of `homogeneous` and of every spread, are in `headline.csv` and `headline.json`.",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _over_the_strongest(gains: Sequence[Gain]) -> str:
+    found = {(g.scenario, g.factor, g.controller): g for g in strongest(gains) if g.dimension == "all"}
     rows = []
-    for scenario, factor in dict.fromkeys((scenario, factor) for scenario, factor, _ in table):
-        pair = [table[scenario, factor, controller] for controller in AWARE]
-        cells = [text for g in pair for text in (f"{g.gain:+.1%} {_interval(g)}", f"{g.median:+.1%}")]
+    for scenario, factor in dict.fromkeys((scenario, factor) for scenario, factor, _ in found):
+        pair = [found[scenario, factor, controller] for controller in AWARE]
+        cells = [text for gain in pair for text in (_with_interval(gain, ".1%"), f"{gain.median:+.1%}")]
         rows.append([scenario, f"{factor:g}", pair[0].baseline, *cells])
-    header = ["scenario", "factor", "strongest", *(f"{name}{what}" for name in AWARE for what in ("", ", median"))]
-    lines += [*_table(header, rows), "", "## How it was made", "", "```bash", command, "```", ""]
-    lines.append(", ".join(f"{name} {version}" for name, version in versions().items()) + ".")
-    lines.append("All numbers, those of `homogeneous` and of every spread, are in `headline.csv` and `headline.json`.")
-    return "\n".join(lines) + "\n"
+    columns = [f"{name}{what}" for name in AWARE for what in ("", ", median")]
+    return table(["scenario", "factor", "strongest", *columns], rows, left=3)
 
 
 def _introduction(gains: Sequence[Gain], draws: int, seed: int) -> list[str]:
@@ -138,9 +144,8 @@ def _rows(gains: Sequence[Gain], form: Callable[[Gain], str]) -> list[list[str]]
     return [[name, *(cells[name, b] for b in AGNOSTIC)] for name in dict.fromkeys(gain.scenario for gain in gains)]
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [header, ["---"] * len(header), *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
+def _with_interval(gain: Gain, form: str = ".0%") -> str:
+    return f"{gain.gain:+{form}} {_interval(gain)}"
 
 
 def _interval(gain: Gain) -> str:
@@ -174,7 +179,7 @@ def draw(gains: Sequence[Gain]) -> bytes:
     from matplotlib.figure import Figure
 
     scenarios = list(dict.fromkeys(gain.scenario for gain in gains))
-    figure = Figure(figsize=(12.0, 1.4 + 2.2 * len(scenarios)), dpi=110, layout="constrained")
+    figure = Figure(figsize=(12.0, 1.4 + 2.2 * len(scenarios)), layout="constrained")
     panels = figure.subplots(len(scenarios), len(DIMENSIONS), sharex=True, sharey="row", squeeze=False)
     for line, scenario in zip(panels, scenarios, strict=True):
         for axes, dimension in zip(line, DIMENSIONS, strict=True):
@@ -186,9 +191,7 @@ def draw(gains: Sequence[Gain]) -> bytes:
         axes.set_xlabel("spread factor")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return picture(figure, dpi=110)
 
 
 def _draw_panel(axes: Any, gains: Sequence[Gain]) -> None:

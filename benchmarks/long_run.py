@@ -7,28 +7,41 @@ episodes. Writes long_run.json and long_run.md. ``python benchmarks/long_run.py 
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import json
-import os
-import platform
-import shlex
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _report import head, interval_text, machine_text, table
+from _study import Drawn, OverScenarios, StudyInPieces, run
 
-from multispin_gym import Fading, RoundOutcome, Scenario, Users, list_scenarios, load_scenario, play_round
-from multispin_gym._files import write_atomically
+from multispin_gym import Fading, RoundOutcome, Scenario, Users, play_round
 from multispin_gym.baselines import Controller, make_controller
-from multispin_gym.evaluation.report import versions
 from multispin_gym.statistics import gain_estimate
 
 LENGTHS = ("heterogeneous", "homogeneous")
 # Both have the same law of a single round, so that one preparation serves both.
 RAYLEIGH = {"independent": Fading("rayleigh", 0.0), "correlated 0.9": Fading("rayleigh", 0.9)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongRun(StudyInPieces, OverScenarios, Drawn):
+    """Compare the long-run policy with the greedy controller; each scenario with each kind of lengths is a piece.
+
+    Writes long_run.json and long_run.md.
+    """
+
+    episodes: int = 50
+    """Episodes for each scenario; quick: 3."""
+    rounds: int = 100
+    """Rounds of an episode; quick: 10."""
+    samples: int = 128
+    """Draws on which the price of time is found; quick: 8."""
+    output: Path = Path("results/long_run")
 
 
 def faded_rounds(scenario: Scenario, users: Users, rounds: int, seed: int) -> Users:
@@ -98,57 +111,52 @@ def gains(scenario: Scenario, lengths: str, episodes: int, samples: int, rounds:
 
 def to_markdown(report: dict[str, Any]) -> str:
     """Write the page."""
-    lines = [
-        "# What looking beyond the round gains",
-        "",
-        f"`{report['command']}`",
-        "",
-        f"{report['episodes']} episodes of {report['rounds']} rounds (one without fading, where all rounds are alike),",
-        f"seed {report['seed']}; the price of time of each set of users is found on {report['samples']} other draws of",
-        "the fading law. Goodput is tokens over time within an episode, averaged over episodes; gains with 95 % paired",
-        "bootstrap intervals over episodes. Greedy is the controller of the same lengths that maximises each round's",
-        f"own goodput. {os.cpu_count()} cores ({platform.machine()}).",
-        "",
-        "| scenario | fading | lengths | greedy, token/s | long run, token/s | gain | on the sample "
-        "| episodes better / worse | largest residual |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for name, kinds in report["scenarios"].items():
         for lengths, laws in kinds.items():
             for law, gain in laws.items():
-                low, high = gain["gain"]["ci95"] or [gain["gain"]["mean"]] * 2
-                lines.append(
-                    f"| {name} | {law} | {lengths} | {gain['greedy']:.2f} | {gain['long_run']:.2f} "
-                    f"| {gain['gain']['mean']:+.2%} ({low:+.2%}, {high:+.2%}) | {gain['gain_on_sample']:+.2%} "
-                    f"| {gain['better']:.0%} / {gain['worse']:.0%} | {gain['largest_residual']:.0e} |"
-                )
-    return "\n".join(lines) + "\n"
+                numbers = [f"{gain['greedy']:.2f}", f"{gain['long_run']:.2f}", interval_text(gain["gain"], "+.2%")]
+                numbers += [f"{gain['gain_on_sample']:+.2%}", f"{gain['better']:.0%} / {gain['worse']:.0%}"]
+                rows.append([name, law, lengths, *numbers, f"{gain['largest_residual']:.0e}"])
+    columns = ["greedy, token/s", "long run, token/s", "gain", "on the sample", "episodes better / worse"]
+    return "\n".join(
+        [
+            "# What looking beyond the round gains\n",
+            f"`{report['command']}`\n",
+            f"{report['episodes']} episodes of {report['rounds']} rounds (one without fading, where all rounds are",
+            f"alike), seed {report['seed']}; the price of time of each set of users is found on {report['samples']}",
+            "other draws of the fading law. Goodput is tokens over time within an episode, averaged over episodes;",
+            "gains with 95 % paired bootstrap intervals over episodes. Greedy is the controller of the same lengths",
+            f"that maximises each round's own goodput. {machine_text(report)}.\n",
+            table(["scenario", "fading", "lengths", *columns, "largest residual"], rows, left=3),
+        ]
+    )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenarios", nargs="+", default=list_scenarios(), help="presets or scenario files")
-    parser.add_argument("--episodes", type=int, default=50, help="episodes for each scenario")
-    parser.add_argument("--rounds", type=int, default=100, help="rounds of an episode")
-    parser.add_argument("--samples", type=int, default=128, help="draws on which the price of time is found")
-    parser.add_argument("--seed", type=int, default=0, help="seed of episodes, rounds and resampling")
-    parser.add_argument("--quick", action="store_true", help="3 short episodes")
-    parser.add_argument("--output", type=Path, default=Path("results/long_run"), help="directory for the results")
-    options = parser.parse_args()
-    if options.quick:
-        options.episodes, options.rounds, options.samples = 3, 10, 8
+def study(options: LongRun, command: str) -> None:
     sizes = {name: getattr(options, name) for name in ("episodes", "samples", "rounds", "seed")}
-    scenarios = {}
-    for scenario in map(load_scenario, options.scenarios):
-        scenarios[scenario.name] = {lengths: gains(scenario, lengths, **sizes) for lengths in LENGTHS}
-        print(f"{scenario.name}: done", file=sys.stderr)
-    command = shlex.join(["python", "benchmarks/long_run.py", *sys.argv[1:]])
-    report = {"command": command, **sizes, "versions": versions(), "scenarios": scenarios}
+    if options.quick:
+        sizes |= {"episodes": 3, "samples": 8, "rounds": 10}
+    found = options.do(
+        gains,
+        {
+            (name, lengths): (scenario, lengths, *sizes.values())
+            for name, scenario in options.loaded().items()
+            for lengths in LENGTHS
+        },
+    )
+    scenarios: dict[str, dict[str, Any]] = {}
+    for (name, lengths), laws in found.items():
+        scenarios.setdefault(name, {})[lengths] = laws
+    report = {**head(command), **sizes, "scenarios": scenarios}
     page = to_markdown(report)
-    text = json.dumps(report, indent=1) + "\n"
-    write_atomically(options.output, {"long_run.json": text.encode(), "long_run.md": page.encode()})
+    options.write({"long_run.json": report, "long_run.md": page})
     print(page)
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(LongRun, study, arguments)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from _report import write
+from _study import run
+
 from multispin_gym import play_round
-from multispin_gym._files import write_atomically
 from multispin_gym.baselines import make_controller
-from multispin_gym.evaluation.evaluator import MOST_USERS_CERTIFIED
+from multispin_gym.baselines.reference import ROUGH_GAP, Reference
 from multispin_gym.evaluation.report import versions
 
 # Far from every seed that a run trains on or is evaluated with while it trains.
@@ -54,7 +56,7 @@ def measure(name: str | Path, num_users: int, cells: int, seed: int = CARD_SEED)
         "num_users": num_users,
         "cells": cells,
         "seed": seed,
-        "reference": reference_name(num_users, homogeneous=agent.spec.homogeneous),
+        "reference": Reference.of_actions(agent.spec.variant.action_set, num_users, ROUGH_GAP).description,
         "goodput": float(goodput.mean()),
         "ratio_to_reference": float((goodput / held_out.reference).mean()),
     }
@@ -65,23 +67,10 @@ def measure(name: str | Path, num_users: int, cells: int, seed: int = CARD_SEED)
     return figures
 
 
-def reference_name(num_users: int, *, homogeneous: bool) -> str:
-    """What ratios are taken to."""
-    if homogeneous:
-        return "best common draft length, exact"
-    if num_users <= MOST_USERS_CERTIFIED:
-        return "certified optimum's upper bound, within 1e-4 of it"
-    return "relaxation's upper bound, out of reach of whole lengths"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Publish the run that a command line names."""
-    import tyro
-
+def study(options: Publish, command: str) -> None:
     from multispin_gym.agents.pretrained_agents import CARD_FILE
     from multispin_gym.agents.run_directory import CONFIG_FILE, WEIGHTS_FILE, read_spec
 
-    options = tyro.cli(Publish, args=arguments)
     spec = read_spec(options.run)
     training = spec.training
     cloned = training["cloning"]["num_cells"] > 0
@@ -100,9 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "versions": versions(),
     }
     files = {name: (options.run / name).read_bytes() for name in (CONFIG_FILE, WEIGHTS_FILE)}
-    write_atomically(options.output / options.name, {**files, CARD_FILE: (json.dumps(card, indent=2) + "\n").encode()})
+    write(options.output / options.name, {**files, CARD_FILE: json.dumps(card, indent=2) + "\n"})
     print(json.dumps(card["held_out"], indent=2))
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(Publish, study, arguments)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
 """A hundred million steps with resets: no NaN, rewards and observations within their bounds, no growth of memory.
 
-``python benchmarks/soak.py --help``.
+All in one process, whose memory is watched. ``python benchmarks/soak.py --help``.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from _study import run
 
 import multispin_gym as ms
 
@@ -21,6 +23,18 @@ MULTI = "multispin_gym/MultiSpin-v0"
 ACTIONS = 64
 # What the allocator may keep besides; a leak of one byte a step would exceed it many times over.
 ALLOWANCE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Soak:
+    """Step vector environments of two presets a long time; stop at the first value that should not be."""
+
+    steps: int = 100_000_000
+    """Environment steps over all runs."""
+    rows: int = 1024
+    """Rows of the vector environment."""
+    users: int = 8
+    """Users in a cell."""
 
 
 def resident_bytes() -> int:
@@ -75,14 +89,9 @@ def soak(steps: int, rows: int, num_users: int, scenario: str, sampled: bool, mo
         raise SystemExit(f"memory grew by {grown:,} bytes")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=100_000_000, help="environment steps over all runs")
-    parser.add_argument("--rows", type=int, default=1024, help="rows of the vector environment")
-    parser.add_argument("--users", type=int, default=8, help="users in a cell")
-    options = parser.parse_args()
+def endure(options: Soak, command: str) -> None:
     if not Path("/proc/self/statm").exists():
-        sys.exit("the process's memory is read from /proc, which this system does not have")
+        raise OSError("the process's memory is read from /proc, which this system does not have")
     runs = [
         ("default", False, "NextStep"),
         ("default", True, "SameStep"),
@@ -93,5 +102,9 @@ def main() -> None:
         soak(options.steps // len(runs), options.rows, options.users, scenario, sampled, mode)
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(Soak, endure, arguments)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import os
-import platform
-from collections.abc import Sequence
 from typing import Any
+
+from _report import machine_text, picture, table
 
 NAMES = {
     "relax": "`relax`",
@@ -31,10 +29,6 @@ BATCH_HEADER = (
     "ratio in the batch",
     "for one cell",
 )
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows)) + "\n"
 
 
 def comparison(rows: list[dict[str, Any]], kind: str) -> str:
@@ -63,64 +57,61 @@ def duration(seconds: float) -> str:
     return f"{seconds / 1e-6:.3g} µs"
 
 
+def batch_table(rows: list[dict[str, Any]]) -> str:
+    """Time of the relaxation in a batch and alone, beside SLSQP's."""
+    lines = []
+    for row in rows:
+        line = [str(row["num_users"]), duration(row["batch"]), duration(row["single"])]
+        for name in ("slsqp", "slsqp_numeric"):
+            line += [duration(row[name]), f"{row[name] / row['batch']:.0f}", f"{row[name] / row['single']:.2g}"]
+        lines.append(line)
+    return table(BATCH_HEADER, lines)
+
+
+def decision_table(rows: list[dict[str, Any]]) -> str:
+    """Time of whole decisions in a batch and alone."""
+    lines = []
+    for row in rows:
+        batch, single = row["batch_heterogeneous"], row["single_heterogeneous"]
+        lines.append([str(row["num_users"]), duration(batch), f"{1.0 / batch:,.0f}", duration(single)])
+    return table(["K", "`heterogeneous`, per cell of 1,024", "cells/s", "one cell"], lines)
+
+
+def proof_table(rows: list[dict[str, Any]]) -> str:
+    """How many certificates are closed within a time."""
+    lines = [
+        [
+            *(str(row[name]) for name in ("num_users", "cells")),
+            f"{row['gap']:g}",
+            f"{row['limit']:g} s",
+            *(str(row[name]) for name in ("within_cpu", "within_wall")),
+            *(duration(row[name]) for name in ("median_cpu", "largest_cpu")),
+            f"{row['largest_gap']:.1e}",
+        ]
+        for row in rows
+    ]
+    columns = ["limit", "within it, CPU", "within it, clock", "median CPU", "largest", "largest gap"]
+    return table(["K", "cells", "gap", *columns], lines)
+
+
+def large_table(rows: list[dict[str, Any]]) -> str:
+    """Time in one cell with very many users."""
+    lines = [
+        [f"{row['num_users']:,}", duration(row["relax"]), duration(row["heterogeneous"]), f"{row['gap']:.1e}"]
+        for row in rows
+    ]
+    return table(["users in one cell", "`relax`", "`heterogeneous`", "gap of its decision to the bound"], lines)
+
+
 def to_markdown(report: dict[str, Any]) -> str:
     """Write the page."""
-    batch = table(
-        BATCH_HEADER,
-        [
-            [str(row["num_users"]), duration(row["batch"]), duration(row["single"])]
-            + [
-                text
-                for name in ("slsqp", "slsqp_numeric")
-                for text in (
-                    duration(row[name]),
-                    f"{row[name] / row['batch']:.0f}",
-                    f"{row[name] / row['single']:.2g}",
-                )
-            ]
-            for row in report["batch"]
-        ],
-    )
-    decisions = table(
-        ["K", "`heterogeneous`, per cell of 1,024", "cells/s", "one cell"],
-        [
-            [
-                str(row["num_users"]),
-                duration(row["batch_heterogeneous"]),
-                f"{1.0 / row['batch_heterogeneous']:,.0f}",
-                duration(row["single_heterogeneous"]),
-            ]
-            for row in report["batch"]
-        ],
-    )
-    proofs = table(
-        ["K", "cells", "gap", "limit", "within it, CPU", "within it, clock", "median CPU", "largest", "largest gap"],
-        [
-            [
-                *(str(row[name]) for name in ("num_users", "cells")),
-                f"{row['gap']:g}",
-                f"{row['limit']:g} s",
-                *(str(row[name]) for name in ("within_cpu", "within_wall")),
-                *(duration(row[name]) for name in ("median_cpu", "largest_cpu")),
-                f"{row['largest_gap']:.1e}",
-            ]
-            for row in report["certificates"]
-        ],
-    )
-    large = table(
-        ["users in one cell", "`relax`", "`heterogeneous`", "gap of its decision to the bound"],
-        [
-            [f"{row['num_users']:,}", duration(row["relax"]), duration(row["heterogeneous"]), f"{row['gap']:.1e}"]
-            for row in report["many_users"]
-        ],
-    )
     libraries = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     return "\n".join(
         [
             "# Solvers beside each other\n",
             f"`{report['command']}`\n",
             f"Cells of `{report['scenario']}`, seed {report['seed']}; the same for all. Processor time, one thread,",
-            f"median. {os.cpu_count()} cores ({platform.machine()}), shared with other work while this ran: the clock",
+            f"median. {machine_text(report)}, shared with other work while this ran: the clock",
             f"went {report['wall_over_cpu']:.1f} times as fast as the processor time. {libraries}.\n",
             "## Whole lengths: the problem itself\n",
             "Largest distance from the certified upper bound over the cells (`certify` stops at 1e-6); time; rise",
@@ -133,13 +124,13 @@ def to_markdown(report: dict[str, Any]) -> str:
             "![Time and gap over the number of users](solvers.png)\n",
             "## A batch of 1,024 cells\n",
             "One start of SLSQP that converged to 1e-6, beside the relaxation with its bound.\n",
-            batch,
+            batch_table(report["batch"]),
             "Whole decisions, relaxation and rounding:\n",
-            decisions,
+            decision_table(report["batch"]),
             "## Certificates within a time\n",
-            proofs,
+            proof_table(report["certificates"]),
             "## Very many users\n",
-            large,
+            large_table(report["many_users"]),
         ]
     )
 
@@ -163,6 +154,4 @@ def draw(report: dict[str, Any]) -> bytes:
         axes.set_ylabel("processor time, s" if field == "cpu_seconds" else "distance from the certified bound")
         axes.set_title("whole lengths" if kind == "whole" else "relaxation")
         axes.legend(fontsize=7)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=120)
-    return image.getvalue()
+    return picture(figure)

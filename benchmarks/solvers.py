@@ -4,20 +4,18 @@ Cells of the default scenario, from two users to as many as each solver can do i
 a set of draft lengths; what it is worth is computed the same way for all. Times are processor time of the process, the
 median over the cells; memory is how far the resident memory rises in a process of its own (Linux). SciPy's SLSQP
 and differential evolution, brute force, and, where installed (``pip install 'multispin-gym[benchmarks]'``), cvxpy with
-Clarabel and SCIP. Writes solvers.json, solvers.md and solvers.png. ``python benchmarks/solvers.py --help``.
+Clarabel and SCIP. Nothing else is timed meanwhile. Writes solvers.json, solvers.md and solvers.png.
+``python benchmarks/solvers.py --help``.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import json
-import multiprocessing
 import os
-import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -25,18 +23,34 @@ from typing import Any
 
 import numpy as np
 import solver_peers as peers
+from _report import head
+from _study import Drawn, Study, draw_users, run
 from brute_force import best_split, goodputs
+from own_process import Solver, apart
 from solver_report import draw, to_markdown
 
 from multispin_gym import Cell, Decision, Scenario, Users, load_scenario, play_round
-from multispin_gym._files import write_atomically
 from multispin_gym.baselines import certify, make_controller, relax
-from multispin_gym.evaluation.report import versions
 
-Solver = Callable[[Users, Cell], np.ndarray]
 COUNTS = (2, 3, 4, 5, 6, 8, 12, 16, 20, 32, 64, 128, 200)
 BATCH = 1024
 LIBRARIES = {"cvxpy": "cvxpy", "scip": "pyscipopt"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solvers(Study, Drawn):
+    """Time the solvers beside others on the same cells, and compare what their decisions are worth.
+
+    Writes solvers.json, solvers.md and solvers.png.
+    """
+
+    scenario: str = "default"
+    """A scenario with a ragged affine verification."""
+    cells: int = 3
+    """Cells for each number of users; quick: 1, and few users."""
+    limit: float = 5.0
+    """Processor time for a cell, s, after which to stop; quick: 0.5."""
+    output: Path = Path("results/solvers")
 
 
 def ours_relaxed(users: Users, cell: Cell) -> np.ndarray:
@@ -67,9 +81,9 @@ WHOLE: dict[str, Solver] = {
 }
 
 
-def draw_cells(scenario: Scenario, num_users: int, count: int, seed: int) -> Users:
+def cells_with(scenario: Scenario, num_users: int, count: int, seed: int) -> Users:
     """Cells for one number of users; all solvers get the same."""
-    return scenario.sample_users(np.random.default_rng([seed, num_users]), num_users, (count,))
+    return draw_users(scenario, count, [seed, num_users], num_users)
 
 
 def processor_time(call: Callable[[], Any], repeats: int = 5) -> float:
@@ -89,52 +103,13 @@ def total_processor_time() -> float:
     return used.user + used.system + used.children_user + used.children_system
 
 
-def memory_of_process(key: str) -> int:
-    """A memory figure of this process, byte."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
-    return int(line.split()[1]) * 1024
-
-
-def work(solver: Solver, users: Users, cell: Cell, warm: Users, sender: Any) -> None:
-    """Solve in a process of its own and send lengths, times and the rise of the peak of resident memory."""
-    solver(warm, cell)
-    linux = Path("/proc/self/clear_refs").exists()
-    found = []
-    for index in range(users.batch_shape[0]):
-        if linux:
-            # Resets the peak.
-            Path("/proc/self/clear_refs").write_text("5")
-            before = memory_of_process("VmRSS")
-        wall, start = time.perf_counter(), time.process_time()
-        lengths = solver(users[index], cell)
-        taken = time.process_time() - start, time.perf_counter() - wall
-        found.append((lengths, *taken, memory_of_process("VmHWM") - before if linux else None))
-    sender.send(found)
-
-
-def apart(solver: Solver, users: Users, cell: Cell, warm: Users, patience: float) -> list[Any] | None:
-    """Run :func:`work`; None where it fails or takes longer than the patience, s."""
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=work, args=(solver, users, cell, warm, sender))
-    process.start()
-    sender.close()
-    try:
-        return receiver.recv() if receiver.poll(patience) else None
-    except EOFError:
-        return None
-    finally:
-        process.kill()
-        process.join()
-
-
 def compare(scenario: Scenario, counts: tuple[int, ...], cells: int, limit: float, seed: int) -> list[dict[str, Any]]:
     """Every solver on every number of users, until one cell takes it longer than the limit."""
     rows: list[dict[str, Any]] = []
     running = {n: s for n, s in {**RELAXED, **WHOLE}.items() if n not in LIBRARIES or installed(LIBRARIES[n])}
-    cell, warm = scenario.cell, draw_cells(scenario, 2, 1, seed + 1)[0]
+    cell, warm = scenario.cell, cells_with(scenario, 2, 1, seed + 1)[0]
     for num_users in counts:
-        users = draw_cells(scenario, num_users, cells, seed)
+        users = cells_with(scenario, num_users, cells, seed)
         certificate, relaxed = certify(users, cell, time_limit=60.0 * cells), relax(users, cell)
         for name, solver in list(running.items()):
             found = apart(solver, users, cell, warm, 12.0 * max(limit, 10.0) * cells)
@@ -182,7 +157,7 @@ def batched(scenario: Scenario, counts: tuple[int, ...], cells: int, seed: int) 
     """The relaxation in a batch and alone, beside one start of SLSQP that converged."""
     rows = []
     for num_users in counts:
-        many = draw_cells(scenario, num_users, BATCH, seed)
+        many = cells_with(scenario, num_users, BATCH, seed)
         row: dict[str, Any] = {
             "num_users": num_users,
             "batch": processor_time(partial(relax, many, scenario.cell)) / BATCH,
@@ -212,7 +187,7 @@ def certificates(scenario: Scenario, share: float, seed: int) -> list[dict[str, 
     """How many cells are certified to a gap within a time."""
     rows = []
     for num_users, count, gap, limit in ((8, 100, 1e-6, 0.1), (20, 100, 1e-6, 1.0), (200, 20, 1e-3, 2.0)):
-        users = draw_cells(scenario, num_users, max(int(count * share), 2), seed)
+        users = cells_with(scenario, num_users, max(int(count * share), 2), seed)
         cpu, wall, gaps = [], [], []
         certify(users[0], scenario.cell, gap)
         for index in range(users.batch_shape[0]):
@@ -243,7 +218,7 @@ def many_users(scenario: Scenario, counts: tuple[int, ...], seed: int) -> list[d
     """Decisions in one cell with very many users."""
     rows = []
     for num_users in counts:
-        users, cell = draw_cells(scenario, num_users, 1, seed)[0], scenario.cell
+        users, cell = cells_with(scenario, num_users, 1, seed)[0], scenario.cell
         row = {
             "num_users": num_users,
             "relax": processor_time(partial(relax, users, cell), 3),
@@ -256,43 +231,32 @@ def many_users(scenario: Scenario, counts: tuple[int, ...], seed: int) -> list[d
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenario", default="default", help="a scenario with a ragged affine verification")
-    parser.add_argument("--cells", type=int, default=3, help="cells for each number of users")
-    parser.add_argument("--limit", type=float, default=5.0, help="processor time for a cell, s, after which to stop")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the cells")
-    parser.add_argument("--quick", action="store_true", help="few users and cells, short limits")
-    parser.add_argument("--output", type=Path, default=Path("results/solvers"), help="directory for the results")
-    options = parser.parse_args()
+def study(options: Solvers, command: str) -> None:
     scenario, quick, seed = load_scenario(options.scenario), options.quick, options.seed
     cells, limit = (1, 0.5) if quick else (options.cells, options.limit)
     begun = time.perf_counter(), total_processor_time()
     report = {
-        "command": shlex.join(["python", "benchmarks/solvers.py", *sys.argv[1:]]),
+        **head(command),
         "scenario": scenario.name,
         "seed": seed,
         "limit": limit,
         "scip_limit": peers.SCIP_SECONDS,
-        "versions": {**versions(), **{name: metadata.version(name) for name in LIBRARIES.values() if installed(name)}},
         "batch": batched(scenario, (4, 8) if quick else (4, 8, 16, 20, 32, 64), 3 if quick else 11, seed),
         "certificates": certificates(scenario, 0.02 if quick else 1.0, seed),
         "many_users": many_users(scenario, (1000,) if quick else (1000, 10_000, 100_000), seed),
         "comparison": compare(scenario, COUNTS[:3] if quick else COUNTS, cells, limit, seed),
     }
+    report["versions"] |= {name: metadata.version(name) for name in LIBRARIES.values() if installed(name)}
     # On a busy machine the clock runs ahead of the processor time.
     report["wall_over_cpu"] = (time.perf_counter() - begun[0]) / (total_processor_time() - begun[1])
     page = to_markdown(report)
-    write_atomically(
-        options.output,
-        {
-            "solvers.json": (json.dumps(report, indent=1) + "\n").encode(),
-            "solvers.md": page.encode(),
-            "solvers.png": draw(report),
-        },
-    )
+    options.write({"solvers.json": report, "solvers.md": page, "solvers.png": draw(report)})
     print(page)
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(Solvers, study, arguments)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

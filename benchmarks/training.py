@@ -7,39 +7,37 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from _report import head, interval_text, table
+from _study import OverScenarios, StudyInPieces, run
 from publish import CARD_SEED
 
 from multispin_gym import list_scenarios
-from multispin_gym._files import write_atomically
 from multispin_gym._validation import check_choice, check_integer
-from multispin_gym.agents.config import ENV_IDS, LengthDistribution, TrainConfig
+from multispin_gym.agents.config import LengthDistribution, TrainConfig
 from multispin_gym.agents.hyperparameter_files import RECIPES, hyperparameters
 from multispin_gym.agents.training.seeds import mean_interval, seed_directory, train_seeds
 from multispin_gym.baselines import make_controller
-from multispin_gym.evaluation.report import versions
+from multispin_gym.envs.variants import HOMOGENEOUS, MULTI_SPIN
 
 STARTS = ("scratch", "cloned", "homogeneous")
 AGNOSTIC = ("random", "uniform_fixed", "uniform_best", "tk_slt")
 OTHERS = ("homogeneous", "heterogeneous", "server_only")
 
 
-@dataclass(frozen=True)
-class Training:
+@dataclass(frozen=True, kw_only=True)
+class Training(StudyInPieces, OverScenarios):
     """Train agents with several seeds in every preset and compare them with the controllers.
 
-    Runs that are there already are kept, and unfinished ones continued. Writes training.json.
+    Each scenario with each start is a piece; where pieces are done one after the other, its seeds are trained side by
+    side instead. Runs that are there already are kept, and unfinished ones continued. Writes training.json.
     """
 
-    scenarios: tuple[str, ...] = ()
-    """Presets; by default all."""
     starts: tuple[str, ...] = STARTS
     """How agents start: from scratch, cloned, or from scratch in the homogeneous environment; or "mixed", from scratch
     with 4, 8, 16 and 32 users in turns."""
@@ -62,7 +60,6 @@ class Training:
     runs: Path = Path("runs/training")
     """Directory for the runs."""
     output: Path = Path("results/training")
-    """Directory for the results."""
 
     def __post_init__(self) -> None:
         for start in self.starts:
@@ -79,16 +76,14 @@ def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
         fields["cloning"] = dataclasses.replace(fields["cloning"], num_cells=options.cloned_cells)
     if options.lengths is not None:
         fields["policy"] = dataclasses.replace(fields["policy"], lengths=options.lengths)
-    folder = options.runs / f"{scenario}-{start}"
     return TrainConfig(
         **fields,
         scenario=scenario,
-        env_id=ENV_IDS[1] if start == "homogeneous" else ENV_IDS[0],
+        env_id=(HOMOGENEOUS if start == "homogeneous" else MULTI_SPIN).id,
         num_users=options.num_users,
-        run_dir=str(folder),
+        run_dir=str(options.runs / f"{scenario}-{start}"),
         seeds=options.seeds,
-        jobs=options.jobs,
-        resume=folder.is_dir(),
+        jobs=options.jobs if options.runner == "local" else 1,
     )
 
 
@@ -128,46 +123,49 @@ def curves(config: TrainConfig) -> dict[str, list[dict[str, float]]]:
     return found
 
 
-def row_text(scenario: str, start: str, row: dict[str, Any], curves: dict[str, list[dict[str, float]]]) -> str:
-    """One line of the table."""
-    interval = row["ratio"]["ci95"]
-    spread = "" if interval is None else f" ({interval[0]:.4f}, {interval[1]:.4f})"
-    agnostic = max(AGNOSTIC, key=lambda name: row["controllers"][name]["mean"])
-    others = [f"{row['controllers'][name]['mean']:.4f}" for name in (agnostic, *OTHERS)]
-    seconds = max(curve[-1]["seconds"] for curve in curves.values())
-    rounds = next(iter(curves.values()))[-1]["timesteps"]
-    cells = [f"`{scenario}`", start, str(row["num_users"]), f"{rounds:,.0f}", f"{seconds:.0f}"]
-    cells += [f"{row['ratio']['mean']:.4f}{spread}", f"{others[0]} (`{agnostic}`)", *others[1:]]
-    return f"| {' | '.join(cells)} |"
+def train_and_measure(config: TrainConfig, cells: int, other_users: Sequence[int]) -> dict[str, Any]:
+    """Train the agents of one row, or what is missing of them, and measure them."""
+    if train_seeds(dataclasses.replace(config, resume=Path(config.run_dir).is_dir()))["interrupted"]:
+        raise KeyboardInterrupt
+    settings = {name: dataclasses.asdict(getattr(config, name)) for name in ("policy", "ppo", "cloning")}
+    row = {**measure(config, cells), "curves": curves(config), "hyperparameters": settings}
+    row["other_users"] = [measure(config, cells, count) for count in other_users]
+    return row
+
+
+def lines_of(scenario: str, start: str, row: dict[str, Any]) -> list[list[str]]:
+    """Lines of the table: one for each number of users that the agents of a row were measured with."""
+    seconds = max(curve[-1]["seconds"] for curve in row["curves"].values())
+    rounds = next(iter(row["curves"].values()))[-1]["timesteps"]
+    lines = []
+    for measured in (row, *row["other_users"]):
+        means = {name: estimate["mean"] for name, estimate in measured["controllers"].items()}
+        best = max(AGNOSTIC, key=lambda name, means=means: means[name])
+        cells = [f"`{scenario}`", start, str(measured["num_users"]), f"{rounds:,.0f}", f"{seconds:.0f}"]
+        cells += [interval_text(measured["ratio"], ".4f"), f"{means[best]:.4f} (`{best}`)"]
+        lines.append(cells + [f"{means[name]:.4f}" for name in OTHERS])
+    return lines
+
+
+def study(options: Training, command: str) -> None:
+    configs = {
+        (scenario, start): configuration(options, scenario, start)
+        for scenario in options.scenarios or list_scenarios()
+        for start in options.starts
+    }
+    pieces = {key: (config, options.cells, options.other_users) for key, config in configs.items()}
+    scenarios: dict[str, dict[str, Any]] = {}
+    lines = []
+    for (scenario, start), row in options.do(train_and_measure, pieces).items():
+        scenarios.setdefault(scenario, {})[start] = row
+        lines += lines_of(scenario, start, row)
+    options.write({"training.json": {**head(command), "scenarios": scenarios}})
+    columns = ("K", "rounds", "longest, s", "agent (95 %)", "best agnostic", *OTHERS)
+    print(table(("scenario", "start", *columns), lines, left=2))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train and measure what a command line asks for."""
-    import tyro
-
-    args = list(sys.argv[1:] if arguments is None else arguments)
-    options = tyro.cli(Training, args=args)
-    report: dict[str, Any] = {
-        "command": shlex.join(["python", "benchmarks/training.py", *args]),
-        "versions": versions(),
-        "scenarios": {},
-    }
-    columns = ("scenario", "start", "K", "rounds", "longest, s", "agent (95 %)", "best agnostic", *OTHERS)
-    print(f"| {' | '.join(columns)} |\n|---|---{'|---:' * (len(columns) - 2)}|")
-    for scenario in options.scenarios or list_scenarios():
-        for start in options.starts:
-            config = configuration(options, scenario, start)
-            if train_seeds(config)["interrupted"]:
-                return 130
-            settings = {name: dataclasses.asdict(getattr(config, name)) for name in ("policy", "ppo", "cloning")}
-            learning = curves(config)
-            row = {**measure(config, options.cells), "curves": learning, "hyperparameters": settings}
-            row["other_users"] = [measure(config, options.cells, count) for count in options.other_users]
-            report["scenarios"].setdefault(scenario, {})[start] = row
-            for measured in (row, *row["other_users"]):
-                print(row_text(scenario, start, measured, learning), flush=True)
-    write_atomically(options.output, {"training.json": (json.dumps(report, indent=2) + "\n").encode()})
-    return 0
+    return run(Training, study, arguments)
 
 
 if __name__ == "__main__":

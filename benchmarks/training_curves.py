@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import sys
@@ -14,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multispin_gym._files import write_atomically
+from _report import picture, write
+from _study import run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def draw(report: dict[str, Any]) -> bytes:
 
     rows = [(name, row) for name, starts in report["scenarios"].items() for row in starts.values()]
     lines = math.ceil(len(rows) / COLUMNS)
-    figure = Figure(figsize=(3.1 * min(COLUMNS, len(rows)), 2.5 * lines + 0.5), dpi=130, layout="constrained")
+    figure = Figure(figsize=(3.1 * min(COLUMNS, len(rows)), 2.5 * lines + 0.5), layout="constrained")
     panels = figure.subplots(lines, min(COLUMNS, len(rows)), sharey=True, squeeze=False)
     for axes in panels.flat[len(rows) :]:
         axes.set_visible(False)
@@ -50,9 +50,7 @@ def draw(report: dict[str, Any]) -> bytes:
         axes.set_ylabel("1 - ratio to the reference")
     handles, labels = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return picture(figure, dpi=130)
 
 
 def _draw_row(axes: Axes, name: str, row: dict[str, Any]) -> None:
@@ -70,14 +68,13 @@ def _draw_row(axes: Axes, name: str, row: dict[str, Any]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw the curves that a command line asks for."""
-    import tyro
+def study(options: Curves, command: str) -> None:
+    report = json.loads((options.directory / "training.json").read_text())
+    write(options.directory, {"curves.png": draw(report)})
 
-    folder = tyro.cli(Curves, args=arguments).directory
-    report = json.loads((folder / "training.json").read_text())
-    write_atomically(folder, {"curves.png": draw(report)})
-    return 0
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(Curves, study, arguments)
 
 
 if __name__ == "__main__":

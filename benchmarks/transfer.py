@@ -8,27 +8,26 @@ Writes transfer.json and prints a Markdown table.
 from __future__ import annotations
 
 import dataclasses
-import json
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from _report import head, table
+from _study import Drawn, StudyInPieces, draw_users, run
 
 from multispin_gym import AffineVerification, Scenario, Users, play_round
-from multispin_gym._files import write_atomically
+from multispin_gym.agents import load_agent
 from multispin_gym.baselines import make_controller
-from multispin_gym.evaluation.report import versions
+from multispin_gym.baselines.reference import ROUGH_GAP, Reference
 
 CONTROLLERS = ("uniform_best", "homogeneous", "heterogeneous")
 
 
-@dataclass(frozen=True)
-class Transfer:
-    """Play agents in cells that differ from the one they were trained in.
+@dataclass(frozen=True, kw_only=True)
+class Transfer(StudyInPieces, Drawn):
+    """Play agents in cells that differ from the one they were trained in; each agent is a piece.
 
     Writes transfer.json.
     """
@@ -36,11 +35,9 @@ class Transfer:
     agents: tuple[str, ...]
     """Run directories, or pretrained:NAME."""
     cells: int = 512
-    """Cells drawn for each change."""
+    """Cells drawn for each change; quick: 8."""
     seed: int = 4711
-    """Seed of the draws."""
     output: Path = Path("results/transfer")
-    """Directory for the results."""
 
 
 def _cell(**changes: Any) -> Callable[[Scenario], Scenario]:
@@ -103,15 +100,11 @@ CHANGES: dict[str, tuple[int | None, Callable[[Scenario], Scenario], Callable[[U
 
 def transfer(name: str, cells: int, seed: int) -> dict[str, dict[str, float]]:
     """Mean ratios to the upper bound, of an agent and of the controllers, after each change."""
-    from multispin_gym.agents import load_agent
-    from multispin_gym.baselines.reference import ROUGH_GAP, Reference
-
     agent = load_agent(name)
     rows: dict[str, dict[str, float]] = {}
     for change, (num_users, change_scenario, change_users) in CHANGES.items():
         scenario = change_scenario(agent.spec.scenario)
-        rng = np.random.default_rng(seed)
-        users = change_users(scenario.sample_users(rng, num_users or agent.spec.num_users, batch=(cells,)))
+        users = change_users(draw_users(scenario, cells, seed, num_users or agent.spec.num_users))
         bound = Reference.of_actions("own_lengths", users.num_users, ROUGH_GAP).goodput(users, scenario.cell)
         policies = {"agent": agent, **{controller: make_controller(controller) for controller in CONTROLLERS}}
         rows[change] = {
@@ -121,25 +114,17 @@ def transfer(name: str, cells: int, seed: int) -> dict[str, dict[str, float]]:
     return rows
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Play the transfers that a command line asks for."""
-    import tyro
+def study(options: Transfer, command: str) -> None:
+    cells = 8 if options.quick else options.cells
+    agents = options.do(transfer, {name: (name, cells, options.seed) for name in options.agents})
+    options.write({"transfer.json": {**head(command), "agents": agents}})
+    for name, rows in agents.items():
+        lines = [[change, *(f"{value:.4f}" for value in row.values())] for change, row in rows.items()]
+        print(table([name, "agent", *CONTROLLERS], lines))
 
-    args = list(sys.argv[1:] if arguments is None else arguments)
-    options = tyro.cli(Transfer, args=args)
-    report: dict[str, Any] = {
-        "command": shlex.join(["python", "benchmarks/transfer.py", *args]),
-        "versions": versions(),
-        "agents": {},
-    }
-    for name in options.agents:
-        rows = report["agents"][name] = transfer(name, options.cells, options.seed)
-        print(f"| {name} | " + " | ".join(next(iter(rows.values()))) + " |")
-        print("|---" * (len(CONTROLLERS) + 2) + "|")
-        for change, row in rows.items():
-            print(f"| {change} | " + " | ".join(f"{value:.4f}" for value in row.values()) + " |")
-    write_atomically(options.output, {"transfer.json": (json.dumps(report, indent=2) + "\n").encode()})
-    return 0
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(Transfer, study, arguments)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-STORED = Path(__file__).with_name("quickstart")
+STORED = ROOT / "docs" / "results" / "quickstart"
 BEGIN, END = "<!-- begin result -->\n", "<!-- end result -->"
 
 
@@ -46,7 +46,7 @@ def table(result: dict[str, Any]) -> str:
         "",
         "Means and 95 % bootstrap intervals over episodes. Trained with seed 0, evaluated with seeds "
         f"{result['seed']} to {last}, by the first command on two cores of an AMD EPYC ({versions}).",
-        "[All figures](docs/quickstart/results.json). Another machine may round differently in training,",
+        "[All figures](docs/results/quickstart/results.json). Another machine may round differently in training,",
         "and so end with a slightly different agent.",
     ]
     return "\n".join(lines) + "\n"

@@ -1,6 +1,5 @@
 """The headline benchmark: how users are spread, and that its report says what its numbers say."""
 
-import importlib
 import json
 import subprocess
 import sys
@@ -12,15 +11,10 @@ from library import ROOT
 from multispin_gym import Users, load_scenario, play_round
 from multispin_gym.baselines import make_controller
 
-SCRIPTS = ROOT / "benchmarks"
 
-
-@pytest.fixture(scope="module")
-def headline():
-    """Import the script as it imports itself: from its own folder."""
-    sys.path.insert(0, str(SCRIPTS))
-    yield importlib.import_module("headline")
-    sys.path.remove(str(SCRIPTS))
+@pytest.fixture
+def headline(benchmark):
+    return benchmark("headline")
 
 
 def users(seed=3, batch=(40,), num_users=7):
@@ -59,14 +53,14 @@ def test_certain_acceptance_stays_within_its_range(headline):
 
 def test_where_users_are_alike_knowing_them_gains_nothing_over_the_best_common_length(headline):
     scenario = load_scenario("default")
-    gains = list(headline.measure(scenario, headline.Headline(draws=20, factors=(0.0,))))
+    gains = list(headline.measure(scenario, None, 20, (0.0,), 0))
     alike = [gain for gain in gains if (gain.controller, gain.baseline) == ("homogeneous", "uniform_best")]
     assert [gain.gain for gain in alike] == pytest.approx([0.0] * 4, abs=1e-9)
 
 
 def test_gain_at_spread_one_is_that_of_the_scenarios_own_users(headline):
     scenario = load_scenario("default")
-    gains = list(headline.measure(scenario, headline.Headline(draws=50, factors=(1.0,), seed=8)))
+    gains = list(headline.measure(scenario, None, 50, (1.0,), 8))
     drawn = scenario.sample_users(np.random.default_rng(8), batch=(50,))
     goodput = {
         name: play_round(drawn, scenario.cell, make_controller(name)(drawn, scenario.cell)).goodput
@@ -81,11 +75,10 @@ def test_gain_at_spread_one_is_that_of_the_scenarios_own_users(headline):
 
 
 def test_command_writes_the_report_with_its_numbers_and_the_largest_gain(tmp_path, headline):
-    script = str(SCRIPTS / "headline.py")
+    script = str(ROOT / "benchmarks" / "headline.py")
     options = ["--scenarios", "default", "deep_fading", "--draws", "12", "--factors", "0", "1", "2", "--num-users", "4"]
-    done = subprocess.run(
-        [sys.executable, script, *options, "--output", str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    options += ["--runner", "processes", "--output", str(tmp_path)]
+    done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"headline.{suffix}" for suffix in ("csv", "json", "md", "png")
@@ -107,5 +100,5 @@ def test_command_writes_the_report_with_its_numbers_and_the_largest_gain(tmp_pat
         for point in {(g["scenario"], g["dimension"], g["factor"], g["controller"]) for g in gains}
     ]
     assert f"at the same point: **{max(strongest):+.0%}**" in report
-    assert f"--draws 12 --factors 0 1 2 --num-users 4 --output {tmp_path}" in report
+    assert f"--draws 12 --factors 0 1 2 --num-users 4 --runner processes --output {tmp_path}" in report
     assert (tmp_path / "headline.png").read_bytes().startswith(b"\x89PNG")

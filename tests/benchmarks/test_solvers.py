@@ -1,10 +1,7 @@
 """What stands beside the solvers in the benchmarks: the peers are right, and the comparison notices what is wrong."""
 
-import runpy
-
 import numpy as np
 import pytest
-from library import ROOT
 
 from multispin_gym import load_scenario
 from multispin_gym.baselines import certify, relax
@@ -12,30 +9,23 @@ from multispin_gym.baselines import certify, relax
 CELLS = [("default", 3), ("default_density", 3), ("default", 4)]
 
 
-@pytest.fixture
-def benchmark(monkeypatch):
-    """Names of a benchmark script, which imports its neighbours by their file names."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    return lambda name: runpy.run_path(str(ROOT / "benchmarks" / name))
-
-
 @pytest.mark.parametrize(("name", "num_users"), CELLS)
 def test_slsqp_with_and_without_derivatives_reaches_the_relaxed_optimum(benchmark, name, num_users):
-    peers = benchmark("solver_peers.py")
+    peers = benchmark("solver_peers")
     scenario = load_scenario(name)
     users = scenario.sample_users(np.random.default_rng(3), num_users)
     for solver in ("slsqp", "slsqp_numeric", "slsqp_multistart"):
-        lengths = peers[solver](users, scenario.cell)
-        reached = peers["goodputs"](users, scenario.cell, lengths[None])[0]
+        lengths = getattr(peers, solver)(users, scenario.cell)
+        reached = peers.goodputs(users, scenario.cell, lengths[None])[0]
         assert reached == pytest.approx(float(relax(users, scenario.cell).goodput), rel=1e-6)
 
 
 @pytest.mark.parametrize(("name", "num_users"), CELLS)
 def test_derivatives_given_to_slsqp_are_those_of_its_functions(benchmark, name, num_users):
-    peers = benchmark("solver_peers.py")
+    peers = benchmark("solver_peers")
     scenario = load_scenario(name)
     users = scenario.sample_users(np.random.default_rng(4), num_users)
-    problem = peers["Formulation"](users, scenario.cell)
+    problem = peers.Formulation(users, scenario.cell)
     point = problem.start(np.full(num_users, 3.3), np.full(num_users, 0.9 / num_users)) * 1.01
     steps = 1e-6 * np.eye(len(point))
     cost = [(problem.cost(point + step) - problem.cost(point - step)) / 2e-6 for step in steps]
@@ -46,19 +36,19 @@ def test_derivatives_given_to_slsqp_are_those_of_its_functions(benchmark, name, 
 
 @pytest.mark.parametrize(("name", "num_users"), CELLS)
 def test_brute_force_and_differential_evolution_find_the_certified_optimum(benchmark, name, num_users):
-    solvers = benchmark("solvers.py")
+    solvers = benchmark("solvers")
     scenario = load_scenario(name)
     users = scenario.sample_users(np.random.default_rng(5), num_users)
     best = float(certify(users, scenario.cell).goodput)
     for solver in ("brute", "evolution"):
-        lengths = solvers["WHOLE"][solver](users, scenario.cell)
-        assert solvers["value"](users, scenario.cell, lengths, whole=True) == pytest.approx(best, rel=1e-9)
+        lengths = solvers.WHOLE[solver](users, scenario.cell)
+        assert solvers.value(users, scenario.cell, lengths, whole=True) == pytest.approx(best, rel=1e-9)
 
 
 def test_a_wrong_goodput_and_a_bound_that_is_too_low_are_noticed(benchmark):
-    certificates = benchmark("certificates.py")
+    certificates = benchmark("certificates")
     scenario = load_scenario("default")
-    row = certificates["compare"]("default", scenario.sample_users(np.random.default_rng(6), 2), scenario.cell)
-    assert certificates["failures"]([row]) == []
-    assert "goodput off" in certificates["failures"]([{**row, "error": 2e-9}])[0]
-    assert "below brute force" in certificates["failures"]([{**row, "loose_bound": -1e-12}])[0]
+    row = certificates.compare("default", scenario.sample_users(np.random.default_rng(6), 2), scenario.cell)
+    assert certificates.failures([row]) == []
+    assert "goodput off" in certificates.failures([{**row, "error": 2e-9}])[0]
+    assert "below brute force" in certificates.failures([{**row, "loose_bound": -1e-12}])[0]

@@ -1,6 +1,5 @@
 """The benchmarks of speed and endurance: their accounts add up, and they stop where they should."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -11,13 +10,6 @@ import pytest
 from library import ROOT
 
 import multispin_gym as ms
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_account_of_speed_adds_up(tmp_path):
@@ -43,14 +35,14 @@ def test_the_account_of_speed_adds_up(tmp_path):
         assert name in printed
 
 
-def test_an_endurance_run_reports_its_steps(capsys):
-    load("soak").soak(2000, rows=10, num_users=2, scenario="default", sampled=True, mode="SameStep")
+def test_an_endurance_run_reports_its_steps(benchmark, capsys):
+    benchmark("soak").soak(2000, rows=10, num_users=2, scenario="default", sampled=True, mode="SameStep")
     assert "2,000 steps" in capsys.readouterr().out
 
 
-def test_the_reward_bound_holds_for_sure_acceptance_without_delay():
+def test_the_reward_bound_holds_for_sure_acceptance_without_delay(benchmark):
     cell = ms.load_scenario("default").cell
-    bound = load("soak").reward_bound(cell, 3)
+    bound = benchmark("soak").reward_bound(cell, 3)
     users = ms.Users(np.ones(3), 1e9, 1.0, 1e9)
     for length in range(1, cell.max_draft_length + 1):
         assert 0.0 < ms.play_round(users, cell, ms.Decision([length] * 3, [1 / 3] * 3)).goodput <= bound
@@ -65,7 +57,7 @@ def test_the_reward_bound_holds_for_sure_acceptance_without_delay():
         ({"channel_gain_db": np.full((2, 2), np.nan, np.float32)}, "channel_gain_db lies outside"),
     ],
 )
-def test_an_endurance_run_stops_at_what_should_not_be(changes, message):
+def test_an_endurance_run_stops_at_what_should_not_be(benchmark, changes, message):
     envs = gym.make_vec("multispin_gym/MultiSpin-v0", num_envs=2, num_users=2)
     envs.reset(seed=0)
     observations, rewards, terminations, truncations, infos = envs.step(envs.action_space.sample())
@@ -79,4 +71,4 @@ def test_an_endurance_run_stops_at_what_should_not_be(changes, message):
         infos,
     )
     with pytest.raises(SystemExit, match=message):
-        load("soak").check(step, envs.single_observation_space, 1e3)
+        benchmark("soak").check(step, envs.single_observation_space, 1e3)

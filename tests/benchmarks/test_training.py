@@ -1,13 +1,11 @@
 """The benchmarks of training: their tables hold what was trained; their policies lack what they are said to lack."""
 
 import dataclasses
-import importlib
 import json
 
 import numpy as np
 import pytest
 import torch
-from library import ROOT
 
 from multispin_gym.agents import PPOConfig, TrainConfig, load_agent, make_training_env
 from multispin_gym.agents.training.held_out import HeldOutCells
@@ -22,12 +20,6 @@ SMALL = TrainConfig(
     progress=False,
     ppo=PPOConfig(num_envs=32, rollout_steps=2, batch_size=32),
 )
-
-
-@pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module
 
 
 def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchmark, tmp_path, capsys):

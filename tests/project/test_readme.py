@@ -14,7 +14,7 @@ from multispin_gym.baselines import list_controllers
 
 RENDER: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "render_readme.py"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RESULT = json.loads((ROOT / "docs" / "quickstart" / "results.json").read_text(encoding="utf-8"))
+RESULT = json.loads((ROOT / "docs" / "results" / "quickstart" / "results.json").read_text(encoding="utf-8"))
 
 
 def first_block():
