@@ -5,12 +5,15 @@ import math
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 
 from multispin_gym.runner import Task, interrupted, pass_on_interrupt, run_tasks
+
+locks = []
 
 
 def note(folder, name):
@@ -23,6 +26,12 @@ def runs(folder, name):
     """Number of executions that left a trace."""
     path = Path(folder) / f"{name}.runs"
     return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def hold_lock(folder, name):
+    """Hold a lock for as long as the process lives."""
+    locks.append(open(Path(folder) / f"{name}.lock", "w"))  # noqa: SIM115
+    fcntl.flock(locks[-1], fcntl.LOCK_EX)
 
 
 def say_begun(folder, name):
@@ -67,6 +76,14 @@ def die(folder, name):
     os._exit(3)
 
 
+def die_later(folder, name):
+    """Leave a thread behind that ends the process once it is told to."""
+    note(folder, name)
+    hold_lock(folder, name)
+    threading.Thread(target=lambda: after(Path(folder) / "go", os._exit)(3), daemon=True).start()
+    return "done"
+
+
 class AwkwardError(Exception):
     """Cannot be unpickled: pickle calls it with its message."""
 
@@ -101,8 +118,7 @@ def come_not_back():
 def watch(folder, name, how):
     """Say that it began, and wait for an interrupt; then end as told."""
     note(folder, name)
-    lock = open(Path(folder) / f"{name}.lock", "w")  # noqa: SIM115 - held until the process ends
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    hold_lock(folder, name)
     say_begun(folder, name)
     while not interrupted():
         time.sleep(0.005)

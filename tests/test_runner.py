@@ -65,6 +65,17 @@ def test_results_are_the_same_bit_for_bit_here_in_processes_and_on_ray():
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
+def test_a_cluster_with_an_address_that_is_none_is_refused(monkeypatch):
+    import ray
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense")
+    with pytest.raises(ValueError, match="nonsense"):
+        run_tasks(draws(1), runner="ray")
+    assert not ray.is_initialized()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_results_come_in_the_order_of_the_tasks_whatever_order_they_end_in(tmp_path):
     first = Task("first", runner_tasks.after, (str(tmp_path / "last"), "waited"))
     last = Task("last", runner_tasks.write, (str(tmp_path / "last"),))
@@ -178,6 +189,17 @@ def test_a_task_that_always_kills_its_worker_is_named(tmp_path, workers):
     assert (tmp_path / "kept" / "a.json").exists()
 
 
+def test_a_worker_that_dies_between_two_tasks_is_replaced(tmp_path):
+    def let_it_die(done, total):
+        if done == 1:
+            (tmp_path / "go").write_text("")
+            until(lambda: is_free(tmp_path / "a.lock"))
+
+    tasks = [Task("a", runner_tasks.die_later, (str(tmp_path), "a")), *counting(tmp_path, {"b": 2, "c": 3})]
+    assert run_tasks(tasks, runner="processes", jobs=1, progress=let_it_die) == ["done", 2, 3]
+    assert executions(tmp_path, "a", "b", "c") == [1, 1, 1]
+
+
 def test_exceptions_come_out_with_their_type_and_the_name_of_their_task(workers):
     def run(kind):
         run_tasks([Task("bad", runner_tasks.fail, (kind,))], runner=workers, jobs=1)
@@ -218,6 +240,8 @@ def test_what_cannot_be_sent_to_a_worker_or_back_is_named():
         run_tasks([*draws(1), Task("lost", lambda: 1)], runner="processes")
     with pytest.raises(TypeError, match=r"^lost: its function and arguments must be picklable"):
         run_tasks([Task("lost", runner_tasks.after, (threading.Lock(), 1))], runner="processes")
+    with pytest.raises(TypeError, match=r"^lost: cannot be unpickled in a worker: no good"):
+        run_tasks([Task("lost", print, (runner_tasks.ComesNotBack(),))], runner="processes")
     for function, complaint in (("return_function", "pickled"), ("come_not_back", "unpickled")):
         with pytest.raises(TypeError, match=rf"^lost: its result cannot be {complaint}"):
             run_tasks([Task("lost", getattr(runner_tasks, function))], runner="processes")

@@ -8,7 +8,7 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -124,10 +124,8 @@ class ProcessPool:
         worker = self._idle.pop() if self._idle else _Worker(self._byte)
         worker.task = task
         self._busy.append(worker)
-        try:
+        with suppress(OSError):  # the worker has died since its last task, which `wait` finds out
             worker.connection.send_bytes(self.pack(task))
-        except OSError:
-            worker.process.kill()  # it has died since its last task, which `wait` finds out
 
     def wait(self) -> Iterator[tuple[Any, Outcome]]:
         """Return the tasks that have ended, with their outcomes; none if nothing happens for a while."""
