@@ -10,7 +10,7 @@ import numpy as np
 
 import multispin_gym as ms
 from multispin_gym.baselines import make_controller
-from multispin_gym.evaluation.evaluator import evaluate
+from multispin_gym.evaluation import evaluate
 from multispin_gym.evaluation.results import EvaluationResult
 
 

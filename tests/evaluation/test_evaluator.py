@@ -12,7 +12,7 @@ from multispin_gym import AffineVerification, Cell, Decision, Users, play_round
 from multispin_gym.baselines import list_controllers, make_controller, relax
 from multispin_gym.baselines.reference import Reference
 from multispin_gym.envs.variants import HOMOGENEOUS, MULTI_SPIN, VARIANTS
-from multispin_gym.evaluation.evaluator import ReferenceExceededError, evaluate
+from multispin_gym.evaluation import ReferenceExceededError, evaluate
 from multispin_gym.evaluation.open_loop import Block, play_blocks
 from multispin_gym.evaluation.plan import play_block
 from multispin_gym.evaluation.policies import Player

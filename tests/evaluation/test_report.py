@@ -16,7 +16,7 @@ from rich.console import Console
 
 import multispin_gym.evaluation.figures
 from multispin_gym import load_scenario
-from multispin_gym.evaluation.evaluator import evaluate
+from multispin_gym.evaluation import evaluate
 from multispin_gym.evaluation.figures import draw_result
 from multispin_gym.evaluation.report import check_output, save, to_csv, to_json, to_table, versions
 
