@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from multispin_gym.agents.training.trainer import train
 
         result = train(config)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"train.py: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -149,6 +149,7 @@ def run_tasks(
     """
     check_choice("runner", runner, RUNNERS)
     jobs = check_integer("jobs", jobs, low=0, high=2**16)
+    tasks = list(tasks)
     _check_names(tasks)
     if resume and folder is None:
         raise ValueError("resume needs a folder: the results to keep")

@@ -86,6 +86,11 @@ def test_no_tasks_have_no_results():
     assert run_tasks([], runner="processes") == []
 
 
+def test_the_exit_code_of_a_worker_is_told(tmp_path):
+    with pytest.raises(RuntimeError, match="t: its worker died 4 times, the last time with exit code 3"):
+        run_tasks([Task("t", runner_tasks.die, (str(tmp_path), "t"))], runner="processes")
+
+
 def counting(folder, values):
     return [Task(name, runner_tasks.counted, (str(folder), name, value)) for name, value in values.items()]
 

@@ -62,10 +62,11 @@ class _Worker:
                 return unpack(self.connection.recv_bytes())
         except (EOFError, OSError):
             alive = False
-        return None if alive else Outcome("lost", self.end())
+        return None if alive else Outcome("lost", self.end(_LEAVE_SECONDS))
 
-    def end(self) -> int | None:
-        """End the process, if it has not ended by itself, and return its exit code."""
+    def end(self, seconds: float = 0.0) -> int | None:
+        """End the process, unless it ends by itself within some time, and return its exit code."""
+        self.process.join(seconds)
         self.process.kill()
         self.process.join()
         self.connection.close()
@@ -101,8 +102,7 @@ class ProcessPool:
         for worker in self._idle:
             worker.connection.close()
         for worker in self._idle:
-            worker.process.join(_LEAVE_SECONDS)
-            worker.end()
+            worker.end(_LEAVE_SECONDS)
 
     @property
     def room(self) -> bool:
