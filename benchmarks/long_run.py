@@ -94,7 +94,7 @@ def gains(scenario: Scenario, lengths: str, episodes: int, samples: int, rounds:
     greedy = make_controller(lengths)
     found = {}
     start = time.process_time()
-    # The draws that find the level are not those that judge it.
+    # The draws that find the price of time are not those that judge it.
     patient = make_controller("long_run", lengths=lengths, samples=samples, seed=seed + 1)
     patient = patient.prepare(users, dataclasses.replace(scenario, fading=RAYLEIGH["independent"]))
     seconds = (time.process_time() - start) / episodes

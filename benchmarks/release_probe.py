@@ -23,7 +23,7 @@ from multispin_gym.evaluation import evaluate
 
 IDS = ("multispin_gym/MultiSpin-v0", "multispin_gym/MultiSpinHomogeneous-v0")
 # A budget of its own would make what certificates and `exact` come to depend on the machine.
-CELLS = 24
+CELLS = 10
 
 
 def digest(*parts: Any) -> str:
@@ -43,7 +43,7 @@ def digest(*parts: Any) -> str:
     return found.hexdigest()
 
 
-def play_vector(env_id: str, steps: int = 130, rows: int = 3, **options: Any) -> str:
+def play_vector(env_id: str, steps: int = 105, rows: int = 2, **options: Any) -> str:
     """Digest of a vector environment's observations, rewards, ends and info under fixed random actions."""
     envs: Any = gym.make_vec(env_id, num_envs=rows, vectorization_mode="vector_entry_point", **options)
     rng = np.random.default_rng(7)
@@ -95,7 +95,7 @@ def environments() -> Iterator[tuple[str, Callable[[], str]]]:
 def decide(name: str, scenario: str, **options: Any) -> str:
     """Digest of a controller's decisions."""
     made = ms.load_scenario(scenario)
-    count = min(made.num_users, 8)
+    count = min(made.num_users, 6)
     users = made.sample_users(np.random.default_rng(3), count, batch=(CELLS,))
     controller = make_controller(name, **options)
     if name == "long_run":
@@ -107,7 +107,7 @@ def decide(name: str, scenario: str, **options: Any) -> str:
 def bounds(scenario: str, objective: ms.Objective | None = None) -> str:
     """Digest of relaxations and certificates."""
     made = ms.load_scenario(scenario)
-    users = made.sample_users(np.random.default_rng(3), min(made.num_users, 6), batch=(CELLS // 2,))
+    users = made.sample_users(np.random.default_rng(3), min(made.num_users, 5), batch=(CELLS,))
     relaxed, certified = relax(users, made.cell, objective), certify(users, made.cell, objective=objective)
     parts = [relaxed.draft_lengths, relaxed.bandwidth_shares, relaxed.goodput, relaxed.upper_bound]
     return digest(*parts, certified.goodput, certified.upper_bound, np.array(certified.decision.draft_lengths))
@@ -122,7 +122,7 @@ def controllers() -> Iterator[tuple[str, Callable[[], str]]]:
     fair = {"objective": "proportional_fair"}
     for name in ("homogeneous", "heterogeneous", "exact"):
         yield f"{name} proportional fair", lambda n=name: decide(n, "default", **fair)
-        yield f"{name} weighted", lambda n=name: decide(n, "default", weights=[1.0, 2.0] * 4)
+        yield f"{name} weighted", lambda n=name: decide(n, "default", weights=[1.0, 2.0] * 3)
     yield "bounds proportional fair", lambda: bounds("default", ms.Objective("proportional_fair"))
 
 
