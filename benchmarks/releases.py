@@ -139,7 +139,10 @@ def study(options: Releases, command: str) -> int:
         folder = Path(name)
         shutil.copyfile(options.probe, folder / "probe.py")
         versions = {f"{side}_versions": ask(python, folder, "-c", VERSIONS) for side, python in pythons.items()}
-        digests = {side: ask(python, folder, "probe.py", "results") for side, python in pythons.items()}
+        digests = {}
+        for side, python in pythons.items():
+            digests[side] = ask(python, folder, "probe.py", "results")
+            print(f"results done: {side}", file=sys.stderr)
         for turn in range(options.repeats):
             for side, python in pythons.items():
                 turns[side].append(ask(python, folder, "probe.py", "speed"))
