@@ -86,6 +86,7 @@ def test_no_tasks_have_no_results():
     assert run_tasks([], runner="processes") == []
 
 
+@pytest.mark.slow
 def test_the_exit_code_of_a_worker_is_told(tmp_path):
     with pytest.raises(RuntimeError, match="t: its worker died 4 times, the last time with exit code 3"):
         run_tasks([Task("t", runner_tasks.die, (str(tmp_path), "t"))], runner="processes")
@@ -146,11 +147,9 @@ def test_arrays_differ_in_the_key_as_soon_as_they_differ_in_a_bit():
     assert digests[0] == digests[1] != digests[2]
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+INNER = LEAVES | st.lists(LEAVES, max_size=4) | st.dictionaries(st.text(), LEAVES, max_size=4)
+JSON = INNER | st.lists(INNER, max_size=4) | st.dictionaries(st.text(), INNER, max_size=4)
 
 
 @settings(max_examples=25)
@@ -179,6 +178,7 @@ def test_progress_counts_what_is_finished(tmp_path):
     assert calls[3:] == [(3, 4), (4, 4)]
 
 
+@pytest.mark.slow
 def test_a_task_whose_worker_is_killed_is_done_again_and_no_other(tmp_path, workers):
     killed = Task("killed", runner_tasks.die_once, (str(tmp_path), "killed"))
     others = counting(tmp_path, {"a": 1, "b": 2, "c": 3})
@@ -186,6 +186,7 @@ def test_a_task_whose_worker_is_killed_is_done_again_and_no_other(tmp_path, work
     assert executions(tmp_path, "killed", "a", "b", "c") == [2, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_task_that_always_kills_its_worker_is_named(tmp_path, workers):
     tasks = [Task("deadly", runner_tasks.die, (str(tmp_path), "deadly")), *counting(tmp_path, {"a": 1})]
     with pytest.raises(RuntimeError, match=r"^deadly: its worker died 4 times"):
@@ -205,6 +206,7 @@ def test_a_worker_that_dies_between_two_tasks_is_replaced(tmp_path):
     assert executions(tmp_path, "a", "b", "c") == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_exceptions_come_out_with_their_type_and_the_name_of_their_task(workers):
     def run(kind):
         run_tasks([Task("bad", runner_tasks.fail, (kind,))], runner=workers, jobs=1)
@@ -240,6 +242,7 @@ def test_after_an_exception_no_task_begins_and_what_is_finished_stays(tmp_path, 
     assert executions(tmp_path, "a", "b") == [1, 0]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_sent_to_a_worker_or_back_is_named():
     with pytest.raises(TypeError, match=r"^lost: its function and arguments must be picklable: .*lambda"):
         run_tasks([*draws(1), Task("lost", lambda: 1)], runner="processes")
@@ -380,6 +383,7 @@ def ended(process):
 RUNNERS = ["local", "processes", pytest.param("ray", marks=pytest.mark.slow)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize("target", ["group", "parent"])
 def test_an_interrupt_lets_tasks_under_way_end_and_starts_no_more(tmp_path, start, runner, target):
@@ -392,6 +396,7 @@ def test_an_interrupt_lets_tasks_under_way_end_and_starts_no_more(tmp_path, star
     assert sum(executions(tmp_path, *"abcde")) == len(results)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", ["watch", "handle_alone"])
 def test_an_interrupt_that_reaches_only_a_worker_ends_the_run(tmp_path, start, function):
     process = start("processes", function, *(["return"] if function == "watch" else []))
@@ -401,6 +406,7 @@ def test_an_interrupt_that_reaches_only_a_worker_ends_the_run(tmp_path, start, f
     assert executions(tmp_path, *"cde") == [0, 0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", ["local", "processes"])
 def test_a_task_that_leaves_for_an_interrupt_is_not_finished(tmp_path, start, runner):
     process = start(runner, "watch", "leave")
@@ -409,6 +415,7 @@ def test_a_task_that_leaves_for_an_interrupt_is_not_finished(tmp_path, start, ru
     assert not (tmp_path / "kept").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["group", "parent"])
 def test_an_interrupt_reaches_tasks_within_tasks(start, target):
     process = start("processes", "watch_inside", "return")
@@ -416,6 +423,7 @@ def test_an_interrupt_reaches_tasks_within_tasks(start, target):
     assert ended(process)[1] == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", ["local", "processes"])
 def test_a_failure_after_the_interrupt_does_not_hide_it(start, runner):
     process = start(runner, "watch", "fail")
@@ -432,6 +440,7 @@ def is_free(path):
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_a_second_interrupt_ends_tasks_at_once(tmp_path, start, runner):
     process = start(runner, "watch", "stay")
@@ -442,6 +451,7 @@ def test_a_second_interrupt_ends_tasks_at_once(tmp_path, start, runner):
     until(lambda: all(is_free(tmp_path / f"{name}.lock") for name in names(runner)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", RUNNERS[1:])
 def test_workers_end_with_the_process_that_runs_them(tmp_path, start, runner):
     process = start(runner, "watch", "stay")

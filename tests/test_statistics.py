@@ -35,6 +35,7 @@ def test_interval_of_a_few_values_is_students():
     assert mean_interval([0.5]) == {"mean": 0.5, "ci95": None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("estimator", "truth"), [(mean_estimate, 0.5), (iqm_estimate, 0.5)])
 def test_interval_covers_the_true_value_in_about_95_of_100_experiments(estimator, truth):
     rng = np.random.default_rng(7)
@@ -46,6 +47,7 @@ def test_interval_covers_the_true_value_in_about_95_of_100_experiments(estimator
     assert 0.895 <= hits / 200 <= 0.99
 
 
+@pytest.mark.slow
 def test_paired_gain_interval_covers_and_is_far_narrower_than_an_unpaired_one():
     rng = np.random.default_rng(3)
     hits, widths, unpaired = 0, [], []

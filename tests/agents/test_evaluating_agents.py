@@ -54,6 +54,7 @@ def test_an_agent_of_other_draft_lengths_chooses_among_those_that_both_allow(run
         evaluate([str(run_directory)], none, episodes=2)
 
 
+@pytest.mark.slow
 def test_without_torch_the_controllers_are_evaluated_and_an_agent_is_refused(tmp_path, run_directory):
     blocked = ("torch", "stable_baselines3", "tensorboard")
     done = run_evaluate("--policies", "tk_slt", "random", *QUICK, "--output", tmp_path / "r", without=blocked)

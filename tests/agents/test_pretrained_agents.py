@@ -18,6 +18,7 @@ def test_agents_ship():
     assert {"default", "default-homogeneous", "default-ppo"} <= set(list_pretrained())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_pretrained())
 def test_an_agent_reaches_the_figures_on_its_card(name):
     agent, card = load_agent(f"pretrained:{name}"), pretrained_card(name)

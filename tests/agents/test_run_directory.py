@@ -53,6 +53,7 @@ def run_train(*arguments):
     return main(["--no-progress", "--eval-cells", "8", *arguments])
 
 
+@pytest.mark.slow
 def test_a_run_is_rebuilt_from_json_and_safetensors_alone(run):
     for path in run.iterdir():
         if path.name not in ("config.json", "policy.safetensors"):
@@ -268,6 +269,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_command_cleanly(tmp_path, quick):
     run = tmp_path / "run"
     command = [sys.executable, str(ROOT / "train.py"), "--hyperparameters", quick, "--run-dir", str(run)]

@@ -12,6 +12,8 @@ from multispin_gym.agents import PPOConfig, TrainConfig
 from multispin_gym.agents.hyperparameter_files import hyperparameters, read_hyperparameters, shipped_hyperparameters
 from multispin_gym.agents.tune import SearchConfig, main, score, search
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_study_is_reproducible_and_its_best_trial_becomes_a_hyperparameter_file(tmp_path):
     reports = [
@@ -34,7 +36,7 @@ def test_a_study_is_reproducible_and_its_best_trial_becomes_a_hyperparameter_fil
 
 @pytest.mark.parametrize("scenario", list_scenarios())
 def test_the_hyperparameters_of_a_preset_are_the_best_of_its_published_study(scenario):
-    study = json.loads((ROOT / "docs" / "training" / "search" / f"{scenario}.json").read_text())
+    study = json.loads((ROOT / "docs" / "results" / "training" / "search" / f"{scenario}.json").read_text())
     assert study["scenario"] == scenario
     assert len(study["trials"]) == study["num_trials"]
     best = max(study["trials"], key=lambda trial: trial["ratio"] or 0.0)

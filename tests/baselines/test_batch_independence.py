@@ -7,6 +7,7 @@ from multispin_gym import list_scenarios, load_scenario
 from multispin_gym.baselines import make_controller, relax
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_scenarios())
 def test_bounds_and_decisions_of_a_cell_are_the_same_alone_and_in_a_batch(name):
     scenario = load_scenario(name)

@@ -22,6 +22,8 @@ from multispin_gym.baselines import certify, make_controller
 from multispin_gym.baselines.solver.deadline import least_deadline
 from multispin_gym.baselines.solver.share_curves import ShareCurves
 
+pytestmark = pytest.mark.slow
+
 GAP = 1e-9
 SECONDS = 4.0
 

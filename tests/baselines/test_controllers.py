@@ -33,6 +33,7 @@ def goodput(name, users, cell):
     return float(play_round(users, cell, make_controller(name)(users, cell)).goodput)
 
 
+@pytest.mark.slow
 def test_heterogeneous_reaches_the_brute_force_optimum_in_every_preset():
     rng, ratios = np.random.default_rng(0), []
     for scenario in map(load_scenario, list_scenarios()):
@@ -50,6 +51,7 @@ def test_heterogeneous_reaches_the_brute_force_optimum_in_every_preset():
     assert max(ratios) <= 1 + 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "batching", "power", "shortest"), CASES)
 def test_heterogeneous_stays_near_the_optimum_and_relaxation_above_it_in_any_form(form, batching, power, shortest):
     rng = np.random.default_rng(5)
@@ -60,6 +62,7 @@ def test_heterogeneous_stays_near_the_optimum_and_relaxation_above_it_in_any_for
         assert relax(users, cell).upper_bound >= optimum * (1 - 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "batching", "power", "shortest"), CASES)
 def test_relaxation_equals_a_general_solver(form, batching, power, shortest):
     rng = np.random.default_rng(9)
@@ -251,6 +254,7 @@ def test_random_decisions_cover_the_action_set_and_repeat_with_their_seed():
 DETERMINISTIC = [name for name in list_controllers() if name != "random"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DETERMINISTIC)
 @pytest.mark.parametrize("scenario", ["default", "deep_fading", "twenty_users", "default_density", "qwen35_27b"])
 def test_controllers_decide_each_cell_of_a_batch_as_if_it_were_alone(name, scenario):
@@ -264,6 +268,7 @@ def test_controllers_decide_each_cell_of_a_batch_as_if_it_were_alone(name, scena
         np.testing.assert_allclose(alone.bandwidth_shares, decision.bandwidth_shares[row], rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DETERMINISTIC)
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1), form=st.sampled_from(FORMS), shortest=st.integers(0, 1))
@@ -277,6 +282,7 @@ def test_permuting_users_permutes_the_decision(name, seed, form, shortest):
     np.testing.assert_allclose(permuted.bandwidth_shares, decision.bandwidth_shares[order], rtol=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), form=st.sampled_from(FORMS), which=st.sampled_from(["bandwidth", *Users.FIELDS]))
 def test_better_users_or_more_bandwidth_never_lower_the_bound_or_the_best_common_length(seed, form, which):
@@ -296,6 +302,7 @@ def test_better_users_or_more_bandwidth_never_lower_the_bound_or_the_best_common
     assert relax(better, better_cell).goodput >= relax(users, cell).goodput * (1 - 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["homogeneous", "heterogeneous", "uniform_best", "tk_slt"])
 @pytest.mark.parametrize("form", FORMS, ids="-".join)
 def test_extreme_users_get_finite_and_allowed_decisions(name, form):

@@ -25,6 +25,7 @@ EVERY_FORM = pytest.mark.parametrize("form", FORMS, ids="-".join)
 RANGES = pytest.mark.parametrize(("shortest", "longest"), [(0, 4), (1, 4), (3, 3), (0, 1)])
 
 
+@pytest.mark.slow
 @EVERY_CASE
 @EVERY_FORM
 @RANGES
@@ -68,6 +69,7 @@ def test_a_user_alone_gets_the_whole_band_and_its_own_best_length(form):
         assert decision.bandwidth_shares == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("power", ["total", "density"])
 @pytest.mark.parametrize("batching", ["padded", "ragged"])
 def test_a_user_with_a_dead_channel_leaves_the_others_at_their_own_optimum(power, batching):

@@ -30,6 +30,7 @@ def random_users(seed, shape, acceptance=(0.2, 0.95), speed=(30.0, 300.0), gain_
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shortest", [0, 1])
 @pytest.mark.parametrize("form", FORMS, ids="-".join)
 def test_it_lies_between_the_best_common_length_and_the_bound(form, shortest):
@@ -42,6 +43,7 @@ def test_it_lies_between_the_best_common_length_and_the_bound(form, shortest):
         assert (goodput <= relax(users, cell).upper_bound).all()
 
 
+@pytest.mark.slow
 def test_nearly_all_of_the_optimum_is_reached_where_users_may_opt_out():
     scenario = load_scenario("deep_fading")
     for num_users in (2, 3, 4):
@@ -72,6 +74,7 @@ def test_nobody_drafts_where_the_devices_are_slow_and_the_bound_says_so(power, b
     np.testing.assert_allclose(relax(users, cell).upper_bound, 4 / (0.08 + 4e-3), rtol=1e-9)
 
 
+@pytest.mark.slow
 @POWERS
 @pytest.mark.parametrize("batching", ["padded", "ragged"])
 def test_users_with_higher_acceptance_draft_longer_and_get_more_bandwidth(power, batching):

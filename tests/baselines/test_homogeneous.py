@@ -127,6 +127,7 @@ def test_the_optimum_is_that_of_brute_force_over_the_length(form, shortest, num_
             np.testing.assert_allclose(decision.bandwidth_shares[row], shares, rtol=1e-8)
 
 
+@pytest.mark.slow
 @EVERY_FORM
 @BOTH_MINIMA
 def test_a_general_solver_over_the_shares_finds_the_same_optimum(form, shortest):

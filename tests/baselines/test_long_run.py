@@ -31,6 +31,7 @@ def long_run_goodput(rounds, cell, decision):
     return outcome.tokens.sum(axis=(0, -1)) / outcome.latency.sum(axis=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lengths", RULES)
 def test_the_price_of_time_is_the_best_over_all_prices_of_time(lengths):
     users = SMALL.sample_large_scale(np.random.default_rng(1), 3, batch=(4,))

@@ -11,6 +11,8 @@ from library import ROOT
 from multispin_gym import Users, load_scenario, play_round
 from multispin_gym.baselines import make_controller
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def headline(benchmark):

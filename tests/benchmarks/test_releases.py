@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # Both interpreters append to one file, so that what each of them finds there tells which turn it is.
 PROBE = """
 import json, os, sys, pathlib

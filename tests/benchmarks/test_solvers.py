@@ -6,6 +6,8 @@ import pytest
 from multispin_gym import load_scenario
 from multispin_gym.baselines import certify, relax
 
+pytestmark = pytest.mark.slow
+
 CELLS = [("default", 3), ("default_density", 3), ("default", 4)]
 
 

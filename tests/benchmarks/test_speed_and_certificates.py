@@ -11,6 +11,8 @@ from library import ROOT
 
 import multispin_gym as ms
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_account_of_speed_adds_up(tmp_path):
     options = ["--seconds", "0.01", "--envs", "1", "4", "--users", "2", "--workers", "2", "--timesteps", "0"]

@@ -13,6 +13,8 @@ from multispin_gym.agents.training.trainer import build_model, describe, train
 from multispin_gym.physics.verification import TableVerification
 from multispin_gym.scenarios.library import load_scenario
 
+pytestmark = pytest.mark.slow
+
 SMALL = TrainConfig(
     num_users=3,
     total_timesteps=64,

@@ -34,6 +34,7 @@ def draw_lengths(data, actions):
     return np.broadcast_to(lengths, (actions.num_users,))
 
 
+@pytest.mark.slow
 @given(codecs(), st.data())
 def test_decoded_entries_are_equal_bins_of_the_lengths_and_a_softmax_of_six_times_the_logits(actions, data):
     entry = st.floats(-1.5, 1.5, width=32)

@@ -80,6 +80,7 @@ def test_weighted_ratio_uses_the_weighted_optimum():
         assert reward == pytest.approx((weights * info["tokens"]).sum() / info["latency"] / bound, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env_id", IDS)
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
 def test_vector_rows_with_all_options_equal_single_environments(env_id, mode):

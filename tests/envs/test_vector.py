@@ -46,6 +46,7 @@ def assert_equal_play(one, other, mode, steps, seed, rng):
         done = step[2] | step[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("sampled", [False, True])
 @pytest.mark.parametrize("env_id", [MULTI, HOMOGENEOUS])
@@ -57,6 +58,7 @@ def test_rows_equal_single_environments_to_the_last_bit(scenario, env_id, sample
     assert_equal_play(one, other, mode, steps=20, seed=11, rng=np.random.default_rng(5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("env_id", [MULTI, HOMOGENEOUS])
 @pytest.mark.parametrize("fading", [ms.Fading("rayleigh"), ms.Fading("rayleigh", 0.8), ms.Fading("none")])
@@ -98,6 +100,7 @@ def test_a_step_limit_ends_episodes_as_the_wrapper_does(mode):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_users", [1, 5, 64])
 @pytest.mark.parametrize("env_id", [MULTI, HOMOGENEOUS])
 def test_a_row_does_not_depend_on_the_number_of_rows(env_id, num_users):

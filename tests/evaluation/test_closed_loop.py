@@ -18,6 +18,7 @@ SMALL = small(num_rounds=12)
 SAME = [name for name in list_controllers() if name != "random"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampled", [False, True])
 @pytest.mark.parametrize("env_id", [MULTI_SPIN.id, HOMOGENEOUS.id])
 def test_where_draws_are_exogenous_both_loops_give_the_same_numbers_to_the_last_bit(env_id, sampled):
@@ -61,6 +62,7 @@ def test_a_time_and_a_number_of_rounds_both_end_episodes():
         assert (getattr(short.policies["tk_slt"], measure) == getattr(plain.policies["tk_slt"], measure)).all()
 
 
+@pytest.mark.slow
 def test_numbers_of_a_policy_do_not_depend_on_the_others_or_on_how_many_episodes_are_played_at_once(monkeypatch):
     options = {"scenario": SMALL, "episodes": 5, "max_time": 0.8, "sampled": True}
     alone = evaluate(["heterogeneous"], **options)
@@ -71,6 +73,7 @@ def test_numbers_of_a_policy_do_not_depend_on_the_others_or_on_how_many_episodes
         assert one == pytest.approx(other, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_long_run_policy_is_prepared_in_the_closed_loop_too():
     open_loop, closed = (
         evaluate(["long_run"], SMALL, episodes=2, loop=loop).policies["long_run"] for loop in ("open", "closed")
@@ -126,6 +129,7 @@ def test_progress_counts_the_policies_and_the_files_are_the_same_ones(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"results.csv", "results.json", "results.png"}
 
 
+@pytest.mark.slow
 def test_the_best_controller_keeps_its_place_when_time_is_what_ends_an_episode():
     result = evaluate(["uniform_best", "heterogeneous"], SMALL, episodes=10, max_time=3.0)
     best, blind = (result.estimates[name]["long_run_goodput"].mean for name in ("heterogeneous", "uniform_best"))

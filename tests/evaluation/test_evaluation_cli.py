@@ -13,6 +13,7 @@ from multispin_gym.evaluation.cli import main
 QUICK = ["--num-users", "3", "--episodes", "4", "--rounds", "3"]
 
 
+@pytest.mark.slow
 def test_command_writes_results_and_prints_the_table_and_the_verdict(tmp_path):
     args = ["--policies", "uniform_best", "heterogeneous", *QUICK, "--seed", "5", "--output", tmp_path / "r"]
     done = run_evaluate(*args)
@@ -30,6 +31,7 @@ def test_command_writes_results_and_prints_the_table_and_the_verdict(tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()} == before
 
 
+@pytest.mark.slow
 def test_without_matplotlib_one_line_says_that_the_plot_is_skipped(tmp_path):
     args = ["--policies", "homogeneous", *QUICK, "--output", tmp_path]
     assert run_evaluate(*args).returncode == 0
@@ -47,6 +49,7 @@ def test_without_the_command_lines_libraries_one_line_says_what_to_install(tmp_p
     assert capsys.readouterr().err == f"error: {package} is not installed: pip install 'multispin-gym[report]'\n"
 
 
+@pytest.mark.slow
 def test_help_explains_every_option():
     done = run_evaluate("--help")
     assert done.returncode == 0

@@ -182,6 +182,7 @@ def test_a_policy_has_the_same_numbers_whatever_is_played_beside_it(sampled):
     assert alone.estimates["random"] == beside.estimates["random"]
 
 
+@pytest.mark.slow
 def test_sampled_goodput_of_the_same_decisions_scatters_about_the_expected():
     expected = evaluate({"four": fixed_drafts(4)}, small(num_rounds=50), episodes=60)
     sampled = evaluate({"four": fixed_drafts(4)}, small(num_rounds=50), episodes=60, sampled=True)
@@ -212,6 +213,7 @@ def test_rounds_do_not_depend_on_how_they_are_cut_into_blocks(sampled):
         assert (covered == 1).all()
 
 
+@pytest.mark.slow
 def test_measures_do_not_depend_on_the_blocks(monkeypatch):
     whole = evaluate(["uniform_best"], small(), episodes=5)
     monkeypatch.setattr(
@@ -230,6 +232,7 @@ def test_measures_do_not_depend_on_the_blocks(monkeypatch):
     assert all(total == 70 for _, total in done)
 
 
+@pytest.mark.slow
 def test_ratios_order_the_controllers_and_stay_below_one():
     names = [name for name in list_controllers() if name != "server_only"]
     result = evaluate(names, "default", 5, episodes=8, rounds=10)
@@ -274,6 +277,7 @@ def slow_server(scenario, seconds):
     )
 
 
+@pytest.mark.slow
 def test_words_say_whether_speculation_pays():
     names = ["uniform_best", "heterogeneous"]
     slow = evaluate(names, slow_server(small(), 1.0), episodes=10)
@@ -327,6 +331,7 @@ def test_an_agent_of_either_environment_can_be_played_in_the_other():
         assert (here.policies[name].goodput == there.policies[name].goodput).all()
 
 
+@pytest.mark.slow
 def test_the_long_run_policy_is_prepared_for_each_set_of_users_and_wins_by_its_own_measure(monkeypatch):
     names = ["heterogeneous", "long_run"]
     result = evaluate(names, "deep_fading", 4, episodes=6, rounds=150, seed=3)

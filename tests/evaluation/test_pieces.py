@@ -35,6 +35,7 @@ def dies_once(users, cell):
     return tk_slt(users, cell)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"sampled": True}, {"max_time": 0.7, "sampled": True}], ids=str)
 def test_pieces_in_this_process_add_up_to_the_whole(options, tmp_path, monkeypatch):
     # Several blocks of several groups of episodes.
@@ -83,6 +84,7 @@ def test_pieces_of_another_evaluation_are_not_taken_over(tmp_path):
         assert numbers(resumed) == numbers(evaluate(["tk_slt"], **arguments))
 
 
+@pytest.mark.slow
 def test_the_command_goes_on_and_leaves_only_its_results(tmp_path, capsys):
     out = tmp_path / "results"
     assert main([*QUICK, "--resume", "--output", str(out)]) == 0

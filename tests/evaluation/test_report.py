@@ -147,6 +147,7 @@ def test_a_failure_in_the_plot_leaves_earlier_results_as_they_were(result, tmp_p
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["fsync", "replace"])
 def test_a_kill_while_writing_leaves_earlier_files_as_they_were(tmp_path, victim):
     code = f"""

@@ -95,6 +95,7 @@ def scalar_verification(verification, batch):
     return points[-1][1] + verification.tail_per_token * (batch - points[-1][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ALL_CELLS)
 @pytest.mark.parametrize("num_users", [1, 2, 5, 20])
 def test_round_equals_a_scalar_reimplementation(cell, num_users):

@@ -30,7 +30,6 @@ FACE = (
     "multispin_gym.runner",
     "multispin_gym.evaluation",
     "multispin_gym.agents",
-    "multispin_gym.agents.training",
 )
 
 

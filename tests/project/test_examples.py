@@ -14,6 +14,8 @@ from reference import brute_force
 import multispin_gym as ms
 from multispin_gym.baselines import certify
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def example(monkeypatch):

@@ -46,6 +46,7 @@ def write_named_files(folder):
             (folder / name[1]).write_text(block.text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", list(blocks("python")), ids=label)
 def test_python_blocks_run(block, tmp_path):
     write_named_files(tmp_path)
@@ -88,6 +89,7 @@ def help_of(script):
     return HELP[script]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("script", "words"), list(script_commands()))
 def test_commands_name_scripts_and_options_that_exist(script, words):
     known = set(re.findall(r"--[a-z][\w-]*", help_of(script)))

@@ -18,6 +18,8 @@ from library import PACKAGES, ROOT, imported_names, module_names, source_files
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+pytestmark = pytest.mark.slow
+
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 VERSION = PYPROJECT["project"]["version"]
 LEFT_OUT = shutil.ignore_patterns(

@@ -126,6 +126,7 @@ def test_opting_out_is_used_in_deep_fades() -> None:
     assert played["heterogeneous"].mean() > 1.1 * without.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "least", "most"),
     [

@@ -103,6 +103,7 @@ def test_density_of_three_users_shares_integrates_to_the_probability_of_their_le
     assert float(density.sum()) * cell == pytest.approx(float(probability), rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("low", [0, 1])
 def test_sampled_lengths_come_with_their_probabilities(low, kind):

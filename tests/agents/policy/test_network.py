@@ -127,6 +127,7 @@ def test_acts_like_a_controller_in_its_own_cell_and_in_another():
     assert not np.array_equal(trained(users, wider).bandwidth_shares, decision.bandwidth_shares)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lengths", ["categorical", "ordinal", "sequential"])
 @pytest.mark.parametrize(("low", "high"), [(1, 12), (2, 3), (0, 4), (0, 30), (6, 20)])
 def test_where_other_draft_lengths_are_allowed_the_likeliest_that_both_cells_allow_are_chosen(lengths, low, high):

@@ -39,6 +39,8 @@ from multispin_gym.envs.variants import HOMOGENEOUS, VARIANTS
 from multispin_gym.physics.rounds import compute_round
 from multispin_gym.scenarios.library import load_scenario
 
+pytestmark = pytest.mark.slow
+
 SMALL = TrainConfig(
     num_users=3,
     total_timesteps=6 * 64,
