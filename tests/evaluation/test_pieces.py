@@ -106,3 +106,15 @@ def test_a_local_ray_of_two_workers_gives_the_same_files_as_one_process(tmp_path
         data = json.loads((tmp_path / name / "results.json").read_text())
         files[name] = ({**data, "command": ""}, (tmp_path / name / "results.csv").read_bytes())
     assert files["one"] == files["ray"]
+
+
+def test_an_interrupted_command_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("multispin_gym.evaluation.pieces.policy_piece", interrupt)
+    assert main([*QUICK, "--resume", "--output", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.rstrip().endswith("tasks are finished; --resume goes on")
+    monkeypatch.undo()
+    assert main([*QUICK, "--resume", "--output", str(tmp_path)]) == 0
+    capsys.readouterr()
