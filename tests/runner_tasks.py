@@ -152,3 +152,8 @@ def handle_alone(folder, name):
 
 def python_path():
     return sys.path
+
+
+def three_drafts(users, cell):
+    """A controller: three drafts each, equal shares."""
+    return Decision(np.full(users.acceptance_rate.shape, 3), 1.0 / users.num_users)

@@ -74,7 +74,7 @@ class AcceptanceClass:
     def __post_init__(self) -> None:
         check_text("task", self.task, empty=True)
         check_text("pair", self.pair, empty=True)
-        if self.rate_range == ():
+        if not self.rate_range:
             raise ValueError("rate_range is missing")
         object.__setattr__(self, "rate_range", check_range("rate_range", self.rate_range, low=0.0, high=1.0))
         object.__setattr__(self, "weight", check_number("weight", self.weight, low=0.0, low_open=True))

@@ -157,7 +157,7 @@ def extra(*names):
 @pytest.mark.parametrize(
     ("folder", "allowed"),
     [
-        ("multispin_gym", extra("report", "ray")),
+        ("multispin_gym", extra("report", "ray") | {"pandas"}),
         ("baselines", extra()),
         ("agents", extra("report", "train", "search")),
         ("tests", extra("report", "train", "search", "ray", "dev")),
