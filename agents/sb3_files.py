@@ -33,4 +33,6 @@ def load_sb3_policy(path: Path) -> BasePolicy:
             f"{type(error).__name__}: {error}"
         ) from error
     policy.set_training_mode(False)
+    # As its model would have it: whether it lies in the observation space tells what training saw.
+    setattr(policy, "_last_obs", data.get("_last_obs"))  # noqa: B010
     return policy

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from multispin_gym import Decision
 from multispin_gym.runner import Task, interrupted, pass_on_interrupt, run_tasks
 
 locks = []

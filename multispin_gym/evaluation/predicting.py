@@ -83,22 +83,22 @@ def _check_spaces(model: Model, space: spaces.Dict, num_users: int) -> None:
 
 def _feed(model: Model, space: spaces.Dict, statistics: Path | None) -> Feed:
     """Return what turns the environment's observations into those that the model was trained on."""
-    seen: Any = model.observation_space
+    seen = model.observation_space
     steps: list[Feed] = []
-    if any(_is_normalised(box) for box in _boxes(seen)):
-        carried = _normalisation(model, statistics)
-        steps.append(carried.normalize_obs)
-        # What it normalises says how observations were seen before.
-        seen = carried.venv.observation_space
+    if all((box.low == -1.0).all() and (box.high == 1.0).all() for box in _boxes(seen).values()):
+        steps.append(ObservationScale(space))
     if not isinstance(seen, spaces.Dict):
-        steps.insert(0, lambda shown: np.concatenate([shown[key] for key in space], axis=-1))
-    if all((box.low == -1.0).all() and (box.high == 1.0).all() for box in _boxes(seen)):
-        steps.insert(0, ObservationScale(space))
+        steps.append(lambda shown: np.concatenate([shown[key] for key in space], axis=-1))
+    carried = getattr(model, "get_vec_normalize_env", lambda: None)()
+    if carried is not None and carried.norm_obs:
+        steps.append(carried.normalize_obs)
+    elif carried is None and (statistics is not None or _is_normalised(model)):
+        raise ValueError(_missing_statistics(statistics))
     return lambda shown: _apply(steps, shown)
 
 
-def _boxes(space: Any) -> list[Any]:
-    return list(space.values()) if isinstance(space, spaces.Dict) else [space]
+def _boxes(space: Any) -> dict[str, Any]:
+    return dict(space) if isinstance(space, spaces.Dict) else {"": space}
 
 
 def _apply(steps: list[Feed], shown: Any) -> Any:
@@ -107,20 +107,27 @@ def _apply(steps: list[Feed], shown: Any) -> Any:
     return shown
 
 
-def _is_normalised(box: Any) -> bool:
-    """Whether a box is one of running statistics: clipped at the same number on both sides, and not at 1."""
-    return bool((box.high != 1.0).all() and (box.low == -box.high).all())
+def _is_normalised(model: Model) -> bool:
+    """Whether the last observation of a model's training, which models keep, is none of its environment's."""
+    last = getattr(model, "_last_obs", None)
+    if last is None:
+        return False
+    seen = last if isinstance(last, dict) else {"": last}
+    return any(
+        bool((seen[key] < box.low).any() or (seen[key] > box.high).any())
+        for key, box in _boxes(model.observation_space).items()
+    )
 
 
-def _normalisation(model: Model, statistics: Path | None) -> Any:
-    """Return the environment with running statistics that a model carries with it."""
-    carried = getattr(model, "get_vec_normalize_env", lambda: None)()
-    if carried is None:
-        file = "vecnormalize.pkl" if statistics is None else str(statistics)
-        where = "are not in the policy's file, but in one such as" if statistics is None else "lie in"
-        raise ValueError(
-            f"the model was trained on observations normalised by VecNormalize, whose statistics {where} {file}: load "
-            f"them with env = VecNormalize.load({file!r}, venv), load the model with env=env, and pass the model "
-            f"itself to evaluate"
+def _missing_statistics(file: Path | None) -> str:
+    name = "vecnormalize.pkl" if file is None else str(file)
+    if file is None:
+        why = (
+            f"its observations were normalised by VecNormalize, whose statistics are in a file of their own, {name} say"
         )
-    return carried
+    else:
+        why = f"the statistics of VecNormalize in {name} belong to it (if only rewards were normalised, move them away)"
+    return (
+        f"{why}: load them with env = VecNormalize.load({name!r}, venv), load the model with env=env, and pass the "
+        f"model itself to evaluate"
+    )

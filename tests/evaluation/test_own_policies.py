@@ -1,20 +1,23 @@
 """Policies of one's own: functions of observations, models of Stable-Baselines3, functions named where they stand."""
 
+import re
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from evaluations import MEASURES, fixed_drafts, small
+from evaluations import fixed_drafts, small
 from gymnasium.wrappers import FlattenObservation
+from runner_tasks import three_drafts
 from stable_baselines3 import A2C, PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import multispin_gym as ms
-from multispin_gym.baselines import list_controllers, make_controller, register_controller, unregister_controller
+from multispin_gym.baselines import register_controller, unregister_controller
 from multispin_gym.envs.variants import MULTI_SPIN
 from multispin_gym.evaluation import as_policy, evaluate
 from multispin_gym.evaluation.cli import main
-from multispin_gym.evaluation.predicting import ModelPolicy
+from multispin_gym.evaluation.named_functions import load_named_function
 from multispin_gym.wrappers import ScaledObservation
 
 SEEN_AS = {
@@ -91,11 +94,13 @@ def test_a_file_is_evaluated_by_the_command_over_the_cores_as_well(tmp_path, cap
 
 def test_nothing_of_a_file_is_run_before_it_is_allowed(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"no zip")
-    with pytest.raises(ValueError, match="runs the code that is pickled in it; if you trust .* --allow-pickle"):
+    with pytest.raises(ValueError, match=r"runs the code that is pickled in it; if you trust .* --allow-pickle"):
         evaluate([f"sb3:{tmp_path / 'x.zip'}"], small())
-    with pytest.raises(ValueError, match=r"x\.zip is no policy file of Stable-Baselines3, or one that cannot be loaded"):
+    with pytest.raises(
+        ValueError, match=r"x\.zip is no policy file of Stable-Baselines3, or one that cannot be loaded"
+    ):
         evaluate([f"sb3:{tmp_path / 'x.zip'}"], small(), allow_pickle=True)
-    with pytest.raises(FileNotFoundError, match="there is no file 'none.zip'"):
+    with pytest.raises(FileNotFoundError, match=r"there is no file 'none\.zip'"):
         evaluate(["sb3:none.zip"], small())
     with pytest.raises(ValueError, match=r"if Stable-Baselines3 wrote it, its name is sb3:.*x\.zip"):
         evaluate([str(tmp_path / "x.zip")], small())
@@ -112,10 +117,7 @@ def test_a_model_for_another_number_of_users_is_refused_with_both_numbers(seen):
 @pytest.mark.parametrize("seen", SEEN_AS)
 def test_running_statistics_come_with_a_live_model_or_are_asked_for(seen, tmp_path):
     venv = VecNormalize(DummyVecEnv([lambda: make_env(SEEN_AS[seen])]), norm_reward=False)
-    model = make_model(venv)
-    venv.reset()
-    for _ in range(20):
-        venv.step(np.array([venv.action_space.sample()]))
+    model = make_model(venv, n_steps=32, batch_size=32, n_epochs=1).learn(32)
     venv.training = False
     plain = make_env(SEEN_AS[seen])
 
@@ -124,16 +126,38 @@ def test_running_statistics_come_with_a_live_model_or_are_asked_for(seen, tmp_pa
             return model.predict(venv.normalize_obs(observation), deterministic=deterministic)
 
     result = evaluate({"mine": model}, small(), episodes=2)
-    np.testing.assert_allclose(
-        result.policies["mine"].goodput, stepped(Normalising(), plain, 2, 1000), rtol=1e-4
-    )
+    np.testing.assert_allclose(result.policies["mine"].goodput, stepped(Normalising(), plain, 2, 1000), rtol=1e-4)
     model.save(tmp_path / "mine.zip")
     name = f"sb3:{tmp_path / 'mine.zip'}"
-    with pytest.raises(ValueError, match=r"VecNormalize, whose statistics .* in one such as vecnormalize\.pkl: load them"):
+    with pytest.raises(
+        ValueError, match=r"normalised by VecNormalize, .* vecnormalize\.pkl say: load them with env = Vec"
+    ):
         evaluate([name], small(), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"policy 'bare': its observations were normalised by VecNormalize"):
+        evaluate({"bare": PPO.load(tmp_path / "mine.zip", device="cpu")}, small())
     venv.save(tmp_path / "my_vecnormalize.pkl")
-    with pytest.raises(ValueError, match=r"statistics lie in .*my_vecnormalize\.pkl: .*VecNormalize\.load.*pass the model"):
+    with pytest.raises(
+        ValueError, match=r"statistics of VecNormalize in .*my_vecnormalize\.pkl belong to it.*pass the"
+    ):
         evaluate([name], small(), allow_pickle=True)
+    again = VecNormalize.load(str(tmp_path / "my_vecnormalize.pkl"), DummyVecEnv([lambda: make_env(SEEN_AS[seen])]))
+    loaded = evaluate({"mine": PPO.load(tmp_path / "mine.zip", env=again, device="cpu")}, small(), episodes=2)
+    np.testing.assert_allclose(loaded.policies["mine"].goodput, result.policies["mine"].goodput, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_trained_model_without_running_statistics_needs_none(tmp_path):
+    env = make_env(ScaledObservation)
+    venv = VecNormalize(DummyVecEnv([lambda: make_env(ScaledObservation)]), norm_obs=False)
+    for learner in (env, venv):
+        model = make_model(learner, n_steps=32, batch_size=32, n_epochs=1).learn(32)
+        model.save(tmp_path / "mine.zip")
+        found = evaluate([f"sb3:{tmp_path / 'mine.zip'}"], small(), episodes=2, allow_pickle=True)
+        expected = stepped(model, env, 2, 1000)
+        (policy,) = found.policies.values()
+        np.testing.assert_allclose(policy.goodput, expected, rtol=1e-4)
+        live = evaluate({"live": model}, small(), episodes=2).policies["live"]
+        np.testing.assert_allclose(live.goodput, expected, rtol=1e-4)
 
 
 class Spaces:
@@ -155,7 +179,10 @@ class Spaces:
         (Spaces(gym.spaces.Dict(x=gym.spaces.Box(0, 1, (3,)))), "the model observes x; the environment shows acc"),
         (Spaces(gym.spaces.Box(0, 1, (7,))), "which is no form of the environment's"),
         (Spaces(gym.spaces.Box(0, 1, (3, 3))), "which is no form of the environment's"),
-        (Spaces(gym.spaces.Dict({k: gym.spaces.Box(0, 1, (2, 3)) for k in make_env().observation_space})), "no form of"),
+        (
+            Spaces(gym.spaces.Dict({k: gym.spaces.Box(0, 1, (2, 3)) for k in make_env().observation_space})),
+            "no form of",
+        ),
         (Spaces(acts=gym.spaces.Box(0, 1, (6,))), "takes a box of numbers in"),
         (Spaces(acts=gym.spaces.Discrete(4)), "takes a box of numbers in"),
         (Spaces(state=3), "recurrent models are not evaluated"),
@@ -237,7 +264,9 @@ def test_users_from_an_observation_are_those_of_the_environment_bit_for_bit():
     uneven = {**observation, "drafting_speed": observation["drafting_speed"][:, :4]}
     with pytest.raises(ValueError, match=r"must share one shape \(\.\.\., K\), got acceptance_rate \(4, 5\)"):
         ms.users_from_observation("default", uneven)
-    with pytest.raises(ValueError, match="must have the keys acceptance_rate, channel_gain_db, drafting_speed; got none"):
+    with pytest.raises(
+        ValueError, match="must have the keys acceptance_rate, channel_gain_db, drafting_speed; got none"
+    ):
         ms.users_from_observation("default", {})
     with pytest.raises(ValueError, match="must share one shape"):
         ms.users_from_observation("default", dict.fromkeys(observation, 0.5))
@@ -273,11 +302,7 @@ def test_functions_are_policies_by_the_place_where_they_are_written(rules):
 
 @pytest.mark.slow
 def test_functions_and_registered_controllers_are_played_in_other_processes_too(rules):
-    from multispin_gym.evaluation.named_functions import load_named_function
-
     names = ["rules_of_mine.py:two", "three", "heterogeneous"]
-    from runner_tasks import three_drafts
-
     register_controller("three", three_drafts, "three drafts each")
     try:
         here = evaluate(names, small(), episodes=2)
@@ -304,4 +329,4 @@ def test_a_function_that_is_not_there_is_refused_in_one_line(rules, name, messag
     printed = capsys.readouterr().err
     assert printed.count("\n") == 1
     assert name in printed or "LENGTH" in name
-    assert __import__("re").search(message, printed)
+    assert re.search(message, printed)
