@@ -159,7 +159,7 @@ def extra(*names):
 @pytest.mark.parametrize(
     ("folder", "allowed"),
     [
-        ("multispin_gym", extra("report", "ray", "render")),
+        ("multispin_gym", extra("report", "ray", "render") | {"pandas"}),
         ("baselines", extra()),
         ("agents", extra("report", "train", "search")),
         ("tests", extra("report", "train", "search", "ray", "render", "dev")),
