@@ -54,6 +54,6 @@ DARK = Theme(
     waiting=(146, 158, 172),
     verification=(230, 159, 0),
     accepted=(0, 178, 130),
-    last=(240, 118, 20),
+    last=(213, 94, 0),
     lost=(204, 121, 167),
 )

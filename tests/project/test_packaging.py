@@ -65,7 +65,15 @@ def test_wheel_requires_the_numerical_core_and_offers_the_rest_as_extras(built):
         metadata = email.message_from_bytes(archive.read(f"multispin_gym-{VERSION}.dist-info/METADATA"))
     requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
     assert {r.name for r in requirements if r.marker is None} == {"gymnasium", "numpy", "scipy"}
-    assert set(metadata.get_all("Provides-Extra")) == {"report", "train", "search", "ray", "render", "benchmarks", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == {
+        "report",
+        "train",
+        "search",
+        "ray",
+        "render",
+        "benchmarks",
+        "dev",
+    }
     heavy = {"torch", "stable-baselines3", "tensorboard", "ray"}
     assert not {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "report"})} & heavy
     assert heavy - {"ray"} <= {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "train"})}
