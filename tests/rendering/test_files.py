@@ -12,6 +12,7 @@ from PIL import Image
 import multispin_gym as ms
 from multispin_gym.baselines import certify, make_controller
 from multispin_gym.rendering import draw_round, draw_users, render_episode, write_episode
+from multispin_gym.rendering._optional import load
 
 ENV = "multispin_gym/MultiSpin-v0"
 
@@ -182,3 +183,12 @@ def test_without_the_library_one_error_says_how_to_get_it(name, missing, hint, t
     last = io.StringIO(finished.stderr).readlines()[-1].strip()
     assert last == f"ImportError: drawing needs {missing}, which is not installed: {hint}"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("library", "hint"), [("pygame", "multispin-gym\\[render\\]"), ("imageio_ffmpeg", "imageio-ffmpeg")]
+)
+def test_a_library_that_cannot_be_imported_is_named_with_how_to_get_it(monkeypatch, library, hint):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match=f"drawing needs {library}, which is not installed: pip install .*{hint}"):
+        load(library)
