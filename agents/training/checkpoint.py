@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from multispin_gym._validation import shown_name
+from multispin_gym.agents.run_directory import STATE_FILE, RunDirectoryError
 from multispin_gym.agents.training.mixed_users import EnvSlot, MixedUsersPPO
 
 
@@ -43,8 +45,17 @@ def _game_state(slot: EnvSlot) -> dict[str, np.ndarray[Any, Any]]:
 def restore_state(model: MixedUsersPPO, state: dict[str, Any]) -> None:
     """Bring a freshly built and seeded model where :func:`collect_state` found it.
 
-    Its logger must be set, and its environments seeded as at the run's start.
+    Its logger must be set, and its environments seeded as at the run's start. A state that does not fit the model gives
+    a :class:`RunDirectoryError`.
     """
+    try:
+        _restore(model, state)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        raise RunDirectoryError(f"{STATE_FILE} is damaged: it does not fit the run ({shown_name(reason)})") from error
+
+
+def _restore(model: MixedUsersPPO, state: dict[str, Any]) -> None:
     model.num_timesteps = state["num_timesteps"]
     model._n_updates = state["num_updates"]
     model.policy.load_state_dict(state["policy"])
