@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "policy.safetensors"
 STATE_FILE = "training_state.pt"
+EVALUATIONS_FILE = "evaluations.csv"
+TENSORBOARD_FOLDER = "tensorboard"
 
 
 class RunDirectoryError(ValueError):
@@ -112,11 +115,47 @@ class AgentSpec:
 
 
 def start_run_directory(path: Path, spec: AgentSpec) -> None:
-    """Create the directory of a new run; one that holds anything gives a :class:`RunDirectoryError`."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        kind = "a run already (--resume continues it)" if (path / CONFIG_FILE).is_file() else "other files"
-        raise RunDirectoryError(f"run_dir must be a new or an empty directory; {path} holds {kind}")
+    """Create the directory of a new run, or take over one that has trained nothing, and say so.
+
+    A directory that holds anything else gives a :class:`RunDirectoryError`.
+    """
+    if path.exists():
+        if not has_trained_nothing(path):
+            kind = "a run already (--resume continues it)" if (path / CONFIG_FILE).is_file() else "other files"
+            raise RunDirectoryError(f"run_dir must be a new or an empty directory; {path} holds {kind}")
+        if (path / CONFIG_FILE).is_file():
+            print(
+                f"{path} holds the start of a run that has trained nothing: this run takes its place", file=sys.stderr
+            )
+        remove_leftovers(path)
     write_atomically(path, {CONFIG_FILE: spec.to_json().encode()})
+
+
+def has_trained_nothing(path: Path) -> bool:
+    """Tell whether a directory holds a run that was ended before its first checkpoint, or nothing at all."""
+    if not path.is_dir():
+        return False
+    names = {entry.name for entry in path.iterdir()} - {entry.name for entry in _leftovers(path)}
+    if not names:
+        return True
+    if CONFIG_FILE not in names or names - {CONFIG_FILE, TENSORBOARD_FOLDER}:
+        return False
+    try:
+        read_spec(path)
+    except RunDirectoryError:
+        return False
+    return True
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a killed run was writing when it was killed."""
+    for file in _leftovers(path):
+        file.unlink(missing_ok=True)
+
+
+def _leftovers(path: Path) -> list[Path]:
+    names = (CONFIG_FILE, WEIGHTS_FILE, STATE_FILE, EVALUATIONS_FILE)
+    return [file for name in names for file in path.glob(f".{name}.*.tmp")]
 
 
 def read_spec(path: Path) -> AgentSpec:
