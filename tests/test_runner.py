@@ -65,6 +65,7 @@ def test_results_are_the_same_bit_for_bit_here_in_processes_and_on_ray():
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
+@pytest.mark.slow
 def test_a_cluster_with_an_address_that_is_none_is_refused(monkeypatch):
     import ray
 
@@ -76,6 +77,7 @@ def test_a_cluster_with_an_address_that_is_none_is_refused(monkeypatch):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.slow
 def test_results_come_in_the_order_of_the_tasks_whatever_order_they_end_in(tmp_path):
     first = Task("first", runner_tasks.after, (str(tmp_path / "last"), "waited"))
     last = Task("last", runner_tasks.write, (str(tmp_path / "last"),))
@@ -195,6 +197,7 @@ def test_a_task_that_always_kills_its_worker_is_named(tmp_path, workers):
     assert (tmp_path / "kept" / "a.json").exists()
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_between_two_tasks_is_replaced(tmp_path):
     def let_it_die(done, total):
         if done == 1:
@@ -232,6 +235,7 @@ def test_exceptions_here_are_the_very_ones_that_were_raised():
         run_tasks([Task("bad", sys.exit, (3,))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", ["local", "processes"])
 def test_after_an_exception_no_task_begins_and_what_is_finished_stays(tmp_path, runner):
     tasks = counting(tmp_path, {"a": 1, "b": 2})

@@ -67,6 +67,7 @@ def test_without_torch_the_controllers_are_evaluated_and_an_agent_is_refused(tmp
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.slow
 def test_an_agent_is_evaluated_beside_controllers_under_the_name_that_was_given(run_directory, tmp_path):
     assert main(["--policies", "random", str(run_directory), *QUICK, "--output", str(tmp_path)]) == 0
     data = json.loads((tmp_path / "results.json").read_text())

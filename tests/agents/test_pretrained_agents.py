@@ -36,6 +36,7 @@ def test_an_agent_reaches_the_figures_on_its_card(name):
         assert goodput.mean() > play_round(cells.users, cells.cell, decision).goodput.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_pretrained())
 def test_the_command_on_a_card_asks_for_the_training_that_the_agent_had(name, monkeypatch):
     monkeypatch.chdir(ROOT)

@@ -10,6 +10,7 @@ import multispin_gym as ms
 from multispin_gym.envs.variants import VARIANTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("render_mode", [None, "ansi"])
 @pytest.mark.parametrize("scenario", ms.list_scenarios())
 @pytest.mark.parametrize("env_id", list(VARIANTS))

@@ -88,6 +88,7 @@ def test_relaxation_is_reached_by_the_lengths_and_shares_that_it_returns():
         assert reached == pytest.approx(float(relaxed.goodput), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "batching", "power", "shortest"), CASES)
 def test_homogeneous_is_the_brute_force_optimum_over_common_lengths(form, batching, power, shortest):
     rng = np.random.default_rng(3)

@@ -58,6 +58,7 @@ def test_equal_users_get_equal_shares(form):
     np.testing.assert_allclose(shares, 0.25, rtol=1e-12)
 
 
+@pytest.mark.slow
 @EVERY_FORM
 def test_a_user_alone_gets_the_whole_band_and_its_own_best_length(form):
     cell, users = random_cell(np.random.default_rng(3), *form), CASES["one user"]

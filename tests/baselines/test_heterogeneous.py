@@ -65,6 +65,7 @@ def test_users_in_a_deep_fade_opt_out_where_they_may():
     assert float(play_round(users, cell, decision).goodput) == pytest.approx(best, rel=1e-9)
 
 
+@pytest.mark.slow
 @POWERS
 @pytest.mark.parametrize("batching", ["padded", "ragged"])
 def test_nobody_drafts_where_the_devices_are_slow_and_the_bound_says_so(power, batching):

@@ -111,6 +111,7 @@ def least_deadline_by_slsqp(users, cell, lengths):
     return min(results)
 
 
+@pytest.mark.slow
 @EVERY_FORM
 @BOTH_MINIMA
 @pytest.mark.parametrize("num_users", [1, 2, 5])

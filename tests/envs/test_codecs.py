@@ -50,6 +50,7 @@ def test_decoded_entries_are_equal_bins_of_the_lengths_and_a_softmax_of_six_time
     np.testing.assert_allclose(decision.bandwidth_shares, expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 @given(codecs(), st.data())
 def test_a_decision_survives_its_encoding(actions, data):
     lengths = draw_lengths(data, actions)

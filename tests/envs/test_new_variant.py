@@ -58,6 +58,7 @@ def test_its_vector_form_equals_its_single_form_row_by_row():
         assert all((seen[key][row] == alone[key]).all() for key in alone)
 
 
+@pytest.mark.slow
 def test_controllers_and_the_reference_know_of_the_delay():
     result = evaluate(["heterogeneous", "exact"], num_users=3, episodes=3, rounds=4, env_id=DELAYED.id)
     assert result.estimates["exact"]["ratio_to_optimum"].mean == pytest.approx(1.0, abs=1e-6)
@@ -69,6 +70,7 @@ def test_controllers_and_the_reference_know_of_the_delay():
     assert reward == pytest.approx(float(best.goodput), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_open_and_closed_loop_give_one_result():
     names = ["uniform_best", "heterogeneous"]
     results = [

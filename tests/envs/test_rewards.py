@@ -54,6 +54,7 @@ def test_ratio_is_goodput_over_the_optimum_in_info():
         assert 0.0 < reward <= 1.0
 
 
+@pytest.mark.slow
 def test_certified_optimum_is_tighter_than_the_bound_and_above_every_controller():
     cell, rounds = played(IDS[0], optimum="certificate")
     for users, _, info in rounds:

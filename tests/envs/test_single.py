@@ -43,6 +43,7 @@ def roll(env, steps, seed=None):
     return history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("render_mode", [None, "ansi"])
 @pytest.mark.parametrize("scenario", ms.list_scenarios())
 @pytest.mark.parametrize("env_id", IDS)
@@ -96,6 +97,7 @@ def test_more_episodes_than_users_are_drawn_at_once_never_repeat_users():
     assert len(np.unique(np.concatenate(seen))) == 71 * 8
 
 
+@pytest.mark.slow
 def test_users_stay_for_an_episode_while_channels_fade_as_exponentials():
     env = gym.make(MULTI, num_rounds=2000)
     history = roll(env, 1999, seed=0)
@@ -122,6 +124,7 @@ def test_correlated_fading_correlates_across_blocks_of_rounds_and_starts_anew_wi
     assert env.observation_space.contains(env.reset()[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ms.list_scenarios())
 def test_users_of_the_observation_give_the_reward_to_the_last_bit(scenario):
     env = gym.make(MULTI, scenario=scenario).unwrapped
@@ -142,6 +145,7 @@ def test_users_of_the_observation_give_the_reward_to_the_last_bit(scenario):
         assert set(info) == INFO
 
 
+@pytest.mark.slow
 def test_sampled_tokens_are_whole_and_average_to_the_expected_ones():
     env = gym.make(MULTI, num_rounds=4000, sampled=True).unwrapped
     env.reset(seed=0)
@@ -269,6 +273,7 @@ def test_the_documented_info_is_what_a_step_returns():
     assert documented >= INFO
 
 
+@pytest.mark.slow
 def test_making_the_default_environment_loads_nothing_slow():
     code = f"import sys, gymnasium, multispin_gym; gymnasium.make({MULTI!r}).reset(seed=0); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -118,6 +118,7 @@ def test_episodes_that_end_after_a_time_cannot_be_played_open_loop():
         evaluate(["random"], SMALL, loop="opened")
 
 
+@pytest.mark.slow
 def test_progress_counts_the_policies_and_the_files_are_the_same_ones(tmp_path):
     done = []
     result = evaluate(["tk_slt"], SMALL, episodes=2, max_time=0.5, progress=lambda *args: done.append(args))

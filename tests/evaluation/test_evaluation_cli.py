@@ -104,6 +104,7 @@ def test_a_directory_of_someone_elses_results_is_refused_before_anything_is_play
     assert (tmp_path / "results.json").read_text() == "[]"
 
 
+@pytest.mark.slow
 def test_an_alarm_is_written_printed_and_fails_the_command(tmp_path, capsys, monkeypatch):
     honest = Reference.goodput
     monkeypatch.setattr(Reference, "goodput", lambda *args: 0.5 * honest(*args))

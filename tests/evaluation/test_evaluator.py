@@ -115,6 +115,7 @@ def test_rounds_after_an_episode_has_ended_do_not_count():
     assert cut.alarm is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env_id", list(VARIANTS))
 @pytest.mark.parametrize("sampled", [False, True])
 @pytest.mark.parametrize("name", ["default", "deep_fading"])
@@ -137,6 +138,7 @@ def test_an_agent_has_what_it_is_rewarded_with_in_the_environment_bit_for_bit(en
     assert result.policies["wavy"].worst_user_rate == pytest.approx(tokens.min(axis=-1) / latencies, rel=1e-13)
 
 
+@pytest.mark.slow
 def test_a_controller_sees_the_users_of_single_environments_and_is_scored_on_them():
     scenario = small()
     result = evaluate(["heterogeneous"], scenario, episodes=3, seed=9, reference="relaxation")
@@ -173,6 +175,7 @@ def test_all_policies_are_shown_the_same_rounds():
         assert (first == getattr(seen["b"][0], field)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampled", [False, True])
 def test_a_policy_has_the_same_numbers_whatever_is_played_beside_it(sampled):
     alone = evaluate(["random"], small(), episodes=6, sampled=sampled)

@@ -66,6 +66,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_piece_done_again(tmp_path, 
     assert found.policies["mine"].to_dict() == evaluate(["tk_slt"], small(), episodes=2).policies["tk_slt"].to_dict()
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_done_when_an_evaluation_goes_on(tmp_path):
     first = evaluate(NAMES, small(), episodes=3, folder=tmp_path)
     stamps = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -76,6 +77,7 @@ def test_only_what_is_missing_is_done_when_an_evaluation_goes_on(tmp_path):
     assert sum(path.stat().st_mtime_ns != stamps[path.name] for path in tmp_path.iterdir()) == 1
 
 
+@pytest.mark.slow
 def test_pieces_of_another_evaluation_are_not_taken_over(tmp_path):
     evaluate(["tk_slt"], small(), episodes=3, folder=tmp_path)
     for changes in ({"episodes": 4}, {"seed": 5}, {"scenario": small(num_rounds=8)}, {"reference": "relaxation"}):

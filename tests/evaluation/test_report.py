@@ -91,6 +91,7 @@ def test_table_shows_every_policy_with_its_interval_in_any_width(result):
         assert ("(" in text.splitlines()[start]) == (lines == 1)
 
 
+@pytest.mark.slow
 def test_names_are_shown_as_they_are_whatever_brackets_and_dollars_they_hold():
     scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
     name = "runs/[bold]a$very_long$name/that/goes/on/and/on[/bold]"
@@ -121,6 +122,7 @@ def test_picture_of_a_single_episode_is_drawn_without_intervals():
     assert draw_result(evaluate(["server_only"], scenario, episodes=1)).startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_results_are_written_whole_and_replaced_by_the_next(result, tmp_path):
     directory = tmp_path / "new" / "results"
     assert save(result, directory, "first")

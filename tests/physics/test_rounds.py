@@ -267,6 +267,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 CELLS = st.sampled_from([parameters.values[0] for parameters in ALL_CELLS])
 
 
+@pytest.mark.slow
 @given(seed=SEEDS, cell=CELLS, num_users=st.integers(1, 12))
 def test_permuting_users_permutes_the_outcome(seed, cell, num_users):
     users, decision = random_round((num_users,), seed)

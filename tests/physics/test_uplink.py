@@ -80,6 +80,7 @@ def test_total_power_bandwidth_carries_the_rate_asked_for_everywhere(signal):
     assert max(errors) < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal", SIGNALS)
 def test_total_power_bandwidth_is_exact_away_from_the_wideband_limit(signal):
     rates = FRACTIONS[1.0 - FRACTIONS > 1e-5] * (signal / LN2)

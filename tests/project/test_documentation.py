@@ -64,6 +64,7 @@ def public_members(cls):
             yield name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(public_names())))
 def test_public_names_are_documented_with_the_parameters_that_they_have(name):
     errors = [f"{code} {text}" for code, text in validate(name)["errors"] if code in REFUSED]
@@ -96,6 +97,7 @@ def test_every_module_function_and_class_says_what_it_is(name):
     assert not silent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", module_names())
 def test_examples_in_docstrings_hold(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -83,6 +83,7 @@ def test_a_former_module_is_the_module_that_took_its_place(former):
     assert new.__name__ == new.__spec__.name == FORMER_NAMES[former]
 
 
+@pytest.mark.slow
 def test_earlier_and_present_names_import_in_either_order():
     for order in (("rounds", "physics.rounds"), ("physics.rounds", "rounds")):
         first, second = (f"multispin_gym.{name}" for name in order)

@@ -23,6 +23,7 @@ def test_mapped_packages_are_imported_by_their_installed_names(name):
     assert not top_level & {"agents", "baselines"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIBRARY)
 def test_modules_and_functions_stay_small(name):
     text = LIBRARY[name].read_text()
@@ -34,6 +35,7 @@ def test_modules_and_functions_stay_small(name):
             assert length <= 45, f"{node.name} has {length} lines"
 
 
+@pytest.mark.slow
 def test_no_file_names_a_machine_or_a_tracker():
     pattern = re.compile(
         r"\bissues? #?\d|/work/|/root/|/tmp/|\.\./shared|shared/design|/home/\w|\b(TODO|FIXME|XXX|HACK)\b",

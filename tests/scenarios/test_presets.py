@@ -116,6 +116,7 @@ def test_in_the_default_cell_the_decision_matters() -> None:
     assert (share[1:8] > 0.01).all()
 
 
+@pytest.mark.slow
 def test_opting_out_is_used_in_deep_fades() -> None:
     played, lengths = goodputs("deep_fading", draws=100)
     assert 0.01 < (lengths == 0).mean() < 0.3

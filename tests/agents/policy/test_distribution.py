@@ -72,6 +72,7 @@ def length_probabilities(distribution):
 KINDS = ["independent", "sum", "maximum", "common"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("low", [0, 1])
 def test_probabilities_of_all_decisions_of_two_users_sum_to_one(low, kind):

@@ -45,6 +45,7 @@ def test_exogenous_draws_are_measured_in_single_rounds_and_others_over_episodes(
     assert isinstance(held_out(spec(delayed.id), 4), HeldOutEpisodes)
 
 
+@pytest.mark.slow
 def test_episodes_are_those_of_the_environment_and_the_reference_is_the_controllers():
     cells = HeldOutEpisodes(spec(MULTI_SPIN.id).scenario, 3, 4, MULTI_SPIN.id)
     goodput, ratio = cells.measure(middling)
