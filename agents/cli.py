@@ -29,21 +29,24 @@ RESUMABLE = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train an agent from arguments, by default the process's; exit status 0, 2 on bad input, 130 if interrupted."""
+def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> int:
+    """Train an agent from arguments, by default the process's; exit status 0, 2 on bad input, 130 if interrupted.
+
+    ``prog`` is how the command was called.
+    """
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        config = parse(argv)
+        config = parse(argv, prog)
         if config.seeds:
             return _train_seeds(config)
         from multispin_gym.agents.training.trainer import train
 
         result = train(config)
     except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"train.py: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("train.py: interrupted; --resume continues from the last checkpoint", file=sys.stderr)
+        print(f"{prog}: interrupted; --resume continues from the last checkpoint", file=sys.stderr)
         return 130
     return _report(result)
 
@@ -77,7 +80,7 @@ def _report(result: Any) -> int:
     return 0
 
 
-def parse(argv: list[str]) -> TrainConfig:
+def parse(argv: list[str], prog: str = "train.py") -> TrainConfig:
     """Turn command-line arguments into a configuration.
 
     Flags override the hyperparameter file, which overrides the defaults; a resumed run starts from its own. A
@@ -91,13 +94,13 @@ def parse(argv: list[str]) -> TrainConfig:
     known, _ = early.parse_known_args(argv)
     if known.resume and not {"-h", "--help"} & set(argv):
         stored = _stored(known.run_dir)
-        config = _command_line.parse(TrainConfig, argv, "train.py", stored)
+        config = _command_line.parse(TrainConfig, argv, prog, stored)
         _check_resumed(stored, config)
         return config
     scenario = known.scenario or "default"
     run_dir = known.run_dir or f"runs/{Path(scenario).stem}"
     fields = hyperparameters(scenario, known.hyperparameters)
-    return _command_line.parse(TrainConfig, argv, "train.py", TrainConfig(scenario=scenario, run_dir=run_dir, **fields))
+    return _command_line.parse(TrainConfig, argv, prog, TrainConfig(scenario=scenario, run_dir=run_dir, **fields))
 
 
 def _rename_former_flags(argv: list[str]) -> list[str]:
@@ -136,3 +139,7 @@ def _check_resumed(stored: TrainConfig, config: TrainConfig) -> None:
         before, now = getattr(stored, entry.name), getattr(config, entry.name)
         if entry.name not in RESUMABLE and before != now:
             raise ValueError(f"{entry.name} cannot change when a run is resumed: it was {before!r}, got {now!r}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(prog="python -m multispin_gym.agents.cli"))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from multispin_gym._validation import check_choice, check_integer, check_number
 from multispin_gym.envs.variants import MULTI_SPIN, variant_of
 from multispin_gym.runner import RUNNERS
+from multispin_gym.scenarios.changes import read_changes
 
 Schedule = Literal["constant", "linear", "cosine"]
 SCHEDULES = ("constant", "linear", "cosine")
@@ -211,6 +212,8 @@ class TrainConfig:
         Directory of the run: configuration, weights, training state, evaluations and TensorBoard files.
     scenario
         Name of a preset, or path of a scenario file.
+    set
+        Keys of the scenario to change: KEY=VALUE, such as cell.bandwidth=5e6; may be given several times.
     env_id
         Environment to train in.
     num_users
@@ -253,6 +256,7 @@ class TrainConfig:
 
     run_dir: str = "runs/default"
     scenario: str = "default"
+    set: tuple[str, ...] = ()
     env_id: str = MULTI_SPIN.id
     num_users: int | None = None
     hyperparameters: str | None = None
@@ -273,6 +277,8 @@ class TrainConfig:
     cloning: CloningConfig = field(default_factory=CloningConfig)
 
     def __post_init__(self) -> None:
+        read_changes(self.set)
+        object.__setattr__(self, "set", tuple(self.set))
         variant_of(self.env_id)
         if self.num_users is not None:
             check_integer("num_users", self.num_users, low=1)

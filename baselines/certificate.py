@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from multispin_gym._validation import FloatArray, IntArray, check_number
 from multispin_gym.baselines.heterogeneous import best_whole_drafts, whole_decision
 from multispin_gym.baselines.solver.branch_and_bound import BranchAndBound
+from multispin_gym.baselines.solver.clock import Clock
 from multispin_gym.baselines.solver.piece_search import PieceSearch
+from multispin_gym.baselines.solver.problem import check_finite
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
@@ -63,7 +64,8 @@ def certify(
     gap
         Relative gap between bound and goodput at which a cell is done; at least 0.
     time_limit
-        Seconds for the whole call, after which no further boxes are examined; no limit by default.
+        Seconds for the whole call, after which it ends with what it has; it takes at least as long as a first bound and
+        the best common length. No limit by default.
     objective
         What to maximise; the sum token goodput by default.
 
@@ -76,6 +78,8 @@ def certify(
     ------
     ValueError
         If the gap is negative, the time limit is not positive, or the objective's weights do not fit.
+    RuntimeError
+        If the cell takes the goodput or its bound out of the range of numbers.
 
     Examples
     --------
@@ -91,12 +95,13 @@ def certify(
     gap = check_number("gap", gap, low=0.0)
     if time_limit is not None:
         time_limit = check_number("time_limit", time_limit, low=0.0, low_open=True)
-    started = time.monotonic()
-    search = PieceSearch.of(users, cell, objective)
+    clock = Clock.of(time_limit)
+    search = PieceSearch.of(users, cell, objective, clock=clock)
     tree = BranchAndBound(search, best_whole_drafts(search), gap)
-    while len(tree.open) and (time_limit is None or time.monotonic() - started < time_limit):
+    while len(tree.open) and not clock.over:
         tree.step()
     shape, bound = users.batch_shape, tree.upper_bound()
+    check_finite(upper_bound=bound)
     return Certificate(
         whole_decision(search.problem, tree.best, users),
         tree.best.score.reshape(shape),

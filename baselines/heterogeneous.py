@@ -10,7 +10,7 @@ from multispin_gym.baselines.solver.deadline import finish_together, least_deadl
 from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, improve, play_whole
 from multispin_gym.baselines.solver.newton import RelaxedPoint
 from multispin_gym.baselines.solver.piece_search import PieceSearch
-from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.problem import Problem, check_finite
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
@@ -27,21 +27,22 @@ _SETTLING = 3
 def best_whole_drafts(search: PieceSearch) -> WholeLengths:
     """Solve and round the pieces of each cell until no unopened one can be better.
 
-    What comes out is at least as good as the best common length. The search's bounds are tightened in place.
+    What comes out is at least as good as the best common length. The search's bounds are tightened in place. It ends
+    before all is done when the search's time is up.
     """
     problem, cell = search.problem, search.cell
     server = cell.verification
     best = search.idle().better(play_whole(problem, server, best_common_lengths(problem, cell)))
     while True:
         rows, index = search.next_pieces(best.score)
-        if rows.size == 0:
+        if rows.size == 0 or search.clock.over:
             return best
         point = search.open(rows, index)
         part = problem[rows]
         starts = _roundings(part.in_piece(search.pieces, index), cell, point)
         # All starts climb together, one after the other in the rows of one batch.
         copies = [np.arange(len(rows))] * len(starts)
-        found = improve(part[np.concatenate(copies)], server, WholeLengths.joined(starts))
+        found = improve(part[np.concatenate(copies)], server, WholeLengths.joined(starts), search.clock)
         for copy in range(len(starts)):
             best.put(rows, best[rows].better(found[np.arange(len(rows)) + copy * len(rows)]))
 
@@ -100,6 +101,7 @@ def heterogeneous(
 
 def whole_decision(problem: Problem, whole: WholeLengths, users: Users) -> Decision:
     """Split the band for whole lengths and restore the users' batch axes."""
+    check_finite(goodput=whole.score)
     shape = (*users.batch_shape, users.num_users)
     _, shares = finish_together(problem.curves, whole.lengths, whole.deadline)
     return Decision.trusted(whole.lengths.astype(np.int64).reshape(shape), shares.reshape(shape))

@@ -3,86 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from multispin_gym._validation import FloatArray, check_choice, check_integer, nearest
+from multispin_gym._validation import check_choice, check_integer, nearest
 from multispin_gym.baselines.certificate import exact
+from multispin_gym.baselines.controller import Controller
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.homogeneous import homogeneous
 from multispin_gym.baselines.long_run import LongRunPolicy
-from multispin_gym.baselines.protocols import Detailed, Preparable, Rule
+from multispin_gym.baselines.protocols import Rule
 from multispin_gym.baselines.random_decision import random_decision
 from multispin_gym.baselines.server_only import server_only
 from multispin_gym.baselines.tk_slt import tk_slt
 from multispin_gym.baselines.uniform import uniform_best, uniform_fixed
-from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
-from multispin_gym.physics.users import Users
-from multispin_gym.scenarios.scenario import Scenario
-
-
-@dataclass(frozen=True)
-class Controller:
-    """A named rule that decides a round from what the environment shows.
-
-    Parameters
-    ----------
-    name
-        The name in the registry.
-    summary
-        One line on what the controller does.
-    rule
-        The function behind it, which may be :class:`~multispin_gym.baselines.protocols.Preparable` too.
-    """
-
-    name: str
-    summary: str
-    rule: Rule
-
-    @property
-    def details(self) -> Mapping[str, FloatArray]:
-        """What the preparation found, by name; arrays of the episodes' batch shape, none without a preparation."""
-        return self.rule.details if isinstance(self.rule, Detailed) else {}
-
-    def prepare(self, users: Users, scenario: Scenario) -> Controller:
-        """Get ready for episodes with given users; most controllers decide each round by itself and return themselves.
-
-        Parameters
-        ----------
-        users
-            The users of each episode with their mean channel gains. Shape (..., K).
-        scenario
-            The scenario that they come from.
-
-        Returns
-        -------
-        Controller
-            A controller for rounds of these users, of shape (..., K) or with further batch axes in front.
-        """
-        return replace(self, rule=self.rule.prepare(users, scenario)) if isinstance(self.rule, Preparable) else self
-
-    def __call__(self, users: Users, cell: Cell) -> Decision:
-        """Decide one round, or a batch of rounds.
-
-        Parameters
-        ----------
-        users
-            The users. Shape (..., K).
-        cell
-            The shared system.
-
-        Returns
-        -------
-        Decision
-            Draft lengths and bandwidth shares. Shape (..., K).
-        """
-        return self.rule(users, cell)
 
 
 def _random(seed: int = 0) -> Rule:
@@ -112,6 +51,15 @@ def _exact(
     return partial(exact, gap=gap, time_limit=time_limit, objective=Objective(objective, weights))
 
 
+__all__ = [
+    "BUILT_IN",
+    "Controller",
+    "list_controllers",
+    "make_controller",
+    "register_controller",
+    "unregister_controller",
+]
+
 _FACTORIES: dict[str, tuple[str, Callable[..., Rule]]] = {
     "server_only": ("nobody drafts; the server decodes one token a round for each user", lambda: server_only),
     "random": ("random lengths and shares (option: seed)", _random),
@@ -132,6 +80,86 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Rule]]] = {
     "long_run": ("the most tokens per second over a run (options: lengths, samples, seed)", LongRunPolicy),
     "exact": ("the certified optimum by branch and bound (options: gap, time_limit)", _exact),
 }
+
+
+# The names that come with the library.
+BUILT_IN = frozenset(_FACTORIES)
+
+
+def register_controller(name: str, rule_or_factory: Callable[..., Any], summary: str = "") -> None:
+    """Give a controller of one's own a name, by which everything in this process knows it.
+
+    Parameters
+    ----------
+    name
+        A new name.
+    rule_or_factory
+        A function of users and cell that returns a decision; or one that returns such a function and whose arguments,
+        all with defaults, are the controller's options.
+    summary
+        One line on what the controller does.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken, or contains a character with a meaning of its own in commands.
+    TypeError
+        If the function takes neither users and cell nor options only.
+
+    Examples
+    --------
+    >>> from multispin_gym.baselines.uniform import uniform_fixed
+    >>> register_controller("two_drafts", lambda users, cell: uniform_fixed(users, cell, 2), "two drafts for each")
+    >>> make_controller("two_drafts").summary
+    'two drafts for each'
+    >>> unregister_controller("two_drafts")
+    """
+    if not isinstance(name, str) or not name.strip() or set(name) & set("/\\: "):
+        raise ValueError(f"name must be a word without spaces, slashes and colons, got {name!r}")
+    if name in _FACTORIES:
+        raise ValueError(f"the name {name!r} is taken: {_FACTORIES[name][0] or 'a registered controller'}")
+    if not callable(rule_or_factory):
+        raise TypeError(f"rule_or_factory must be a function, got {rule_or_factory!r}")
+    _FACTORIES[name] = (summary, _factory_of(rule_or_factory))
+
+
+def unregister_controller(name: str) -> None:
+    """Forget a controller of one's own.
+
+    Parameters
+    ----------
+    name
+        A name given by :func:`register_controller`.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or that of a controller that comes with the library.
+    """
+    check_choice("controller", name, [own for own in _FACTORIES if own not in BUILT_IN])
+    del _FACTORIES[name]
+
+
+def _factory_of(rule_or_factory: Callable[..., Any]) -> Callable[..., Rule]:
+    """Tell a rule from a factory by its arguments: a factory can be called with none."""
+    signature = inspect.signature(rule_or_factory)
+    try:
+        signature.bind()
+    except TypeError:
+        pass
+    else:
+        return rule_or_factory
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        raise TypeError(
+            f"rule_or_factory must take users and cell, or options with defaults only; it takes {signature}"
+        ) from None
+    return partial(_itself, rule_or_factory)
+
+
+def _itself(rule: Rule) -> Rule:
+    return rule
 
 
 def list_controllers() -> list[str]:

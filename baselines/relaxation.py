@@ -9,6 +9,7 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.deadline import finish_together
 from multispin_gym.baselines.solver.piece_search import PieceSearch
+from multispin_gym.baselines.solver.problem import check_finite
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.users import Users
@@ -58,6 +59,11 @@ def relax(users: Users, cell: Cell, objective: Objective | None = None) -> Relax
     Relaxation
         The relaxed optimum and a bound on the optimum over whole lengths.
 
+    Raises
+    ------
+    RuntimeError
+        If the cell takes the goodput or its bound out of the range of numbers.
+
     Examples
     --------
     >>> from multispin_gym import AffineVerification
@@ -80,6 +86,7 @@ def relax(users: Users, cell: Cell, objective: Objective | None = None) -> Relax
     shape = (*users.batch_shape, users.num_users)
     _, shares = finish_together(search.problem.curves, lengths, deadline)
     bound = np.maximum(search.bounds.max(axis=-1), idle.score)
+    check_finite(goodput=goodput, upper_bound=bound)
     return Relaxation(
         lengths.reshape(shape), shares.reshape(shape), goodput.reshape(shape[:-1]), bound.reshape(shape[:-1])
     )

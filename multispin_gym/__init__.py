@@ -4,6 +4,8 @@ Docstrings cite the project's page docs/model.md as "model, section N".
 """
 
 from multispin_gym._former_names import install
+from multispin_gym.envs.functions import as_policy
+from multispin_gym.envs.observations import users_from_observation
 from multispin_gym.envs.registration import register_environments
 from multispin_gym.physics import (
     AffineVerification,
@@ -29,10 +31,12 @@ __all__ = [
     "Scenario",
     "TableVerification",
     "Users",
+    "as_policy",
     "expected_tokens",
     "list_scenarios",
     "load_scenario",
     "play_round",
+    "users_from_observation",
 ]
 
 install()

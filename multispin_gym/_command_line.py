@@ -11,8 +11,10 @@ Config = TypeVar("Config")
 
 
 def parse(config: type[Config], args: Sequence[str], prog: str, default: Config | None = None) -> Config:
-    """Parse a command line."""
+    """Parse a command line, for which ``--set`` may be given several times."""
     import tyro
+
+    args = _gather(args, "--set")
 
     complaint = io.StringIO()
     try:
@@ -27,3 +29,21 @@ def parse(config: type[Config], args: Sequence[str], prog: str, default: Config 
         text = " ".join(line for line in lines[1:] if line and "full helptext" not in line)
         message = text.partition(" Argument helptext:")[0].partition(" Got errors:")[0]
         raise ValueError(f"{message} (see {prog} --help)") from None
+
+
+def _gather(args: Sequence[str], flag: str) -> list[str]:
+    """Put the values of a flag that is given several times behind one."""
+    kept: list[str] = []
+    values: list[str] = []
+    found = taking = False
+    for word in args:
+        name, equals, value = word.partition("=")
+        if name == flag:
+            found, taking = True, not equals
+            values += [value] if equals else []
+        elif taking and not word.startswith("-"):
+            values.append(word)
+        else:
+            taking = False
+            kept.append(word)
+    return [*kept, flag, *values] if found else kept

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from multispin_gym import Decision
 from multispin_gym.runner import Task, interrupted, pass_on_interrupt, run_tasks
 
 locks = []
@@ -152,3 +153,8 @@ def handle_alone(folder, name):
 
 def python_path():
     return sys.path
+
+
+def three_drafts(users, cell):
+    """A controller: three drafts each, equal shares."""
+    return Decision(np.full(users.acceptance_rate.shape, 3), 1.0 / users.num_users)

@@ -34,6 +34,7 @@ from multispin_gym.agents.training.cloning import clone, demonstrate
 from multispin_gym.agents.training.env import make_training_env
 from multispin_gym.agents.training.held_out import HeldOutCells, HeldOutEpisodes, held_out
 from multispin_gym.agents.training.mixed_users import MixedUsersPPO
+from multispin_gym.scenarios.changes import change_scenario, read_changes
 from multispin_gym.scenarios.library import load_scenario
 from multispin_gym.scenarios.scenario import Scenario
 
@@ -165,7 +166,7 @@ def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = Equivaria
         spec = read_spec(path)
         state = read_state(path)
     else:
-        spec = describe(config, load_scenario(config.scenario))
+        spec = describe(config, change_scenario(load_scenario(config.scenario), read_changes(config.set)))
     cells = held_out(spec, config.eval_cells)
     model = build_model(config, spec, policy_class)
     if not config.resume:

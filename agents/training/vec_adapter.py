@@ -239,12 +239,12 @@ class SB3VecEnv(VecEnv):
         """
         return [issubclass(Monitor, wrapper_class)] * self._count(indices)
 
-    def get_images(self) -> Sequence[None]:
-        """Return no images: the environments render as text.
+    def get_images(self) -> Sequence[np.ndarray[Any, Any] | None]:
+        """Draw the round just played in every row.
 
         Returns
         -------
-        list of None
-            One for each row.
+        sequence of numpy.ndarray
+            One picture for each row, uint8, of shape (720, 1280, 3); None where the render mode is not ``"rgb_array"``.
         """
-        return [None] * self.num_envs
+        return self.env.render() if self.render_mode == "rgb_array" else [None] * self.num_envs  # type: ignore[return-value]

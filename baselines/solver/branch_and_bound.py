@@ -21,6 +21,8 @@ from multispin_gym.baselines.solver.rows import Rows
 
 # Entries of the arrays of one step: enough to pay for NumPy's calls, little enough to stop in time.
 _STEP_SIZE = 40_000
+# The same with a time limit, for each draft length: bounds on a ragged table sort all tokens that can be drafted.
+_SHORT_STEP_SIZE = 120_000
 # Boxes with no more decisions than this are tried out.
 _FEW = 16
 # The bound needs good prices, not exact ones.
@@ -98,14 +100,17 @@ class BranchAndBound:
     def step(self) -> None:
         """Examine the most promising open boxes: bound, cut, and try out or split them."""
         problem = self._search.problem
-        count = min(len(self.open), max(_STEP_SIZE // problem.num_users, 1))
+        size = _STEP_SIZE
+        if self._search.clock.limited:
+            size = _SHORT_STEP_SIZE // self._search.cell.num_draft_lengths
+        count = min(len(self.open), max(size // problem.num_users, 1))
         lead = self.open.bound / self.best.score[self.open.cell]
         chosen = np.zeros(len(self.open), dtype=bool)
         chosen[np.argpartition(-lead, count - 1)[:count]] = True
         boxes, self.open = self.open[chosen], self.open[~chosen]
         np.add.at(self.nodes, boxes.cell, 1)
         rows = replace(problem[boxes.cell].in_piece(self._search.pieces, boxes.piece), low=boxes.low, high=boxes.high)
-        point, prices, linear = solve_relaxation(rows, boxes.start, _TOLERANCE)
+        point, prices, linear = solve_relaxation(rows, boxes.start, _TOLERANCE, self._search.clock)
         self._offer(boxes.cell, np.clip(np.rint(point.lengths), boxes.low, boxes.high))
         bound = self._search.bound(linear, prices, self.best.score[boxes.cell])
         boxes.bound, boxes.start = np.minimum(boxes.bound, bound), point.lengths

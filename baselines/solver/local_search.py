@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver.clock import UNLIMITED, Clock
 from multispin_gym.baselines.solver.deadline import Tangent, least_deadline
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.rows import Rows
@@ -77,8 +78,11 @@ def best_option(problem: Problem, server: Verification, options: FloatArray, sta
     return WholeLengths(options[index, best], deadline[index, best], score[index, best])
 
 
-def improve(problem: Problem, server: Verification, whole: WholeLengths) -> WholeLengths:
-    """Climb by single steps, exchanges and opting out, within the rows' range, until no promising move is left."""
+def improve(problem: Problem, server: Verification, whole: WholeLengths, clock: Clock = UNLIMITED) -> WholeLengths:
+    """Climb by single steps, exchanges and opting out, within the rows' range, until no promising move is left.
+
+    When the time is up the best so far are returned.
+    """
     best = whole.copy()
     active = np.flatnonzero(whole.lengths.any(axis=-1))
     thorough = np.zeros(len(best.score), dtype=bool)
@@ -97,7 +101,7 @@ def improve(problem: Problem, server: Verification, whole: WholeLengths) -> Whol
         thorough[again] = True
         active = np.concatenate([active[moving[active]], again])
         active = active[best.lengths[active].any(axis=-1)]
-        if active.size == 0:
+        if active.size == 0 or clock.over:
             break
     return best
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver.clock import UNLIMITED, Clock
 from multispin_gym.baselines.solver.deadline import Tangent, least_deadline
 from multispin_gym.baselines.solver.idle_prices import idle_prices
 from multispin_gym.baselines.solver.problem import Problem
@@ -57,7 +58,7 @@ class RelaxedPoint(Rows):
 
 
 def solve_relaxation(
-    problem: Problem, start: FloatArray | None = None, tolerance: float = 1e-9
+    problem: Problem, start: FloatArray | None = None, tolerance: float = 1e-9, clock: Clock = UNLIMITED
 ) -> tuple[RelaxedPoint, FloatArray, Problem]:
     """Maximise the score over real draft lengths, for a batch of rows.
 
@@ -66,25 +67,27 @@ def solve_relaxation(
     The Hessian is diagonal plus rank two, so a step costs O(K). A step that does not raise the goodput is halved, then
     replaced by the ascent direction to the best lengths at the current prices. A row stops where the bound on its score
     at the point's own prices is within the relative ``tolerance``. Where the objective is no weighted sum, the one that
-    touches it is solved again and again until it touches at its own solution.
+    touches it is solved again and again until it touches at its own solution. When the time is up it ends where it is.
 
     Returns the optimum of each row, token prices there that are valid for the row's cell, s per token, and the rows
     with the weighted sum that touches the objective there. Shapes: start and prices (M, K).
     """
     if problem.objective.total.linear:
-        return *_solve_weighted(problem, start, tolerance), problem
+        return *_solve_weighted(problem, start, tolerance, clock), problem
     lengths = starting_lengths(problem)[0] if start is None else into_range(problem, start)
     for _ in range(_REWEIGHTINGS):
         linear = problem.linearised(lengths)
-        point, prices = _solve_weighted(linear.as_weighted_sum(), lengths, tolerance)
+        point, prices = _solve_weighted(linear.as_weighted_sum(), lengths, tolerance, clock)
         moved = np.abs(point.lengths - lengths).max(initial=0.0)
         lengths = point.lengths
-        if moved < _UNMOVED:
+        if moved < _UNMOVED or clock.over:
             break
     return RelaxedPoint.at(problem, lengths, point.deadline), prices, problem.linearised(lengths)
 
 
-def _solve_weighted(problem: Problem, start: FloatArray | None, tolerance: float) -> tuple[RelaxedPoint, FloatArray]:
+def _solve_weighted(
+    problem: Problem, start: FloatArray | None, tolerance: float, clock: Clock
+) -> tuple[RelaxedPoint, FloatArray]:
     """Solve rows whose objective is a weighted sum; see :func:`solve_relaxation`."""
     lengths, deadline = starting_lengths(problem) if start is None else (into_range(problem, start), None)
     point = RelaxedPoint.at(problem, lengths, deadline)
@@ -95,7 +98,7 @@ def _solve_weighted(problem: Problem, start: FloatArray | None, tolerance: float
         part, here = problem[active], point[active]
         newton, ascent, prices[active], gap = _directions(part, here)
         running = np.flatnonzero(gap > tolerance)
-        if running.size == 0:
+        if running.size == 0 or clock.over:
             break
         active = active[running]
         if step < _RESTARTS:

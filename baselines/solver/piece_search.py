@@ -8,6 +8,7 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.bounds import lagrangian_bound, table_bound
+from multispin_gym.baselines.solver.clock import UNLIMITED, Clock
 from multispin_gym.baselines.solver.deadline import least_deadline, token_prices
 from multispin_gym.baselines.solver.local_search import WholeLengths, play_whole
 from multispin_gym.baselines.solver.newton import RelaxedPoint, solve_relaxation
@@ -20,6 +21,8 @@ from multispin_gym.physics.verification import TableVerification
 
 # Pieces whose bound is no more than this above the best goodput, relative, are not opened.
 _PRUNE = 1e-12
+# Entries, cells times users, of what is opened at a time where time is short.
+_ENTRIES = 2_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,8 @@ class PieceSearch:
         Best bound known for each cell and piece, token/s. Shape (M, P).
     opened
         Which pieces have been solved. Shape (M, P).
+    clock
+        How much time there is.
     """
 
     problem: Problem
@@ -45,6 +50,7 @@ class PieceSearch:
     pieces: Pieces
     bounds: FloatArray
     opened: np.ndarray
+    clock: Clock = UNLIMITED
 
     @classmethod
     def of(
@@ -53,6 +59,7 @@ class PieceSearch:
         cell: Cell,
         objective: Objective | None = None,
         time_price: FloatArray | None = None,
+        clock: Clock = UNLIMITED,
     ) -> PieceSearch:
         """Start a search in which no piece has been opened, with the bounds that the prices of a common length give.
 
@@ -61,13 +68,22 @@ class PieceSearch:
         problem = Problem.of(users, cell, objective, time_price)
         pieces = pieces_of(cell, users.num_users)
         shape = (len(problem.alpha), len(pieces))
-        search = cls(problem, cell, pieces, np.full(shape, np.inf), np.zeros(shape, dtype=bool))
+        search = cls(problem, cell, pieces, np.full(shape, np.inf), np.zeros(shape, dtype=bool), clock)
+        if clock.limited:
+            search.bounds[:] = search._rough_bound()[:, None]
         if shape[1] > 1:
             # Prices hold at any deadline, so a rough one does to rank the pieces.
             ones = np.ones_like(problem.alpha)
             prices = token_prices(problem.curves, ones, least_deadline(problem.curves, ones, tolerance=1e-2))
             search.tighten(np.arange(shape[0]), problem.linearised(ones), prices)
         return search
+
+    def _rough_bound(self) -> FloatArray:
+        """A bound for all pieces at once, for when the time is up before each has its own. Shape (M,)."""
+        ones = np.ones_like(self.problem.alpha)
+        prices = token_prices(self.problem.curves, ones, least_deadline(self.problem.curves, ones, tolerance=1e-2))
+        linear = self.problem.linearised(ones).in_piece(self.pieces.joined(), np.zeros(len(ones), dtype=np.int64))
+        return self.bound(linear, prices, np.zeros(len(ones)))
 
     def tighten(self, rows: np.ndarray, linear: Problem, prices: FloatArray) -> None:
         """Lower the bounds of all pieces of some cells with token prices found in one of them.
@@ -76,6 +92,8 @@ class PieceSearch:
         (M, K), s per token.
         """
         for index in range(len(self.pieces)):
+            if self.clock.over:
+                break
             part = linear.in_piece(self.pieces, np.full(len(rows), index))
             start = part.tokens(part.low).sum(axis=-1) / part.verification_time(part.low)
             self.bounds[rows, index] = np.minimum(self.bounds[rows, index], self.bound(part, prices, start))
@@ -93,11 +111,14 @@ class PieceSearch:
     def next_pieces(self, reached: FloatArray) -> tuple[np.ndarray, np.ndarray]:
         """The most promising unopened piece of each cell that may still pass the score that it has reached. Shape (M,).
 
-        Returns the cells that go on and the piece of each.
+        Where time is short it is the cells with most to gain only. Returns the cells that go on and the piece of each.
         """
         bounds = np.where(self.opened, -np.inf, self.bounds)
         index = bounds.argmax(axis=-1)
         rows = np.flatnonzero(bounds.max(axis=-1) > reached + _PRUNE * np.abs(reached))
+        if self.clock.limited:
+            lead = bounds.max(axis=-1)[rows] - reached[rows]
+            rows = rows[np.argsort(-lead, kind="stable")[: max(_ENTRIES // self.problem.num_users, 1)]]
         return rows, index[rows]
 
     def open(self, rows: np.ndarray, index: np.ndarray) -> RelaxedPoint:
@@ -106,7 +127,7 @@ class PieceSearch:
         Shapes: the cells and the piece of each (M,), their relaxed optima M rows.
         """
         problem = self.problem[rows]
-        point, prices, linear = solve_relaxation(problem.in_piece(self.pieces, index))
+        point, prices, linear = solve_relaxation(problem.in_piece(self.pieces, index), clock=self.clock)
         self.opened[rows, index] = True
         self.tighten(rows, replace(problem, weight=linear.weight), prices)
         return point

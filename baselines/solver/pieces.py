@@ -40,6 +40,11 @@ class Pieces:
         """Number of pieces P."""
         return len(self.base)
 
+    def joined(self) -> Pieces:
+        """One piece that holds all of them, nowhere longer to verify than they are."""
+        every = self.high.max(), self.base.min(), self.slope.min(), self.least.min(), self.most.max()
+        return Pieces(*(np.array([value]) for value in every))
+
 
 def pieces_of(cell: Cell, num_users: int) -> Pieces:
     """Cut the decision space of a cell into pieces that together hold every decision in which somebody drafts."""

@@ -19,6 +19,16 @@ from multispin_gym.physics.users import Users
 _STEEPEST = 700.0
 
 
+def check_finite(**results: FloatArray) -> None:
+    """Refuse results that left the range of numbers on their way, with a RuntimeError."""
+    for name, values in results.items():
+        if not np.isfinite(values).all():
+            raise RuntimeError(
+                f"the solver found no finite {name}: the cell's payload, bandwidth, noise, power and gains take it out "
+                "of the range of numbers"
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A batch of relaxed problems: one row for each pair of a cell and a piece.

@@ -20,6 +20,10 @@ _EXP_SERIES = 0.05
 # Below this SNR over the whole band, bandwidth changes a user's rate by less than rounding can show. Taking a weaker
 # user's SNR for this, at its own rate limit, moves its time by a relative 1e-11 / (2 share) at most.
 WEAKEST = 1e-11
+# The upload time that bandwidth can change is what is left of the seconds per token once all that is fixed is taken
+# off. Where it is less than this part of them, rounding would leave nothing: the user gets an upload of that part.
+# That moves a deadline by no more than this part times the number of users.
+SHORTEST_UPLOAD = 2.0**-48
 
 
 def _ratio_derivatives(w: FloatArray, growth: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -32,6 +36,23 @@ def _ratio_derivatives(w: FloatArray, growth: FloatArray) -> tuple[FloatArray, F
         first[small] = 0.5 + v * (1 / 3 + v * (1 / 8 + v * (1 / 30 + v * (1 / 144 + v / 840))))
         second[small] = 1 / 3 + v * (1 / 4 + v * (1 / 10 + v * (1 / 36 + v * (1 / 168 + v / 960))))
     return first, second
+
+
+def _resolved(tau: FloatArray, scale: FloatArray, signal: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Scale and signal of total power, with an upload of at least :data:`SHORTEST_UPLOAD`. Shapes: (M, K).
+
+    Neither falls, so that no share buys a shorter upload than before. Up to an E(w) of 2 it is the signal that rises,
+    as the scale is part of what is fixed; beyond, the scale.
+    """
+    needed = SHORTEST_UPLOAD * (tau + scale)
+    w = np.log1p(signal)
+    excess = np.where(w < _EXP_SERIES, 0.5 * w, signal / w - 1.0)
+    short = scale * excess < needed
+    if not short.any():
+        return scale, signal
+    longer = np.maximum(scale, needed / np.maximum(excess, 1.0))
+    stronger = np.expm1(log_snr_of_ratio(np.minimum(needed / longer, 1.0)))
+    return np.where(short, longer, scale), np.where(short & (excess < 1.0), np.maximum(signal, stronger), signal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +85,10 @@ class ShareCurves:
         tau = users.drafting_time.reshape(shape)
         if isinstance(cell.uplink, DensityUplink):
             whole = cell.payload / (cell.bandwidth * cell.uplink.efficiency(signal))
-            return cls(tau, whole, np.ones_like(signal), True)
-        return cls(tau, cell.payload * LN2 / signal, np.maximum(signal / cell.bandwidth, WEAKEST), False)
+            return cls(tau, np.maximum(whole, SHORTEST_UPLOAD * tau), np.ones_like(signal), True)
+        return cls(
+            tau, *_resolved(tau, cell.payload * LN2 / signal, np.maximum(signal / cell.bandwidth, WEAKEST)), False
+        )
 
     def __getitem__(self, rows: Any) -> ShareCurves:
         """Select rows of the batch, or repeat them, with any NumPy index."""

@@ -53,7 +53,9 @@ optimum
 weights
     Weights of the users' tokens in the reward and the optimum, one for each user; all one by default.
 render_mode
-    ``"ansi"``: :meth:`render` returns the round as text; None: no rendering.
+    What :meth:`render` does: with ``"ansi"`` it returns the round as text, with ``"rgb_array"`` as a picture, a uint8
+    array of shape (720, 1280, 3), with ``"human"`` a window shows it after each reset and step; with None nothing.
+    Pictures need Pillow and the window pygame: ``pip install 'multispin-gym[render]'``. Another mode warns.
 """
 
 _MARK = "    {arguments}\n"

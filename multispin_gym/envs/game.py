@@ -17,7 +17,6 @@ from multispin_gym.envs.rewards import RewardRule
 from multispin_gym.envs.variants import Variant
 from multispin_gym.physics.rounds import Decision, RoundOutcome, compute_round
 from multispin_gym.physics.users import Users
-from multispin_gym.rendering.text import render_round, render_users
 from multispin_gym.scenarios.episodes import CellStreams
 from multispin_gym.scenarios.library import load_scenario
 from multispin_gym.scenarios.scenario import Scenario
@@ -108,7 +107,7 @@ class Game:
         self._endless = max_time is not None and num_rounds is None
         self._indices = np.arange(self.num_rows)
         self._clock, self._latency = np.zeros(self.num_rows), np.zeros(self.num_rows)
-        self._rule = RewardRule(self.cell, self.num_users, variant.action_set, **payment)
+        self.rule = RewardRule(self.cell, self.num_users, variant.action_set, **payment)
         if not isinstance(sampled, (bool, np.bool_)):
             raise TypeError(f"sampled must be True or False, got {sampled!r}")
         self.observations = variant.observations(self.scenario, self.num_users)
@@ -203,8 +202,8 @@ class Game:
         else:
             decision, outcome = self._play_pieces(users, decide, uniforms)
         self._latency = outcome.latency
-        optimum = self._rule.optimum(users)
-        reward = self._rule.reward(outcome, optimum)
+        optimum = self.rule.optimum(users)
+        reward = self.rule.reward(outcome, optimum)
         return PlayedRound(users, decision, outcome, self._streams.position.copy(), reward, optimum)
 
     def _play_pieces(
@@ -240,11 +239,12 @@ class Game:
         self._latency = np.array(state["latency"])
         self._users = self._streams.users
 
-    def render(self, played: PlayedRound | None, row: int) -> str:
-        """Picture a row's last round, or the users about to play."""
-        if played is None:
-            title = f"round {int(self.elapsed[row]) + 1} of {self.num_rounds} is about to be played"
-            return render_users(self.users[row], title)
-        decision = Decision.trusted(played.decision.draft_lengths[row], played.decision.bandwidth_shares[row])
-        title = f"round {int(played.before[row]) + 1} of {self.num_rounds}"
-        return render_round(played.users[row], decision, played.outcome[row], title)
+    def nothing_played(self) -> PlayedRound:
+        """Return zeros for a round that was not played, NaN for its optimum where rounds have one."""
+        rows, shape = self.num_rows, (self.num_rows, self.num_users)
+        decision = Decision.trusted(np.zeros(shape, np.int64), np.zeros(shape))
+        of_users = {name: np.zeros(shape) for name in ("tokens", "drafting_time", "upload_time")}
+        of_rounds = {name: np.zeros(rows) for name in ("verification_time", "latency", "goodput")}
+        outcome = RoundOutcome.trusted(**of_users, **of_rounds)
+        optimum = np.full(rows, np.nan) if self.rule.has_optimum else None
+        return PlayedRound(self.users, decision, outcome, self.elapsed, np.zeros(rows), optimum)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 
 import numpy as np
 from gymnasium import spaces
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from multispin_gym._arrays import Float32Array
 from multispin_gym._validation import nearest
 from multispin_gym.physics.users import Users
+from multispin_gym.scenarios.library import load_scenario
 from multispin_gym.scenarios.scenario import Scenario
 
 Observation = dict[str, Float32Array]
@@ -102,3 +104,39 @@ class ObservationCodec:
             channel_gain=self.scenario.db_to_gain(arrays["channel_gain_db"]),
             transmit_power=self.scenario.reference_power,
         )
+
+
+def users_from_observation(scenario: Scenario | str | PathLike[str], observation: Mapping[str, ArrayLike]) -> Users:
+    """Rebuild the users of an observed round without an environment, for controllers elsewhere.
+
+    Parameters
+    ----------
+    scenario
+        The scenario of the environment that showed it, its name, or the path of its file.
+    observation
+        The observation, or a batch; each entry of shape (..., K), for any number of users K.
+
+    Returns
+    -------
+    Users
+        The users on whom the round is played, bit for bit. Shape (..., K).
+
+    Raises
+    ------
+    ValueError
+        If a key is missing or unknown, shapes differ, or a value is out of range.
+
+    Examples
+    --------
+    >>> seen = {"acceptance_rate": [0.5, 0.9], "channel_gain_db": [-90.0, -80.0], "drafting_speed": [60.0, 90.0]}
+    >>> users_from_observation("default", seen).num_users
+    2
+    """
+    if not isinstance(scenario, Scenario):
+        scenario = load_scenario(scenario)
+    shapes = {key: np.shape(values) for key, values in observation.items()}
+    if len(set(shapes.values())) > 1 or () in shapes.values():
+        listed = ", ".join(f"{key} {shape}" for key, shape in shapes.items())
+        raise ValueError(f"the observation's arrays must share one shape (..., K), got {listed}")
+    num_users = next(iter(shapes.values()), (1,))[-1]
+    return ObservationCodec(scenario, num_users).users(observation)

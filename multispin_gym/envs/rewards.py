@@ -66,6 +66,15 @@ class RewardRule:
         self._sum = Objective("sum", weights)
         self._reference = _reference(optimum, action_set, needed=reward == "ratio")
 
+    @property
+    def has_optimum(self) -> bool:
+        """Whether the optimum of rounds is computed."""
+        return self._reference is not None
+
+    def goodput(self, outcome: RoundOutcome) -> FloatArray:
+        """(Weighted) goodput of rounds, which the optimum is of, token/s. Shapes: ``outcome`` (N, K), result (N,)."""
+        return self._sum.value(outcome.tokens, outcome.latency)
+
     def optimum(self, users: Users) -> FloatArray | None:
         """Largest (weighted) sum of the users' expected token rates that any decision reaches, or a bound on it.
 

@@ -11,7 +11,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import ArrayLike, NDArray
 
 from multispin_gym._arrays import Float32Array
-from multispin_gym._validation import IntArray, check_choice, nearest
+from multispin_gym._validation import IntArray, nearest
 from multispin_gym.envs.game import Game, PlayedRound
 from multispin_gym.envs.observations import Observation
 from multispin_gym.envs.variants import MULTI_SPIN, Variant
@@ -19,8 +19,6 @@ from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.scenario import Scenario
-
-RENDER_MODES = ("ansi",)
 
 
 class CellAccess:
@@ -153,16 +151,26 @@ def round_info(played: PlayedRound) -> dict[str, Any]:
     return info
 
 
-def vector_info(played: PlayedRound, mask: NDArray[np.bool_]) -> dict[str, Any]:
+def single_info(played: PlayedRound) -> dict[str, Any]:
+    """Return the info of the only row: NumPy scalars, and arrays of shape (K,)."""
+    return {name: value[0] for name, value in round_info(played).items()}
+
+
+def vector_info(played: PlayedRound, mask: NDArray[np.bool_], begun: NDArray[np.bool_] | None = None) -> dict[str, Any]:
     """Return info of some rows in Gymnasium's vector form: beside each key a mask of the rows that have it.
 
-    Shapes: ``played`` (N, K), ``mask`` (N,), result (N, K).
+    Rows that have begun an episode have played nothing in it: zeros, and NaN for an optimum.
+
+    Shapes: ``played`` (N, K), ``mask`` and ``begun`` (N,), result (N, K).
     """
     info: dict[str, Any] = {}
-    whole = bool(mask.all())
+    shown = mask if begun is None else mask & ~begun
+    whole = bool(shown.all())
     for name, value in round_info(played).items():
-        info[name] = value if whole else np.where(mask if value.ndim == 1 else mask[:, None], value, 0)
+        info[name] = value if whole else np.where(shown if value.ndim == 1 else shown[:, None], value, 0)
         info[f"_{name}"] = mask
+    if begun is not None and "optimum" in info and not whole:
+        info["optimum"][begun] = np.nan
     return info
 
 
@@ -185,11 +193,6 @@ def draw_seed(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> int:
     """Return the seed of an environment that was reset without one, so that it can be reported and repeated."""
     seed = env.np_random_seed
     return seed if seed is not None and seed >= 0 else int(env.np_random.integers(2**31))
-
-
-def check_render_mode(render_mode: str | None) -> str | None:
-    """Refuse an unknown render mode."""
-    return None if render_mode is None else check_choice("render_mode", render_mode, RENDER_MODES)
 
 
 def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> None:

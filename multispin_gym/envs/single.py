@@ -14,15 +14,10 @@ from multispin_gym._arrays import Float32Array
 from multispin_gym.envs.arguments import GameArguments, check_arguments, documented
 from multispin_gym.envs.game import Game, PlayedRound
 from multispin_gym.envs.observations import Observation
-from multispin_gym.envs.shared import (
-    RENDER_MODES,
-    CellAccess,
-    check_options,
-    check_render_mode,
-    draw_seed,
-    round_info,
-)
+from multispin_gym.envs.shared import CellAccess, check_options, draw_seed, single_info
+from multispin_gym.envs.views import RENDER_FPS, RENDER_MODES, View, known_render_mode
 from multispin_gym.physics.users import Users
+from multispin_gym.rendering.canvas import Frame
 from multispin_gym.scenarios.scenario import Scenario
 
 _ROW = np.zeros(1, dtype=np.int64)
@@ -79,7 +74,8 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
 
     ## Info
 
-    After a step, of the round just played; times in seconds, arrays of shape (K,):
+    After a step, of the round just played; times in seconds, NumPy scalars and arrays of shape (K,). After a reset the
+    same keys, with zeros for the round that was not played and NaN for the optimum.
 
     | Key                              | Meaning                                                               |
     |----------------------------------|-----------------------------------------------------------------------|
@@ -126,7 +122,7 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
     0.0
     """
 
-    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012 (Gymnasium declares it so)
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}  # noqa: RUF012 (Gymnasium declares it so)
 
     def __init__(
         self,
@@ -136,8 +132,9 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
         **arguments: Unpack[GameArguments],
     ) -> None:
         check_arguments(type(self), arguments)
-        self.render_mode = check_render_mode(render_mode)
+        self.render_mode = known_render_mode(render_mode)
         self._game = Game(self.variant, scenario, **arguments)
+        self._view = View(self._game, self.render_mode)
         self.observation_space: gym.Space[Any] = self._game.observations.space
         self.action_space = self._game.actions.space
         self._action_shape = self.action_space.shape
@@ -164,7 +161,7 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
         Returns
         -------
         tuple
-            The observation of the first round and an empty info dictionary.
+            The observation of the first round, and info with the keys of a step's: zeros, NaN for an optimum.
 
         Raises
         ------
@@ -177,7 +174,9 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
             self._game.seed(0, draw_seed(self))
         self._game.begin(_ROW)
         self._played, self._over = None, False
-        return self._observe(), {}
+        if self.render_mode == "human":
+            self.render()
+        return self._observe(), single_info(self._game.nothing_played())
 
     def step(self, action: NDArray[Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Play one round.
@@ -209,22 +208,31 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
         game.advance()
         if self.render_mode is not None:
             self._played = played
+        if self.render_mode == "human":
+            self.render()
         self._over = truncated = bool(game.ended[0])
-        info = {name: value[0] if value.ndim > 1 else value.item() for name, value in round_info(played).items()}
-        return self._observe(), played.reward.item(), False, truncated, info
+        return self._observe(), played.reward.item(), False, truncated, single_info(played)
 
     def _observe(self) -> Observation:
         return {name: array[0] for name, array in self._game.observe().items()}
 
-    def render(self) -> str | None:
-        """Show the round just played, or after a reset the users about to play, as text.
+    def render(self) -> str | Frame | None:
+        """Show the round just played, or after a reset the users about to play.
 
         Returns
         -------
-        str or None
-            The picture, or None without a render mode.
+        str or numpy.ndarray or None
+            In mode ``"ansi"`` text; in ``"rgb_array"`` a picture, uint8, of shape (720, 1280, 3); in ``"human"``, which
+            shows it in a window after each reset and step, and without a render mode None.
+
+        Raises
+        ------
+        ImportError
+            If Pillow or pygame is needed and not installed.
         """
-        if self.render_mode is None:
-            gym.logger.warn("render() shows nothing without a render mode; give render_mode='ansi' to make")
-            return None
-        return self._game.render(self._played, row=0)
+        shown = self._view.show([self._played])
+        return None if shown is None else shown[0]
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        self._view.close()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Unpack
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -19,15 +18,14 @@ from multispin_gym.envs.arguments import GameArguments, check_arguments, documen
 from multispin_gym.envs.game import Game, PlayedRound
 from multispin_gym.envs.observations import Observation
 from multispin_gym.envs.shared import (
-    RENDER_MODES,
     CellAccess,
     check_options,
-    check_render_mode,
     draw_seed,
     rows_of_mask,
     seeds_of_rows,
     vector_info,
 )
+from multispin_gym.envs.views import RENDER_FPS, RENDER_MODES, VectorDisplay, View, known_render_mode
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.scenario import Scenario
 
@@ -36,12 +34,13 @@ Step = tuple[Observation, NDArray[np.float64], BoolArray, BoolArray, dict[str, A
 
 
 @documented
-class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArray[Any]]):
+class MultiSpinVectorEnv(CellAccess, VectorDisplay, VectorEnv[Observation, Float32Array, NDArray[Any]]):
     """Many independent cells stepped at once: the vector form of :class:`multispin_gym.envs.single.MultiSpinEnv`.
 
     Row i, seeded with ``seed + i``, equals the single environment seeded with ``seed + i`` to the last bit, whatever
     the number of rows. Observations, actions and rewards are those of the single environment with a batch axis in
     front; info holds arrays with a mask ``_key`` beside each ``key``, as Gymnasium's own vector environments do.
+    Rows that were reset have zeros for the round that they did not play, and NaN for an optimum.
 
     Parameters
     ----------
@@ -71,6 +70,8 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
     ((4,), (4, 3))
     """
 
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}  # noqa: RUF012
+
     def __init__(
         self,
         num_envs: int = 1,
@@ -82,15 +83,16 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         **arguments: Unpack[GameArguments],
     ) -> None:
         check_arguments(type(self), arguments)
-        self.render_mode = check_render_mode(render_mode)
+        self.render_mode = known_render_mode(render_mode)
         if not isinstance(autoreset_mode, AutoresetMode):
             check_choice("autoreset_mode", autoreset_mode, [mode.value for mode in AutoresetMode])
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self._game = Game(self.variant, scenario, num_rows=num_envs, **arguments)
+        self._view = View(self._game, self.render_mode)
         self.num_envs = self._game.num_rows
         limit = max_episode_steps
         self._limit = None if limit is None else check_integer("max_episode_steps", limit, low=1)
-        self.metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4, "autoreset_mode": self.autoreset_mode}
+        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = self._game.observations.space
         self.single_action_space = self._game.actions.space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -121,7 +123,7 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         Returns
         -------
         tuple
-            The observations of all rows and an empty info dictionary.
+            The observations of all rows, and info with the keys of a step's.
 
         Raises
         ------
@@ -141,8 +143,11 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         self._game.begin(rows)
         self._ended[rows] = False
         self._any_ended = bool(self._ended.any())
-        self._played = None
-        return self._game.observe(), {}
+        self._begun[rows] = True
+        self._show()
+        has_info = np.zeros(self.num_envs, dtype=np.bool_)
+        has_info[rows] = True
+        return self._game.observe(), vector_info(self._game.nothing_played(), has_info)
 
     def _seed(self, seed: int | Sequence[int | None] | None, rows: IntArray) -> None:
         """Seed the rows: those that a seed is given for, and those that never had one."""
@@ -200,6 +205,7 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
             else:
                 self._ended = truncated.copy()
                 self._any_ended = True
+        self._show()
         return self._game.observe(), rewards, np.zeros(self.num_envs, dtype=np.bool_), truncated, info
 
     def _truncated(self) -> BoolArray:
@@ -209,18 +215,19 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
     def _step_some(self, actions: NDArray[Any]) -> Step:
         """Reset the rows whose episodes ended in the step before, play in the others."""
         ended, playing, rewards = self._ended, ~self._ended, np.zeros(self.num_envs)
-        info: dict[str, Any] = {}
+        played = self._game.nothing_played()
         if playing.any():
             played = self._game.play(np.where(playing[:, None], actions, 0.0))
             self._game.advance(np.flatnonzero(playing))
             rewards[playing] = played.reward[playing]
             self._remember(played)
-            info = vector_info(played, playing)
+        info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_), ended)
         self._game.begin(np.flatnonzero(ended))
         self._begun = ended
         truncated = playing & self._truncated()
         self._ended = truncated.copy()
         self._any_ended = bool(truncated.any())
+        self._show()
         return self._game.observe(), rewards, np.zeros(self.num_envs, dtype=np.bool_), truncated, info
 
     def _reset_ended(self, ended: BoolArray, played: PlayedRound) -> dict[str, Any]:
@@ -230,29 +237,8 @@ class MultiSpinVectorEnv(CellAccess, VectorEnv[Observation, Float32Array, NDArra
         final_obs = np.full(self.num_envs, None, dtype=object)
         for row in rows.tolist():
             final_obs[row] = {name: array[row] for name, array in last.items()}
-        info = {} if ended.all() else vector_info(played, ~ended)
+        info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_), ended)
         info["final_obs"], info["_final_obs"] = final_obs, ended.copy()
         info["final_info"], info["_final_info"] = vector_info(played, ended.copy()), ended.copy()
         self._game.begin(rows)
         return info
-
-    def _remember(self, played: PlayedRound) -> None:
-        """Keep a round for :meth:`render`."""
-        if self.render_mode is not None:
-            self._played, self._begun = played, np.zeros(self.num_envs, dtype=np.bool_)
-
-    def render(self) -> tuple[str, ...] | None:
-        """Show the round just played in every row, or after a reset the users about to play, as text.
-
-        Returns
-        -------
-        tuple of str or None
-            One picture for each row, or None without a render mode.
-        """
-        if self.render_mode is None:
-            gym.logger.warn(
-                "render() without a render mode shows nothing; give render_mode='ansi' to gymnasium.make_vec"
-            )
-            return None
-        begun = self._begun.tolist()
-        return tuple(self._game.render(None if new else self._played, row) for row, new in enumerate(begun))

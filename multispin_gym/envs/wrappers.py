@@ -14,9 +14,10 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from multispin_gym._arrays import Float32Array
-from multispin_gym._validation import FloatArray, check_array, check_choice
+from multispin_gym._validation import check_array, check_choice
 from multispin_gym.envs.actions import SHARE_SHARPNESS
 from multispin_gym.envs.observations import Observation
+from multispin_gym.envs.scaling import ObservationScale as ObservationScale
 from multispin_gym.envs.shared import CellAccess
 from multispin_gym.physics.rounds import Decision
 
@@ -175,31 +176,6 @@ class VectorDictAction(_VectorActions):
         return self.env.step(encode_dict_action(self._access, actions))
 
 
-class ObservationScale:
-    """Maps observations from the bounds of a space to [-1, 1].
-
-    Parameters
-    ----------
-    space
-        The observation space, a Dict of bounded boxes.
-    """
-
-    def __init__(self, space: spaces.Dict) -> None:
-        self.space = spaces.Dict({name: spaces.Box(-1.0, 1.0, box.shape, np.float32) for name, box in space.items()})
-        self._bounds: dict[str, tuple[FloatArray, FloatArray]] = {}
-        for name, box in space.items():
-            assert isinstance(box, spaces.Box)
-            self._bounds[name] = (box.low.astype(np.float64), box.high.astype(np.float64))
-
-    def __call__(self, observation: Observation) -> Observation:
-        """Scale an observation, or a batch of them."""
-        scaled = {}
-        for name, value in observation.items():
-            low, high = self._bounds[name]
-            scaled[name] = np.clip(2.0 * (value - low) / (high - low) - 1.0, -1.0, 1.0).astype(np.float32)
-        return scaled
-
-
 class ScaledObservation(RecordConstructorArgs, gym.ObservationWrapper[Observation, Float32Array, Observation]):
     """Scales every observation from its bounds to [-1, 1]; fixed numbers, no running statistics.
 
@@ -223,7 +199,7 @@ class ScaledObservation(RecordConstructorArgs, gym.ObservationWrapper[Observatio
         RecordConstructorArgs.__init__(self)
         gym.ObservationWrapper.__init__(self, env)
         _cell_access(env)
-        self._scale = ObservationScale(cast(spaces.Dict, env.observation_space))
+        self._scale = ObservationScale(env.observation_space)
         self.observation_space = cast("gym.Space[Observation]", self._scale.space)
 
     def observation(self, observation: Observation) -> Observation:
@@ -253,7 +229,7 @@ class VectorScaledObservation(_VectorObservations):
 
     def __init__(self, env: VectorEnv[Observation, Any, NDArray[Any]]) -> None:
         super().__init__(env)
-        self._scale = ObservationScale(cast(spaces.Dict, env.single_observation_space))
+        self._scale = ObservationScale(env.single_observation_space)
         self.single_observation_space = self._scale.space
         self.observation_space = batch_space(self._scale.space, self.num_envs)
 

@@ -3,6 +3,7 @@
 Agents are loaded from here by name, by one import inside a function; nothing else below knows of the evaluation.
 """
 
+from multispin_gym.envs.functions import as_policy
 from multispin_gym.evaluation.evaluator import MOST_USERS_CERTIFIED, REFERENCES, ReferenceExceededError, evaluate
 from multispin_gym.evaluation.results import Alarm, EvaluationResult, PolicyResult
 
@@ -13,5 +14,6 @@ __all__ = [
     "EvaluationResult",
     "PolicyResult",
     "ReferenceExceededError",
+    "as_policy",
     "evaluate",
 ]

@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from multispin_gym._command_line import parse
-from multispin_gym.envs.variants import MULTI_SPIN
+from multispin_gym._validation import check_integer
+from multispin_gym.envs.variants import MULTI_SPIN, variant_of
+from multispin_gym.evaluation.results import EvaluationResult
 from multispin_gym.runner import Interrupted
+from multispin_gym.scenarios.changes import change_scenario, read_changes
+from multispin_gym.scenarios.library import load_scenario
+from multispin_gym.scenarios.scenario import Scenario
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,16 @@ class Evaluation:
     ----------
     policies
         Controllers (server_only, random, uniform_fixed, uniform_best, tk_slt, homogeneous, heterogeneous, long_run,
-        exact), run directories of trained agents, and pretrained:NAME.
+        exact), run directories of trained agents, pretrained:NAME; a function of users and cell of your own,
+        module:function or file.py:function; a policy of Stable-Baselines3, sb3:FILE.zip.
+    allow_pickle
+        Load policies of Stable-Baselines3: loading one runs whatever code is in its file.
     scenario
         Name of a preset, or path of a scenario's TOML file; None: the environment's own.
+    set
+        Keys of the scenario to change: KEY=VALUE, such as cell.bandwidth=5e6; may be given several times.
     num_users
-        Users in the cell; None: the scenario's number.
+        Users in the cell; none: the scenario's number; several: an evaluation each, in OUTPUT/K=2 and so on.
     episodes
         Number of episodes; episode i is seeded with seed + i.
     rounds
@@ -63,8 +73,10 @@ class Evaluation:
     """
 
     policies: tuple[str, ...] = ("server_only", "uniform_best", "homogeneous", "heterogeneous")
+    allow_pickle: bool = False
     scenario: str | None = None
-    num_users: int | None = None
+    set: tuple[str, ...] = ()
+    num_users: tuple[int, ...] = ()
     episodes: int = 50
     rounds: int | None = None
     max_time: float | None = None
@@ -80,13 +92,15 @@ class Evaluation:
     output: Path = Path("results/evaluation")
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None, prog: str = "evaluate.py") -> int:
     """Run the evaluation that a command line asks for.
 
     Parameters
     ----------
     args
         The arguments; by default the program's.
+    prog
+        How the command was called.
 
     Returns
     -------
@@ -94,8 +108,12 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit status: 0 when all is well, 1 with one line on the error stream otherwise.
     """
     args = sys.argv[1:] if args is None else list(args)
+    more = ""
     try:
-        return _run(parse(Evaluation, args, "evaluate.py"), args)
+        options = parse(Evaluation, args, prog)
+        more = "more " if len(options.num_users) > 1 else ""
+        python = ["python"] if prog.endswith(".py") else []
+        return _run(options, shlex.join([*python, *prog.split(), *args]))
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         print(f"error: {package} is not installed: pip install 'multispin-gym[report]'", file=sys.stderr)
@@ -107,53 +125,88 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"{interrupt}; --resume goes on", file=sys.stderr)
         return 130
     except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
+        print(f"interrupted: nothing {more}was written", file=sys.stderr)
         return 130
 
 
-def _run(options: Evaluation, args: Sequence[str]) -> int:
+def _run(options: Evaluation, command: str) -> int:
+    """Play, write and print one evaluation for each number of users; an alarm fails the command when all is done."""
+    from multispin_gym.evaluation.report import check_output
+
+    counts = [check_integer("num_users", count, low=1) for count in options.num_users]
+    for count in counts:
+        if counts.count(count) > 1:
+            raise ValueError(f"num_users must each be given once, got {count} {counts.count(count)} times")
+    runs: dict[Path, int | None] = {options.output / f"K={count}": count for count in counts}
+    if len(counts) < 2:
+        runs = {options.output: counts[0] if counts else None}
+    scenario = _scenario(options)
+    for output in runs:
+        check_output(output)
+    played = [_evaluate(options, scenario, count, output, command) for output, count in runs.items()]
+    if len(played) > 1:
+        print(*(found.summary() for found, _ in played), sep="\n")
+    for _, alarm in played:
+        if alarm is not None:
+            raise alarm
+    return 0
+
+
+def _scenario(options: Evaluation) -> str | Scenario | None:
+    if not options.set:
+        return options.scenario
+    name = variant_of(options.env_id).scenario if options.scenario is None else options.scenario
+    return change_scenario(load_scenario(name), read_changes(options.set))
+
+
+def _evaluate(
+    options: Evaluation, scenario: str | Scenario | None, num_users: int | None, output: Path, command: str
+) -> tuple[EvaluationResult, Exception | None]:
+    """Play one evaluation, write its files and print its table."""
     from rich.console import Console
     from rich.progress import Progress
 
     from multispin_gym.evaluation.evaluator import ReferenceExceededError, evaluate
-    from multispin_gym.evaluation.report import check_output, save, to_table
 
-    check_output(options.output)
     alarm = None
-    folder = options.output / "tasks" if options.resume or options.runner != "local" else None
+    folder = output / "tasks" if options.resume or options.runner != "local" else None
+    alike = ("rounds", "max_time", "loop", "runner", "jobs", "resume", "sampled", "env_id", "reference", "baseline")
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("playing", total=None)
         try:
             result = evaluate(
                 options.policies,
-                options.scenario,
-                options.num_users,
+                scenario,
+                num_users,
                 options.episodes,
                 options.seed,
-                rounds=options.rounds,
-                max_time=options.max_time,
-                loop=options.loop,
-                runner=options.runner,
-                jobs=options.jobs,
+                **{name: getattr(options, name) for name in alike},
+                allow_pickle=options.allow_pickle,
                 folder=folder,
-                resume=options.resume,
-                sampled=options.sampled,
-                env_id=options.env_id,
-                reference=options.reference,
-                baseline=options.baseline,
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
         except ReferenceExceededError as error:
             alarm, result = error, error.result
-    drawn = save(result, options.output, shlex.join(["python", "evaluate.py", *args]))
+    _show(result, output, command)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
+    return result, alarm
+
+
+def _show(result: EvaluationResult, output: Path, command: str) -> None:
+    """Write an evaluation's files and print its table."""
+    from rich.console import Console
+
+    from multispin_gym.evaluation.report import save, to_table
+
+    drawn = save(result, output, command)
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(to_table(result, console.width))
     console.print(result.speculation(), highlight=False, markup=False)
     if not drawn:
         console.print("matplotlib is not installed: results.png is skipped", highlight=False)
-    console.print(f"written to {options.output}", highlight=False, markup=False)
-    if alarm is not None:
-        raise alarm
-    return 0
+    console.print(f"written to {output}", highlight=False, markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(prog="python -m multispin_gym.evaluation.cli"))

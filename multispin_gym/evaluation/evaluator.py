@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -56,6 +57,7 @@ def evaluate(
     jobs: int = 0,
     folder: Path | None = None,
     resume: bool = False,
+    allow_pickle: bool = False,
     progress: Progress | None = None,
 ) -> EvaluationResult:
     """Play every policy on the same episodes.
@@ -68,9 +70,10 @@ def evaluate(
     Parameters
     ----------
     policies
-        Names of controllers (:func:`multispin_gym.baselines.list_controllers`), run directories of trained agents;
-        or a mapping from names of one's own to these or to callables ``(users, cell) -> Decision`` over batches of
-        shape (..., K).
+        Names of controllers (:func:`multispin_gym.baselines.list_controllers`), run directories of trained agents,
+        ``module:function`` or ``file.py:function``, ``sb3:FILE.zip``; or a mapping from names of one's own to these, to
+        callables ``(users, cell) -> Decision`` over batches of shape (..., K), to functions of observations
+        (:func:`as_policy`), or to models of Stable-Baselines3.
     scenario
         A scenario, its name, or the path of its TOML file; by default the environment's own.
     num_users
@@ -106,6 +109,8 @@ def evaluate(
         Where finished pieces are kept until all are; by default they are not.
     resume
         Go on from the pieces in the folder. Policies that are objects are played anew.
+    allow_pickle
+        Load policies ``sb3:FILE.zip``, which runs the code that is pickled in the file.
     progress
         Called now and then with the amount of work done and that of all: rounds over all policies, or pieces.
 
@@ -124,8 +129,9 @@ def evaluate(
         If feasible decisions of a policy have more expected goodput than the reference allows.
     """
     plan = make_plan(scenario, num_users, episodes, seed, rounds, sampled, env_id, reference, loop, max_time)
+    plan = dataclasses.replace(plan, allow_pickle=allow_pickle)
     named = name_policies(policies)
-    players = make_policies(named, plan.variant, plan.scenario, plan.seed)
+    players = make_policies(named, plan.variant, plan.scenario, plan.seed, allow_pickle=plan.allow_pickle)
     if baseline is not None:
         check_choice("baseline", baseline, players)
     if runner == "local" and folder is None:

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.registry import BUILT_IN, list_controllers, make_controller
+from multispin_gym.evaluation.named_functions import is_named_function
 from multispin_gym.evaluation.open_loop import groups
 from multispin_gym.evaluation.plan import Plan, play, play_block, tape
-from multispin_gym.evaluation.policies import Policy, make_player
+from multispin_gym.evaluation.policies import PRETRAINED, SB3, Policy, make_player
 from multispin_gym.evaluation.results import PolicyResult
 from multispin_gym.evaluation.tally import Tally
 from multispin_gym.runner import Task, run_tasks
@@ -45,6 +47,11 @@ def play_in_pieces(
     def run(tasks: Sequence[Task], before: int) -> list[Any]:
         return run_tasks(tasks, runner=runner, jobs=jobs, folder=folder, resume=resume, progress=report(before))
 
+    # Workers are new processes, which do not know the names given in this one.
+    policies = {
+        name: make_controller(policy) if isinstance(policy, str) and _is_registered(policy) else policy
+        for name, policy in policies.items()
+    }
     key = _plan_key(plan)
     blocks = [Task(f"reference-{number}", reference_piece, (plan, number), key) for number in range(count)]
     bounds = run(blocks, 0)
@@ -64,7 +71,7 @@ def reference_piece(plan: Plan, number: int) -> list[list[float]]:
 
 def policy_piece(plan: Plan, name: str, policy: str | Policy, bounds: Sequence[Any]) -> dict[str, Any]:
     """Play one policy, against the reference's goodput in each block where the loop is open."""
-    player = make_player(name, policy, plan.variant, plan.scenario, plan.seed)
+    player = make_player(name, policy, plan.variant, plan.scenario, plan.seed, allow_pickle=plan.allow_pickle)
     if plan.loop == "closed":
         return play([player], plan)[0].to_dict()
     tally = Tally(plan.episodes, plan.scenario.num_users)
@@ -74,6 +81,10 @@ def policy_piece(plan: Plan, name: str, policy: str | Policy, bounds: Sequence[A
         reached: FloatArray = np.array(bound, dtype=np.float64)
         play_block(player, tally, block, reached, plan.reference)
     return tally.result().to_dict()
+
+
+def _is_registered(name: str) -> bool:
+    return name in list_controllers() and name not in BUILT_IN
 
 
 def _num_blocks(plan: Plan) -> int:
@@ -88,10 +99,12 @@ def _plan_key(plan: Plan) -> str:
 
 
 def _policy_key(name: str, policy: str | Policy) -> str:
-    """What tells policies apart: the name, and of a run directory its files; an object is never taken for another."""
-    if not isinstance(policy, str):
+    """What tells policies apart: the name, and its files; an object or a function is never taken for another."""
+    if not isinstance(policy, str) or (is_named_function(policy) and not policy.startswith(PRETRAINED)):
         return uuid.uuid4().hex
     files = sorted(path for path in Path(policy).glob("*") if path.suffix in (".json", ".safetensors"))
+    if policy.startswith(SB3):
+        files = [Path(policy.removeprefix(SB3))]
     return json.dumps([name, policy, [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]])
 
 

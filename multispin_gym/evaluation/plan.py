@@ -45,6 +45,8 @@ class Plan:
         Rounds of an episode, or None where only the time limits it.
     max_time
         Seconds of play after which an episode ends, or None.
+    allow_pickle
+        Whether the code in files of Stable-Baselines3 may be run.
     """
 
     variant: Variant
@@ -56,6 +58,7 @@ class Plan:
     loop: Literal["open", "closed"]
     rounds: int | None
     max_time: float | None
+    allow_pickle: bool = False
 
 
 def make_plan(

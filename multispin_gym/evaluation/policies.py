@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from multispin_gym._toml import prefixed
 from multispin_gym._validation import nearest
 from multispin_gym.baselines.protocols import Preparable, Rule
 from multispin_gym.baselines.registry import list_controllers, make_controller
 from multispin_gym.envs.variants import Variant
+from multispin_gym.evaluation.named_functions import is_named_function, load_named_function
+from multispin_gym.evaluation.predicting import Model, ModelPolicy
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision, RoundOutcome, play_round
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.scenario import Scenario
 
 PRETRAINED = "pretrained:"
+SB3 = "sb3:"
 
 
 @runtime_checkable
@@ -37,7 +42,8 @@ class CellSpecific(Protocol):
         """Return the policy for a cell, whose observed gains are relative to a transmit power, W."""
 
 
-Policy = Rule | Agent
+Playable = Rule | Agent
+Policy = Playable | Model
 
 
 class Player:
@@ -51,10 +57,10 @@ class Player:
         A controller, any callable of users and cell, or an agent.
     """
 
-    def __init__(self, name: str, policy: Policy) -> None:
+    def __init__(self, name: str, policy: Playable) -> None:
         self.name = name
         self.policy = policy
-        self._ready: Policy = policy
+        self._ready: Playable = policy
 
     def begin(self, mean_users: Users, scenario: Scenario) -> None:
         """Let a policy that wants to know the law of the rounds to come prepare for the next episodes.
@@ -81,15 +87,13 @@ class Player:
         Raises
         ------
         TypeError
-            If the policy returns something other than a decision.
+            If the policy returns something other than a decision, or an action that is not made of numbers.
         ValueError
             If its action stands for no decision, or its decision is for other rounds.
         """
         if isinstance(self._ready, Agent):
-            try:
+            with prefixed(f"policy {self.name!r}: "):
                 return decode(self._ready.act(observation))
-            except ValueError as error:
-                raise ValueError(f"policy {self.name!r}: {error}") from error
         decision = self._ready(users, cell)
         if not isinstance(decision, Decision):
             raise TypeError(f"policy {self.name!r} must return a Decision, got {type(decision).__name__}")
@@ -135,11 +139,12 @@ def name_policies(policies: Iterable[str] | Mapping[str, str | Policy]) -> dict[
 
 
 def make_policies(
-    policies: Mapping[str, str | Policy], variant: Variant, scenario: Scenario, seed: int
+    policies: Mapping[str, str | Policy], variant: Variant, scenario: Scenario, seed: int, *, allow_pickle: bool = False
 ) -> dict[str, Player]:
     """Turn names into policies, refusing all bad ones before anything is played.
 
-    Names are those of controllers, run directories of trained agents and ``pretrained:NAME``; ``variant`` and
+    Names are those of controllers, run directories of trained agents, ``pretrained:NAME``, ``module:function``,
+    ``file.py:function`` and, where ``allow_pickle`` lets the code in the file be run, ``sb3:FILE.zip``; ``variant`` and
     ``scenario`` are what they will be played in, ``seed`` is that of the policies that draw at random.
 
     Raises
@@ -151,12 +156,22 @@ def make_policies(
     ImportError
         If an agent is asked for and the libraries that it needs are not installed.
     """
-    return {name: make_player(name, policy, variant, scenario, seed) for name, policy in policies.items()}
+    return {
+        name: make_player(name, policy, variant, scenario, seed, allow_pickle=allow_pickle)
+        for name, policy in policies.items()
+    }
 
 
-def make_player(name: str, policy: str | Policy, variant: Variant, scenario: Scenario, seed: int) -> Player:
+def make_player(
+    name: str, policy: str | Policy, variant: Variant, scenario: Scenario, seed: int, *, allow_pickle: bool = False
+) -> Player:
     """Make one policy for what it will be played in; see :func:`make_policies`."""
-    made: Any = _load(policy, seed) if isinstance(policy, str) else policy
+    made: Any = _load(policy, seed, allow_pickle) if isinstance(policy, str) else policy
+    if not isinstance(made, Agent) and isinstance(made, Model):
+        try:
+            made = ModelPolicy(made, variant, scenario, _statistics_beside(policy))
+        except ValueError as error:
+            raise ValueError(f"policy {name!r}: {error}") from error
     if not isinstance(made, Agent) and not callable(made):
         raise TypeError(f"policy {name!r} must be a name, a callable of users and cell, or an agent; got {made!r}")
     if isinstance(made, CellSpecific):
@@ -167,21 +182,57 @@ def make_player(name: str, policy: str | Policy, variant: Variant, scenario: Sce
     return Player(name, made)
 
 
-def _load(name: str, seed: int) -> Policy:
+def _load(name: str, seed: int, allow_pickle: bool) -> Policy:
     known = list_controllers()
     if name in known:
         return make_controller(name, **({"seed": seed} if name == "random" else {}))
+    if name.startswith(SB3):
+        return _load_sb3(name, Path(name.removeprefix(SB3)), allow_pickle)
+    if is_named_function(name) and not name.startswith(PRETRAINED) and not Path(name).exists():
+        found: Policy = load_named_function(name)
+        return found
+    if name.endswith(".zip") and Path(name).is_file():
+        raise ValueError(f"policy {name!r} is a file: if Stable-Baselines3 wrote it, its name is {SB3}{name}")
     if not name.startswith(PRETRAINED) and "/" not in name and not Path(name).exists():
         raise ValueError(
-            f"policies must be among {', '.join(known)}, or the run directory of a trained agent; "
-            f"got {name!r}.{nearest(name, known)}"
+            f"policies must be among {', '.join(known)}, the run directory of a trained agent, {PRETRAINED}NAME, "
+            f"module:function, or {SB3}FILE.zip; got {name!r}.{nearest(name, known)}"
         )
-    try:
+    with _needing_agents(name):
         from multispin_gym.agents import load_agent
 
         agent: Agent = load_agent(name)
+    return agent
+
+
+def _load_sb3(name: str, path: Path, allow_pickle: bool) -> Model:
+    if not path.is_file():
+        raise FileNotFoundError(f"policy {name!r}: there is no file {str(path)!r}")
+    if not allow_pickle:
+        raise ValueError(
+            f"policy {name!r}: loading a file of Stable-Baselines3 runs the code that is pickled in it; if you trust "
+            f"where it comes from, say so with --allow-pickle, or allow_pickle=True"
+        )
+    with _needing_agents(name):
+        from multispin_gym.agents.sb3_files import load_sb3_policy
+
+        model: Model = load_sb3_policy(path)
+    return model
+
+
+@contextmanager
+def _needing_agents(name: str) -> Iterator[None]:
+    """Say what to install where the libraries of agents are missing."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise ImportError(
             f"policy {name!r} is a trained agent and needs {error.name}: pip install 'multispin-gym[train]'"
         ) from error
-    return agent
+
+
+def _statistics_beside(policy: Any) -> Path | None:
+    """Return a file of VecNormalize's statistics in the folder of a policy's file, or None."""
+    if not isinstance(policy, str):
+        return None
+    return next(iter(sorted(Path(policy.removeprefix(SB3)).parent.glob("*normalize*.pkl"))), None)

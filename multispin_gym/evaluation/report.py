@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 RESULTS = ("results.csv", "results.png", "results.json")
+_COLUMNS = ("policy", "episode", "seed")
 _LIBRARIES = ("multispin-gym", "gymnasium", "numpy", "scipy", "stable-baselines3", "torch")
 
 
@@ -32,10 +33,19 @@ def check_output(directory: Path) -> None:
     if not os.access(exists, os.W_OK | os.X_OK):
         raise PermissionError(f"output {str(directory)!r} cannot be written: no permission in {str(exists)!r}")
     taken = [name for name in RESULTS if (directory / name).exists()]
-    if taken and not _is_result(directory / "results.json"):
+    if taken and not _is_ours(directory):
         raise FileExistsError(
             f"output {str(directory)!r} holds a {taken[0]} that no evaluation wrote: choose another directory"
         )
+
+
+def _is_ours(directory: Path) -> bool:
+    """Whether an evaluation wrote the results in a directory; one that was killed while writing left no JSON."""
+    if (directory / "results.json").exists():
+        return _is_result(directory / "results.json")
+    with contextlib.suppress(OSError, ValueError), (directory / "results.csv").open(encoding="utf-8") as file:
+        return file.readline().startswith(",".join(_COLUMNS))
+    return False
 
 
 def _is_result(path: Path) -> bool:
@@ -48,6 +58,9 @@ def _is_result(path: Path) -> bool:
 
 def save(result: EvaluationResult, directory: str | Path, command: str = "") -> bool:
     """Write ``results.json``, ``results.csv`` and ``results.png``; none before all are made.
+
+    ``results.json`` is written last, and an earlier one is removed first: where it stands, all files are of one
+    evaluation; a write that was killed leaves none, and the next one begins anew.
 
     The same evaluation gives the same bytes of JSON and CSV: they hold no times of day.
 
@@ -83,9 +96,8 @@ def save(result: EvaluationResult, directory: str | Path, command: str = "") -> 
         contents["results.png"] = draw_result(result)
         drawn = True
     contents["results.json"] = to_json(result, command).encode()
-    write_atomically(directory, contents)
-    if not drawn:
-        (directory / "results.png").unlink(missing_ok=True)
+    gone = () if drawn else ("results.png",)
+    write_atomically(directory, contents, seal="results.json", remove=gone)
     return drawn
 
 
@@ -142,7 +154,7 @@ def to_csv(result: EvaluationResult) -> str:
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["policy", "episode", "seed", *result.server_only.per_episode()])
+    writer.writerow([*_COLUMNS, *result.server_only.per_episode()])
     for name, policy in result.policies.items():
         for episode, values in enumerate(zip(*policy.per_episode().values(), strict=True)):
             writer.writerow([name, episode, result.seed + episode, *(repr(float(value)) for value in values)])

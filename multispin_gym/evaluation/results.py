@@ -3,113 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from multispin_gym._validation import FloatArray
+from multispin_gym.evaluation import words
+from multispin_gym.evaluation.measures import Alarm, PolicyResult
 from multispin_gym.statistics import Estimate, gain_estimate, iqm_estimate, mean_estimate
 
-
-@dataclass(frozen=True)
-class Alarm:
-    """A policy stood above a bound that no decision can pass: the bound, the round or the policy is wrong.
-
-    Parameters
-    ----------
-    rounds
-        Number of rounds above the bound.
-    episode, round
-        Where the excess was largest, counted from 0.
-    goodput, bound
-        The expected goodput there and the bound it passed, token/s.
-    """
-
-    rounds: int
-    episode: int
-    round: int
-    goodput: float
-    bound: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.rounds} round(s) above the reference, worst in episode {self.episode}, round {self.round}: "
-            f"{self.goodput!r} token/s against a bound of {self.bound!r}"
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class PolicyResult:
-    """One policy's measures, one number per episode.
-
-    Parameters
-    ----------
-    goodput
-        Mean over the rounds of the round's sum goodput, token/s. Shape (episodes,).
-    ratio_to_optimum
-        The goodput over the reference's mean goodput on the same rounds. Shape (episodes,).
-    long_run_goodput
-        All tokens over all time of the episode, token/s (model, section 6). Shape (episodes,).
-    jain_index
-        Jain's index of the users' tokens over the episode, in [1/K, 1]. Shape (episodes,).
-    worst_user_rate
-        Tokens over time of the user with the fewest tokens in the episode, token/s. Shape (episodes,).
-    reference_goodput
-        Mean over the rounds of the reference's goodput, token/s. Shape (episodes,).
-    alarm
-        Set where a feasible decision had more expected goodput than the reference allows.
-    """
-
-    goodput: FloatArray
-    ratio_to_optimum: FloatArray
-    long_run_goodput: FloatArray
-    jain_index: FloatArray
-    worst_user_rate: FloatArray
-    reference_goodput: FloatArray
-    alarm: Alarm | None = None
-
-    def per_episode(self) -> dict[str, FloatArray]:
-        """Return the measures by name.
-
-        Returns
-        -------
-        dict
-            Arrays of shape (episodes,).
-        """
-        return {name: getattr(self, name) for name in _MEASURES}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as JSON-able data.
-
-        Returns
-        -------
-        dict
-            What :meth:`from_dict` takes.
-        """
-        arrays = {name: getattr(self, name).tolist() for name in (*_MEASURES, "reference_goodput")}
-        return {**arrays, "alarm": None if self.alarm is None else asdict(self.alarm)}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> PolicyResult:
-        """Rebuild a result.
-
-        Parameters
-        ----------
-        data
-            What :meth:`to_dict` returned.
-
-        Returns
-        -------
-        PolicyResult
-            An equal result.
-        """
-        arrays = {name: np.array(data[name], dtype=np.float64) for name in (*_MEASURES, "reference_goodput")}
-        return cls(**arrays, alarm=None if data["alarm"] is None else Alarm(**data["alarm"]))
-
-
-_MEASURES = ("goodput", "ratio_to_optimum", "long_run_goodput", "jain_index", "worst_user_rate")
+__all__ = ["Alarm", "EvaluationResult", "PolicyResult"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,25 +103,47 @@ class EvaluationResult:
         str
             One sentence or two.
         """
-        rivals = {name: e["goodput"].mean for name, e in self.estimates.items() if name != "server_only"}
-        if not rivals:
-            return "Only server_only was played: nothing says whether speculation pays."
-        best = max(rivals, key=lambda name: rivals[name])
-        gain = self.estimates[best]["gain_over_server_only"]
-        assert gain.mean == gain.mean, "plain decoding always has a positive goodput"
-        if gain.ci95 is None:
-            verdict, interval = ("seems to pay" if gain.mean > 0.0 else "does not seem to pay"), "one episode only"
-        else:
-            low, high = gain.ci95
-            interval = f"95 % interval {low:+.1%} to {high:+.1%}"
-            verdict = "pays" if low > 0.0 else "does not pay" if high <= 0.0 else "is on a par with plain decoding"
-        sentence = f"Speculation {verdict} here: {best} has {gain.mean:+.1%} goodput over server_only ({interval})."
-        if self.server_only_estimates["ratio_to_optimum"].mean > 1.0:
-            sentence += (
-                " server_only has more goodput than the reference: no drafts that the cell allows reach it,"
-                " since its least draft length keeps users from opting out."
-            )
-        return sentence
+        return words.speculation(self)
+
+    def summary(self) -> str:
+        """Say in a line which policy has the most goodput.
+
+        Returns
+        -------
+        str
+            One line.
+        """
+        return words.summary(self)
+
+    def table(self) -> str:
+        """Lay the measures of all policies out, means over the episodes; what ``print`` shows.
+
+        Returns
+        -------
+        str
+            Plain text.
+        """
+        return words.table(self)
+
+    __str__ = table
+
+    def __repr__(self) -> str:
+        return f"<EvaluationResult of {', '.join(self.policies)} in {words.title(self)}>"
+
+    def to_dataframe(self) -> Any:
+        """Return the measures of every policy and episode as a pandas DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each policy and episode: its names and seed, and the measures.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed; this library does without.
+        """
+        return words.to_dataframe(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON-able data, without versions and command.

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 from multispin_gym._validation import FloatArray, check_choice, check_integer, check_number
+from multispin_gym.physics.protocols import payload_of
 from multispin_gym.physics.uplink import DensityUplink, TotalPowerUplink, Uplink
 from multispin_gym.physics.users import Users
 from multispin_gym.physics.verification import AffineVerification, TableVerification, Verification
@@ -25,7 +26,9 @@ class Cell:
     noise_psd
         Noise power spectral density N0, W/Hz; positive.
     payload
-        What one drafted token costs on the uplink, bit; positive.
+        What one drafted token costs on the uplink, bit; positive. Or, as in a scenario's file, a table of a
+        ``protocol`` and its arguments, from which the bits are computed; see
+        :func:`multispin_gym.physics.protocols.payload_bits`.
     verification
         The server's verification time, :class:`AffineVerification` or :class:`TableVerification`.
     power
@@ -51,6 +54,7 @@ class Cell:
     max_draft_length: int = 12
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "payload", payload_of(self.payload))
         for name in ("bandwidth", "noise_psd", "payload"):
             object.__setattr__(self, name, check_number(name, getattr(self, name), low=0.0, low_open=True))
         if not isinstance(self.verification, (AffineVerification, TableVerification)):

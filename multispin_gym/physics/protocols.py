@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from multispin_gym._validation import check_choice, check_integer, nearest
@@ -170,3 +170,18 @@ def payload_bits(protocol: str, **arguments: Any) -> float:
         if name not in arguments:
             raise ValueError(f"{name} is missing: protocol {protocol!r} needs it")
     return function(**arguments)
+
+
+def payload_of(value: Any) -> Any:
+    """Turn a table with a ``protocol`` and its arguments into bits per drafted token; anything else stays as it is.
+
+    A table without a protocol, or with arguments that it does not take, gives a ``ValueError``.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    if "protocol" not in value:
+        raise ValueError("payload.protocol is missing")
+    try:
+        return payload_bits(**value)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"payload.{error}") from error

@@ -3,6 +3,7 @@
 Streams yield users and draws; what of them is observed is the environments' affair.
 """
 
+from multispin_gym.scenarios.changes import change_scenario
 from multispin_gym.scenarios.library import list_scenarios, load_scenario
 from multispin_gym.scenarios.measured_tables import list_measurements, load_measurement, measured_verification
 from multispin_gym.scenarios.populations import AcceptanceClass, DeviceClass
@@ -14,6 +15,7 @@ __all__ = [
     "DeviceClass",
     "Scenario",
     "Source",
+    "change_scenario",
     "list_measurements",
     "list_scenarios",
     "load_measurement",

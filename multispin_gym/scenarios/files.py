@@ -1,4 +1,4 @@
-"""The tables of a scenario file: payload by protocol, verification in its three forms, and the plain rest."""
+"""The tables of a scenario file: verification in its three forms, and the plain rest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from multispin_gym import _toml
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.fading import Fading
 from multispin_gym.physics.path_loss import PathLoss
-from multispin_gym.physics.protocols import payload_bits
 from multispin_gym.physics.verification import AffineVerification, TableVerification, Verification
 from multispin_gym.scenarios.measured_tables import measured_verification
 from multispin_gym.scenarios.populations import AcceptanceClass, DeviceClass
@@ -17,16 +16,6 @@ from multispin_gym.scenarios.sources import Source
 _AFFINE = ("fixed", "per_token", "batching")
 _TABLE = ("num_tokens", "seconds", "batching", "tail_per_token")
 _NAMED = ("table", "batching", "scale")
-
-
-def parse_payload(value: Any, path: str) -> Any:
-    """Read a payload: a number of bits, or a table with a ``protocol`` and its arguments."""
-    if not isinstance(value, dict):
-        return value
-    if "protocol" not in value:
-        raise ValueError(f"{path}.protocol is missing")
-    with _toml.prefixed(f"{path}."):
-        return payload_bits(**value)
 
 
 def parse_verification(value: Any, path: str) -> Verification:
@@ -49,7 +38,7 @@ def parse_verification(value: Any, path: str) -> Verification:
 
 def parse_cell(value: Any, path: str) -> Cell:
     """Read a cell."""
-    return _toml.build(Cell, value, path, {"payload": parse_payload, "verification": parse_verification})
+    return _toml.build(Cell, value, path, {"verification": parse_verification})
 
 
 PARSERS: dict[str, _toml.Parser] = {

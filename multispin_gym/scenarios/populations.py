@@ -46,7 +46,7 @@ class AcceptanceClass:
     Parameters
     ----------
     task
-        What these users ask for, such as ``"chat"``.
+        What these users ask for, such as ``"chat"``; a label only.
     rate_range
         Least and largest acceptance rate, in [0, 1].
     pair
@@ -64,15 +64,18 @@ class AcceptanceClass:
         If a value is of the wrong type.
     """
 
-    task: str
-    rate_range: tuple[float, float]
+    task: str = ""
+    # No default: behind one that has, an empty pair stands for one that is missing.
+    rate_range: tuple[float, float] = ()  # type: ignore[assignment]
     pair: str = ""
     weight: float = 1.0
     beta: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        check_text("task", self.task)
+        check_text("task", self.task, empty=True)
         check_text("pair", self.pair, empty=True)
+        if not self.rate_range:
+            raise ValueError("rate_range is missing")
         object.__setattr__(self, "rate_range", check_range("rate_range", self.rate_range, low=0.0, high=1.0))
         object.__setattr__(self, "weight", check_number("weight", self.weight, low=0.0, low_open=True))
         if not isinstance(self.beta, (list, tuple)) or len(self.beta) != 2:

@@ -1,6 +1,7 @@
 """The certified optimum: against brute force, against what must hold of any optimum, and stopped early."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -150,6 +151,25 @@ def test_stopped_early_the_bound_still_holds():
     assert (hasty.goodput <= patient.goodput * (1 + 1e-12)).all()
     assert (patient.gap <= 1e-5).all()
     assert (hasty.gap > patient.gap).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", [None, Objective("proportional_fair")], ids=["sum", "proportional_fair"])
+@pytest.mark.parametrize("batching", ["padded", "ragged"])
+def test_a_time_limit_holds_in_every_phase(batching, objective):
+    scenario = load_scenario("llama2_7b")
+    server = dataclasses.replace(scenario.cell.verification, batching=batching)
+    cell = dataclasses.replace(scenario.cell, verification=server, max_draft_length=100)
+    users = scenario.sample_users(np.random.default_rng(0), 20, batch=(50,))
+    started = time.monotonic()
+    hasty = certify(users, cell, time_limit=0.25, objective=objective)
+    # Far above what it takes, far below the time without a limit in any phase.
+    assert time.monotonic() - started < 2.5
+    assert np.isfinite(hasty.upper_bound).all()
+    few = users[:3]
+    known = make_controller("heterogeneous")(few, cell) if objective is None else hasty.decision
+    reached = play_round(few, cell, known).goodput if objective is None else hasty.goodput
+    assert (hasty.upper_bound[:3] >= reached[:3]).all()
 
 
 def test_batch_is_certified_as_its_cells_are():

@@ -1,5 +1,7 @@
 """Controllers and the relaxation on cells at the ends of what is allowed."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from reference import FORMS, brute_force, random_cell
@@ -86,3 +88,40 @@ def test_a_user_with_a_dead_channel_leaves_the_others_at_their_own_optimum(power
     relaxed, best = relax(four, cell), certify(four, cell).goodput
     assert best * (1.0 - 1e-9) <= relaxed.goodput
     assert relaxed.upper_bound <= relaxed.goodput * (1.0 + 1e-6)
+
+
+SHORT_UPLOADS = {
+    "far below rounding": (1e-30, 1e9, [1e-10, 1e-11]),
+    "at rounding": (1e-9, 1e9, [1e-7, 1e-11]),
+    "weak signals on a wide band": (1e-12, 1e10, [1e-16, 1e-15]),
+    "strong signals on a narrow band": (1.2e-11, 2.3e3, [1e-5, 1e-6]),
+}
+
+
+@pytest.mark.parametrize("case", SHORT_UPLOADS)
+@EVERY_FORM
+@pytest.mark.parametrize(("shortest", "longest"), [(0, 3), (1, 3)])
+def test_uploads_that_rounding_swallows_leave_the_optimum_certified(case, form, shortest, longest):
+    payload, bandwidth, gains = SHORT_UPLOADS[case]
+    cell = random_cell(np.random.default_rng(1), *form, shortest, longest)
+    cell = dataclasses.replace(cell, payload=payload, bandwidth=bandwidth)
+    users = Users([0.5, 0.9], [100.0, 200.0], gains, POWER)
+    # Next to nothing is uploaded, so the latency is that of the slower draft.
+    lengths = np.stack(np.meshgrid(*2 * [np.arange(shortest, longest + 1)]), axis=-1).reshape(-1, 2)
+    latency = (lengths / users.drafting_speed).max(axis=-1) + cell.verification.round_time(lengths)
+    best = ((1.0 - users.acceptance_rate ** (lengths + 1.0)) / (1.0 - users.acceptance_rate)).sum(axis=-1) / latency
+    certificate, decision = certify(users, cell), make_controller("heterogeneous")(users, cell)
+    assert float(certificate.goodput) == pytest.approx(best.max(), rel=1e-6)
+    assert certificate.upper_bound >= best.max() * (1.0 - 1e-9)
+    assert certificate.gap <= 1.01e-6
+    assert relax(users, cell).upper_bound >= best.max() * (1.0 - 1e-9)
+    for played in (certificate.decision, decision):
+        assert play_round(users, cell, played).goodput >= 0.98 * best.max()
+
+
+@pytest.mark.parametrize("solve", [certify, relax])
+def test_a_cell_beyond_the_range_of_numbers_is_an_error_and_no_result(solve):
+    cell = Cell(10e6, 4e-21, 16384.0, AffineVerification(0.08), "total")
+    users = Users([0.9, 0.8], 1e-200, 1e-300, 1e-20)
+    with np.errstate(all="ignore"), pytest.raises(RuntimeError, match="the solver found no finite"):
+        solve(users, cell)

@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 
 from multispin_gym import load_scenario
-from multispin_gym.baselines import Controller, list_controllers, make_controller
+from multispin_gym.baselines import (
+    Controller,
+    list_controllers,
+    make_controller,
+    register_controller,
+    unregister_controller,
+)
 from multispin_gym.baselines.protocols import Detailed, Preparable
 from multispin_gym.baselines.uniform import uniform_fixed
+from multispin_gym.evaluation import evaluate
 
 SCENARIO = load_scenario("default")
 
@@ -82,3 +89,67 @@ def test_registry_names_its_controllers_from_the_least_informed_to_the_best():
 def test_registry_refuses_unknown_names_and_options(name, options, error, message):
     with pytest.raises(error, match=message):
         make_controller(name, **options)
+
+
+def two_each(users, cell):
+    return uniform_fixed(users, cell, 2)
+
+
+def lengths_of(controller):
+    return controller(SCENARIO.sample_users(np.random.default_rng(0)), SCENARIO.cell).draft_lengths.tolist()
+
+
+@pytest.fixture
+def registered():
+    """Register controllers for one test."""
+    names = []
+
+    def register(name, *arguments):
+        register_controller(name, *arguments)
+        names.append(name)
+
+    yield register
+    for name in names:
+        unregister_controller(name)
+
+
+def test_a_registered_controller_is_one_of_all_and_of_the_evaluation(registered):
+    registered("two_each", two_each, "two drafts each")
+    assert list_controllers()[-1] == "two_each"
+    assert lengths_of(make_controller("two_each")) == [2] * 8
+    assert make_controller("two_each").summary == "two drafts each"
+    found = evaluate(["two_each"], SCENARIO, 2, episodes=2, rounds=2).policies["two_each"]
+    by_hand = evaluate({"mine": two_each}, SCENARIO, 2, episodes=2, rounds=2).policies["mine"]
+    assert (found.goodput == by_hand.goodput).all()
+
+
+def test_a_registered_factory_has_options(registered):
+    registered("so_many", lambda length=5: lambda users, cell: uniform_fixed(users, cell, length))
+    assert lengths_of(make_controller("so_many")) == [5] * 8
+    assert lengths_of(make_controller("so_many", length=3)) == [3] * 8
+    with pytest.raises(TypeError, match="takes length; got 'lenght'"):
+        make_controller("so_many", lenght=3)
+    registered("planned", LengthOfTheStrongest)
+    assert isinstance(make_controller("planned").rule, Preparable)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("exact", two_each), ValueError, "the name 'exact' is taken: the certified optimum"),
+        (("two/each", two_each), ValueError, "name must be a word without spaces, slashes and colons, got 'two/each'"),
+        (("", two_each), ValueError, "name must be a word"),
+        (("two", 2), TypeError, "rule_or_factory must be a function, got 2"),
+        (("two", lambda users: users), TypeError, r"must take users and cell, or options .* it takes \(users\)"),
+    ],
+)
+def test_what_cannot_be_registered_is_refused(arguments, error, message):
+    before = list_controllers()
+    with pytest.raises(error, match=message):
+        register_controller(*arguments)
+    assert list_controllers() == before
+
+
+def test_what_comes_with_the_library_stays():
+    with pytest.raises(ValueError, match="controller must be one of"):
+        unregister_controller("exact")

@@ -190,7 +190,9 @@ def test_rows_that_ended_ignore_their_actions_in_the_next_step():
     assert rewards[0] > 0.0
     assert rewards[1] == 0.0
     assert truncations.tolist() == [True, False]
-    assert infos["_tokens"].tolist() == [True, False]
+    assert infos["_tokens"].tolist() == [True, True]
+    assert infos["tokens"][0].min() >= 1.0
+    assert not infos["tokens"][1].any()
 
 
 def test_without_autoreset_an_episode_that_is_over_is_not_played_on():

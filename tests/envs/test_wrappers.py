@@ -135,3 +135,25 @@ def test_wrapped_environments_are_rebuilt_from_their_specification_as_json():
 def test_other_environments_are_refused():
     with pytest.raises(TypeError, match="for MultiSpin environments"):
         DictAction(gym.make("CartPole-v1"))
+
+
+def test_scaling_a_flat_observation_is_refused_with_the_order_that_works():
+    flat = gym.wrappers.FlattenObservation(gym.make(MULTI, num_users=2))
+    with pytest.raises(TypeError, match=r"needs a Dict of boxes, got Box.*FlattenObservation\(ScaledObservation\(env"):
+        ScaledObservation(flat)
+    flat_rows = gym.wrappers.vector.FlattenObservation(gym.make_vec(MULTI, num_envs=2, num_users=2))
+    with pytest.raises(TypeError, match="put the scaling next to the environment"):
+        VectorScaledObservation(flat_rows)
+    env = gym.wrappers.FlattenObservation(ScaledObservation(gym.make(MULTI, num_users=2)))
+    assert env.observation_space.contains(env.reset(seed=0)[0])
+
+
+@pytest.mark.parametrize("mode", list(gym.vector.AutoresetMode))
+@pytest.mark.parametrize("wrapper", [VectorScaledObservation, VectorDictAction])
+def test_vector_wrappers_keep_the_autoreset_mode_and_the_render_modes(wrapper, mode):
+    envs = wrapper(gym.make_vec(MULTI, num_envs=2, num_users=2, autoreset_mode=mode, render_mode="rgb_array"))
+    assert envs.metadata["autoreset_mode"] is mode
+    assert envs.metadata["render_modes"] == ["ansi", "rgb_array", "human"]
+    assert envs.render_mode == "rgb_array"
+    envs.reset(seed=0)
+    assert [frame.shape for frame in envs.render()] == [(720, 1280, 3)] * 2

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from rich.console import Console
 
 import multispin_gym.evaluation.figures
 from multispin_gym import load_scenario
+from multispin_gym._files import write_atomically
 from multispin_gym.evaluation import evaluate
 from multispin_gym.evaluation.figures import draw_result
 from multispin_gym.evaluation.report import check_output, save, to_csv, to_json, to_table, versions
@@ -167,6 +169,73 @@ write_atomically(Path(sys.argv[1]), new if sys.argv[2:] else old)
     assert not (tmp_path / "b.csv").exists()
 
 
+KILLED = """
+import os, pickle, sys
+from pathlib import Path
+from multispin_gym.evaluation.report import save
+result, calls = pickle.loads(Path(sys.argv[2]).read_bytes()), 0
+def counted(act):
+    def count(*args, **options):
+        global calls
+        calls += 1
+        if calls == int(sys.argv[3]):
+            os._exit(9)
+        return act(*args, **options)
+    return count
+os.replace, os.unlink = counted(os.replace), counted(os.unlink)
+save(result, sys.argv[1], "later")
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_between_the_files_never_leaves_figures_of_one_evaluation_beside_those_of_another(result, tmp_path):
+    folder, other = tmp_path / "results", dataclasses.replace(result, seed=71)
+    (tmp_path / "other").write_bytes(pickle.dumps(other))
+    save(other, tmp_path / "alone", "later")
+    later = {path.name: path.read_bytes() for path in (tmp_path / "alone").iterdir()}
+    codes: list[int] = []
+    while not codes or codes[-1]:
+        save(result, folder, "earlier")
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        assert set(before) == set(later)
+        words = [sys.executable, "-c", KILLED, folder, tmp_path / "other", str(len(codes) + 1)]
+        codes.append(subprocess.run(words, check=False).returncode)
+        left = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
+        if "results.json" in left:
+            assert left in (before, later)
+        check_output(folder)
+    # The three files, and the removal of the earlier JSON, at least.
+    assert codes[-1] == 0
+    assert codes[:-1] == [9] * (len(codes) - 1)
+    assert len(codes) > 4
+
+
+def test_what_a_killed_write_left_is_removed_by_the_next_and_what_another_is_writing_is_not(tmp_path):
+    code = """
+import os, sys
+from pathlib import Path
+from multispin_gym._files import write_atomically
+def stop(*args):
+    print("writing", flush=True)
+    sys.stdin.readline()
+    os._exit(9)
+os.replace = stop
+write_atomically(Path(sys.argv[1]), {"a.json": b"theirs", "b.csv": b"theirs"})
+"""
+    words = [sys.executable, "-c", code, tmp_path]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "writing\n"
+        (tmp_path / ".a.json.mine").write_text("not one of ours")
+        write_atomically(tmp_path, {"a.json": b"ours"})
+        assert len(list(tmp_path.glob(".*.tmp"))) == 2
+        writer.communicate("\n")
+    assert writer.returncode == 9
+    write_atomically(tmp_path, {"a.json": b"again"})
+    assert [path.name for path in tmp_path.glob(".*.tmp")] == [path.name for path in tmp_path.glob(".b.csv.*")]
+    write_atomically(tmp_path, {"b.csv": b"again"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.json.mine", "a.json", "b.csv"]
+
+
 def test_a_full_disk_leaves_nothing_behind(result, tmp_path, monkeypatch):
     def full(handle):
         raise OSError("no space left on device")
@@ -195,9 +264,12 @@ def test_foreign_files_are_not_overwritten(tmp_path):
     (tmp_path / "a" / "results.json").write_text('{"my": "thesis"}')
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "results.csv").write_text("1,2,3")
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / "results.png").write_text("a picture")
     (tmp_path / "c").write_text("")
     for name, message in (
         ("a", "holds a results.json that no evaluation wrote"),
+        ("e", "holds a results.png that no evaluation wrote"),
         ("b", "holds a results.csv that no evaluation wrote"),
         ("c", "output must be a directory, got the file"),
     ):

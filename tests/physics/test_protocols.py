@@ -1,5 +1,8 @@
+from typing import Any
+
 import pytest
 
+from multispin_gym import AffineVerification, Cell
 from multispin_gym.physics.protocols import (
     dssd,
     effective_vocabulary,
@@ -59,3 +62,15 @@ def test_a_wrong_payload_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         payload_bits(protocol, **arguments)
+
+
+def test_a_cell_takes_the_payload_of_a_protocol_as_a_scenario_file_does() -> None:
+    def cell(payload: Any) -> Cell:
+        return Cell(10e6, 4e-21, payload, AffineVerification(0.06))
+
+    # 64 (16 + 15) bits, worked out by hand.
+    assert cell({"protocol": "top_k", "vocabulary_size": 32000, "k": 64}).payload == 1984.0
+    with pytest.raises(ValueError, match=r"^payload\.protocol must be one of .* Did you mean 'top_k'"):
+        cell({"protocol": "topk", "vocabulary_size": 32000, "k": 64})
+    with pytest.raises(ValueError, match=r"^payload\.protocol is missing"):
+        cell({"vocabulary_size": 32000})

@@ -29,6 +29,7 @@ FACE = (
     "multispin_gym.statistics",
     "multispin_gym.runner",
     "multispin_gym.evaluation",
+    "multispin_gym.commands",
     "multispin_gym.agents",
 )
 

@@ -18,9 +18,10 @@ ORDER = (
     "measuring",
     "live",
     "explorer",
+    "commands",
 )
 # Modules of the package itself: helpers at the bottom, and the face, which shows what lies as high as the environments.
-FACE = {"multispin_gym": "envs", "multispin_gym.wrappers": "envs"}
+FACE = {"multispin_gym": "envs", "multispin_gym.wrappers": "envs", "multispin_gym.__main__": "commands"}
 # Policies are loaded by name where they are evaluated: agents, in one place, when one is asked for.
 LAZY = {("multispin_gym.evaluation.policies", "multispin_gym.agents")}
 

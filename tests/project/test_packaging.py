@@ -67,7 +67,15 @@ def test_wheel_requires_the_numerical_core_and_offers_the_rest_as_extras(built):
         metadata = email.message_from_bytes(archive.read(f"multispin_gym-{VERSION}.dist-info/METADATA"))
     requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
     assert {r.name for r in requirements if r.marker is None} == {"gymnasium", "numpy", "scipy"}
-    assert set(metadata.get_all("Provides-Extra")) == {"report", "train", "search", "ray", "benchmarks", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == {
+        "report",
+        "train",
+        "search",
+        "ray",
+        "render",
+        "benchmarks",
+        "dev",
+    }
     heavy = {"torch", "stable-baselines3", "tensorboard", "ray"}
     assert not {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "report"})} & heavy
     assert heavy - {"ray"} <= {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": "train"})}
@@ -130,7 +138,7 @@ def test_installed_wheel_plays_the_round_that_the_checkout_plays(installed, tmp_
     assert rewards[0] == rewards[1] > 0.0
 
 
-HEAVY = ("torch", "matplotlib", "stable_baselines3", "tensorboard", "tyro", "rich", "pandas", "ray")
+HEAVY = ("torch", "matplotlib", "stable_baselines3", "tensorboard", "tyro", "rich", "pandas", "ray", "PIL", "pygame")
 HEAVY += ("multispin_gym.agents",)
 
 
@@ -159,11 +167,11 @@ def extra(*names):
 @pytest.mark.parametrize(
     ("folder", "allowed"),
     [
-        ("multispin_gym", extra("report", "ray")),
+        ("multispin_gym", extra("report", "ray", "render") | {"pandas"}),
         ("baselines", extra()),
         ("agents", extra("report", "train", "search")),
-        ("tests", extra("report", "train", "search", "ray", "dev")),
-        ("benchmarks", extra("report", "train", "search", "dev", "benchmarks")),
+        ("tests", extra("report", "train", "search", "ray", "render", "dev")),
+        ("benchmarks", extra("report", "train", "search", "render", "dev", "benchmarks")),
     ],
 )
 def test_every_imported_distribution_is_declared(folder, allowed):

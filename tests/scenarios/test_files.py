@@ -124,7 +124,7 @@ def test_measured_tables_have_the_affine_fits_that_are_quoted_of_them(
         ("rate_range", "rates", ValueError, r"^acceptance\[0\]\.rates is not a key of \[acceptance\[0\]\]"),
         ('name = "minimal"', "", ValueError, "^name is missing"),
         ("noise_psd = 4e-21", "", ValueError, r"^cell\.noise_psd is missing"),
-        ('task = "chat"', "", ValueError, r"^acceptance\[0\]\.task is missing"),
+        ('task = "chat"', "task = 3", TypeError, r"^acceptance\[0\]\.task must be a string, got 3"),
         ("fixed = 0.06", "", ValueError, r"^cell\.verification needs fixed"),
         ("fixed", "fixd", ValueError, r"^cell\.verification\.fixd is not a key.*Did you mean 'fixed'"),
         ("fixed = 0.06", "fixed = -1", ValueError, r"^cell\.verification\.fixed must lie in \(0, inf\), got -1.0"),
@@ -269,3 +269,10 @@ def test_the_documented_example_is_a_scenario_with_the_documented_values() -> No
     users = scenario.sample_users(np.random.default_rng(0), batch=(50,))
     assert users.num_users == 12
     assert users.acceptance_rate.min() > 0.4
+
+
+def test_the_label_of_a_task_may_be_left_out() -> None:
+    without = Scenario.from_toml(MINIMAL.replace('task = "chat"\n', ""))
+    assert without.acceptance[0].task == ""
+    assert without.acceptance[0].rate_range == (0.5, 0.7)
+    assert Scenario.from_toml(without.to_toml()) == without

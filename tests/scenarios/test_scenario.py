@@ -188,7 +188,7 @@ def test_a_wrong_scenario_is_refused(changes: dict[str, object], error: type[Exc
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: AcceptanceClass("", (0.1, 0.2)), ValueError, "task must not be empty"),
+        (lambda: AcceptanceClass("chat"), ValueError, "rate_range is missing"),
         (lambda: AcceptanceClass("a", (0.1, 1.2)), ValueError, r"rate_range\[1\] must lie in \[0, 1\], got 1.2"),
         (lambda: AcceptanceClass("a", (0.9, 0.1)), ValueError, "low <= high"),
         (lambda: AcceptanceClass("a", (0.1, 0.2), pair=7), TypeError, "pair must be a string"),  # type: ignore[arg-type]

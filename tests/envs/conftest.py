@@ -1,0 +1,5 @@
+"""Windows that no screen shows."""
+
+import os
+
+os.environ["SDL_VIDEODRIVER"] = "dummy"
