@@ -6,15 +6,35 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Literal
 
-from multispin_gym._validation import check_choice, check_integer, check_number
+from multispin_gym._validation import (
+    MOST_ROWS,
+    MOST_TIMESTEPS,
+    MOST_USERS,
+    check_choice,
+    check_integer,
+    check_list,
+    check_number,
+    shown,
+)
 from multispin_gym.envs.variants import MULTI_SPIN, variant_of
 from multispin_gym.runner import RUNNERS
 from multispin_gym.scenarios.changes import read_changes
+from multispin_gym.scenarios.populations import check_text
 
 Schedule = Literal["constant", "linear", "cosine"]
 SCHEDULES = ("constant", "linear", "cosine")
 LengthDistribution = Literal["categorical", "ordinal", "sequential"]
 LENGTH_DISTRIBUTIONS = ("categorical", "ordinal", "sequential")
+MOST_SEEDS, MOST_EVALUATION_CELLS = 10_000, 10**6
+
+
+def _user_counts(name: str, value: Any) -> tuple[int, ...]:
+    return tuple(check_integer(name, count, low=1, high=MOST_USERS) for count in check_list(name, value))
+
+
+def _check_flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be true or false, got {shown(value)}")
 
 
 @dataclass(frozen=True)
@@ -113,9 +133,8 @@ class PPOConfig:
     max_gradient_norm: float = 0.5
 
     def __post_init__(self) -> None:
-        check_integer("ppo.num_envs", self.num_envs, low=1, high=2**20)
-        counts = tuple(check_integer("ppo.num_users", count, low=1) for count in self.num_users)
-        object.__setattr__(self, "num_users", counts)
+        check_integer("ppo.num_envs", self.num_envs, low=1, high=MOST_ROWS)
+        object.__setattr__(self, "num_users", _user_counts("ppo.num_users", self.num_users))
         check_integer("ppo.rollout_steps", self.rollout_steps, low=1, high=2**20)
         check_integer("ppo.num_epochs", self.num_epochs, low=1, high=1000)
         if self.rollout_size < 2:
@@ -195,11 +214,12 @@ class CloningConfig:
 
     def __post_init__(self) -> None:
         check_integer("cloning.num_cells", self.num_cells, low=0, high=2**24)
-        counts = tuple(check_integer("cloning.num_users", count, low=1) for count in self.num_users)
-        object.__setattr__(self, "num_users", counts)
-        check_integer("cloning.num_epochs", self.num_epochs, low=1)
+        object.__setattr__(self, "num_users", _user_counts("cloning.num_users", self.num_users))
+        check_integer("cloning.num_epochs", self.num_epochs, low=1, high=2**20)
         check_integer("cloning.batch_size", self.batch_size, low=1, high=2**20)
         check_number("cloning.learning_rate", self.learning_rate, low=0.0, high=1.0, low_open=True)
+        if self.controller is not None:
+            check_text("cloning.controller", self.controller)
 
 
 @dataclass(frozen=True)
@@ -217,12 +237,12 @@ class TrainConfig:
     env_id
         Environment to train in.
     num_users
-        Users in the cell; by default the scenario's own number.
+        Users in the cell, at most 100000; by default the scenario's own number.
     hyperparameters
         TOML file with the tables policy, ppo and cloning, or "cloned" (a warm start) or "mixed" (several numbers of
         users), which ship; by default the file that ships for the scenario.
     total_timesteps
-        Rounds to train on; rounded up to whole updates.
+        Rounds to train on, at most 1e15; rounded up to whole updates.
     seed
         Seed of everything random: two runs on one machine with one seed and thread count are equal bit by bit.
     seeds
@@ -239,7 +259,7 @@ class TrainConfig:
     eval_every
         Updates between evaluations; 0 evaluates at the end only.
     eval_cells
-        Held-out cells of an evaluation.
+        Held-out cells of an evaluation, at most a million.
     checkpoint_every
         Updates between checkpoints.
     target_ratio
@@ -279,20 +299,32 @@ class TrainConfig:
     def __post_init__(self) -> None:
         read_changes(self.set)
         object.__setattr__(self, "set", tuple(self.set))
+        for name in ("run_dir", "scenario", "env_id"):
+            check_text(name, getattr(self, name))
+        if self.hyperparameters is not None:
+            check_text("hyperparameters", self.hyperparameters)
         variant_of(self.env_id)
         if self.num_users is not None:
-            check_integer("num_users", self.num_users, low=1)
-        check_integer("total_timesteps", self.total_timesteps, low=1)
+            check_integer("num_users", self.num_users, low=1, high=MOST_USERS)
+        check_integer("total_timesteps", self.total_timesteps, low=1, high=MOST_TIMESTEPS)
         check_integer("seed", self.seed, low=0, high=2**32 - 1)
-        for seed in self.seeds:
-            check_integer("seeds", seed, low=0, high=2**32 - 1)
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds must differ from each other, got {list(self.seeds)}")
+        self._check_seeds()
         check_integer("jobs", self.jobs, low=0, high=1024)
         check_choice("runner", self.runner, RUNNERS)
         check_integer("threads", self.threads, low=1, high=1024)
-        check_integer("eval_every", self.eval_every, low=0)
-        check_integer("eval_cells", self.eval_cells, low=1)
-        check_integer("checkpoint_every", self.checkpoint_every, low=1)
+        check_integer("eval_every", self.eval_every, low=0, high=MOST_TIMESTEPS)
+        check_integer("eval_cells", self.eval_cells, low=1, high=MOST_EVALUATION_CELLS)
+        check_integer("checkpoint_every", self.checkpoint_every, low=1, high=MOST_TIMESTEPS)
+        for name in ("resume", "progress"):
+            _check_flag(name, getattr(self, name))
         if self.target_ratio is not None:
             check_number("target_ratio", self.target_ratio, low=0.0, low_open=True)
+
+    def _check_seeds(self) -> None:
+        seeds = check_list("seeds", self.seeds)
+        if len(seeds) > MOST_SEEDS:
+            raise ValueError(f"seeds must be at most {MOST_SEEDS}, got {len(seeds)} of them")
+        for seed in seeds:
+            check_integer("seeds", seed, low=0, high=2**32 - 1)
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"seeds must differ from each other, got {shown(list(seeds))}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from multispin_gym._validation import nearest
+from multispin_gym import _toml
+from multispin_gym._validation import nearest, shown, shown_name
 from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig, TrainConfig
 from multispin_gym.scenarios.library import list_scenarios
 
@@ -48,12 +48,12 @@ def build_section(name: str, table: Mapping[str, Any]) -> Section:
     An unknown key and a value out of range give a ``ValueError``, a value of the wrong type a ``TypeError``.
     """
     if not isinstance(table, Mapping):
-        raise TypeError(f"{name} must be a table, got {table!r}")
+        raise TypeError(f"{name} must be a table, got {shown(table)}")
     table, kind = _rename_former_keys(name, table), SECTIONS[name]
     known = [entry.name for entry in dataclasses.fields(kind)]
     for key in table:
         if key not in known:
-            raise ValueError(f"unknown key {name}.{key}; known: {', '.join(known)}.{nearest(key, known)}")
+            raise ValueError(f"unknown key {name}.{shown_name(key)}; known: {', '.join(known)}.{nearest(key, known)}")
     return kind(**table)
 
 
@@ -63,15 +63,14 @@ def read_hyperparameters(text: str, where: str) -> dict[str, Any]:
     The text has any of the tables ``policy``, ``ppo`` and ``cloning``, and ``total_timesteps``. What is not TOML, an
     unknown key and a value out of range give a ``ValueError``.
     """
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{where} is not valid TOML: {error}") from None
+    tables = _toml.read(text, where)
     fields: dict[str, Any] = {}
     known = (*SECTIONS, "total_timesteps")
     for key, value in tables.items():
         if key not in known:
-            raise ValueError(f"unknown key {key} in {where}; known: {', '.join(known)}.{nearest(key, known)}")
+            raise ValueError(
+                f"unknown key {shown_name(key)} in {where}; known: {', '.join(known)}.{nearest(key, known)}"
+            )
         fields[key] = build_section(key, value) if key in SECTIONS else value
     return fields
 

@@ -7,17 +7,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multispin_gym import _toml
 from multispin_gym._files import write_atomically
-from multispin_gym._validation import check_integer
+from multispin_gym._validation import MOST_USERS, check_integer, shown, shown_name
 from multispin_gym.agents.config import PolicyConfig
 from multispin_gym.agents.hyperparameter_files import build_section
 from multispin_gym.envs.variants import Variant, variant_of
 from multispin_gym.physics.cell import Cell
+from multispin_gym.scenarios.populations import check_text
 from multispin_gym.scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -28,6 +31,10 @@ FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "policy.safetensors"
 STATE_FILE = "training_state.pt"
+# Bytes of a configuration, whose scenario is a text of its own.
+LARGEST_CONFIG = 4_000_000
+EVALUATIONS_FILE = "evaluations.csv"
+TENSORBOARD_FOLDER = "tensorboard"
 
 
 class RunDirectoryError(ValueError):
@@ -91,32 +98,70 @@ class AgentSpec:
 
         Text that is not JSON, not of this format, or lacks an entry gives a ``ValueError``.
         """
-        fields = json.loads(text)
+        try:
+            fields = json.loads(text)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         if not isinstance(fields, dict) or fields.get("format") != FORMAT:
             raise ValueError(f"it is not of the format {FORMAT!r}")
         if fields.get("format_version") != FORMAT_VERSION:
-            raise ValueError(
-                f"format_version must be {FORMAT_VERSION} for this release, got {fields.get('format_version')!r}"
-            )
+            version = shown(fields.get("format_version"))
+            raise ValueError(f"format_version must be {FORMAT_VERSION} for this release, got {version}")
         missing = [key for key in ("env_id", "num_users", "policy", "training", "scenario") if key not in fields]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
         return cls(
-            scenario=Scenario.from_toml(fields["scenario"]),
-            env_id=variant_of(fields["env_id"]).id,
-            num_users=check_integer("num_users", fields["num_users"], low=1),
+            scenario=Scenario.from_toml(check_text("scenario", fields["scenario"])),
+            env_id=variant_of(check_text("env_id", fields["env_id"])).id,
+            num_users=check_integer("num_users", fields["num_users"], low=1, high=MOST_USERS),
             policy=PolicyConfig(**asdict(build_section("policy", fields["policy"]))),
-            training=dict(fields["training"]),
-            versions=dict(fields.get("versions", {})),
+            training=dict(_toml.check_table(fields["training"], "training")),
+            versions=dict(_toml.check_table(fields.get("versions", {}), "versions")),
         )
 
 
 def start_run_directory(path: Path, spec: AgentSpec) -> None:
-    """Create the directory of a new run; one that holds anything gives a :class:`RunDirectoryError`."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        kind = "a run already (--resume continues it)" if (path / CONFIG_FILE).is_file() else "other files"
-        raise RunDirectoryError(f"run_dir must be a new or an empty directory; {path} holds {kind}")
+    """Create the directory of a new run, or take over one that has trained nothing, and say so.
+
+    A directory that holds anything else gives a :class:`RunDirectoryError`.
+    """
+    if path.exists():
+        if not has_trained_nothing(path):
+            kind = "a run already (--resume continues it)" if (path / CONFIG_FILE).is_file() else "other files"
+            raise RunDirectoryError(f"run_dir must be a new or an empty directory; {path} holds {kind}")
+        if (path / CONFIG_FILE).is_file():
+            print(
+                f"{path} holds the start of a run that has trained nothing: this run takes its place", file=sys.stderr
+            )
+        remove_leftovers(path)
     write_atomically(path, {CONFIG_FILE: spec.to_json().encode()})
+
+
+def has_trained_nothing(path: Path) -> bool:
+    """Tell whether a directory holds a run that was ended before its first checkpoint, or nothing at all."""
+    if not path.is_dir():
+        return False
+    names = {entry.name for entry in path.iterdir()} - {entry.name for entry in _leftovers(path)}
+    if not names:
+        return True
+    if CONFIG_FILE not in names or names - {CONFIG_FILE, TENSORBOARD_FOLDER}:
+        return False
+    try:
+        read_spec(path)
+    except RunDirectoryError:
+        return False
+    return True
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a killed run was writing when it was killed."""
+    for file in _leftovers(path):
+        file.unlink(missing_ok=True)
+
+
+def _leftovers(path: Path) -> list[Path]:
+    names = (CONFIG_FILE, WEIGHTS_FILE, STATE_FILE, EVALUATIONS_FILE)
+    return [file for name in names for file in path.glob(f".{name}.*.tmp")]
 
 
 def read_spec(path: Path) -> AgentSpec:
@@ -129,8 +174,11 @@ def read_spec(path: Path) -> AgentSpec:
     if not (path / CONFIG_FILE).is_file():
         raise RunDirectoryError(f"{path} is not a run directory: it holds no {CONFIG_FILE}")
     try:
-        return AgentSpec.from_json((path / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        data = (path / CONFIG_FILE).read_bytes()
+        if len(data) > LARGEST_CONFIG:
+            raise ValueError(f"it must have at most {LARGEST_CONFIG} bytes, got {len(data)}")
+        return AgentSpec.from_json(data.decode("utf-8"))
+    except (ValueError, TypeError) as error:
         raise RunDirectoryError(f"{path / CONFIG_FILE} cannot be read as an agent's configuration: {error}") from error
 
 
@@ -144,6 +192,7 @@ def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read an agent's weights, the state of its network; none, or damaged ones, give a :class:`RunDirectoryError`."""
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -151,9 +200,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     if not file.is_file():
         raise RunDirectoryError(f"{path} holds no {WEIGHTS_FILE}: its training wrote no checkpoint, or it is truncated")
     try:
-        return load(file.read_bytes())
-    except SafetensorError as error:
-        raise RunDirectoryError(f"{file} is damaged: {error}") from error
+        weights = load(file.read_bytes())
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise RunDirectoryError(f"{file} is damaged: {shown_name(str(error))}") from error
+    for name, tensor in weights.items():
+        if tensor.dtype != torch.float32:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise RunDirectoryError(f"{file} holds {shown_name(name)} as {kind}: all weights must be float32")
+    return weights
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -178,8 +232,18 @@ def read_state(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise RunDirectoryError(f"{path} cannot be resumed: it holds no {STATE_FILE}")
     try:
-        state: dict[str, Any] = torch.load(file, weights_only=True)
+        state = torch.load(file, weights_only=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunDirectoryError(f"{file} is damaged: {reason}") from error
+        raise RunDirectoryError(f"{file} is damaged: {shown_name(reason)}") from error
+    if not isinstance(state, dict):
+        raise RunDirectoryError(f"{file} is damaged: it must hold a dict, got {shown(state)}")
+    kinds = {"num_timesteps": int, "num_updates": int, "torch_rng": torch.Tensor}
+    kinds |= dict.fromkeys(("policy", "optimizer", "pending_logs"), dict)
+    kinds |= dict.fromkeys(("numpy_rng", "envs", "episodes"), list)
+    for name, kind in kinds.items():
+        # A network's state is a dict of its own kind; True is an int to Python alone.
+        if not isinstance(state.get(name), kind) or isinstance(state[name], bool):
+            got = shown(state[name]) if name in state else "none"
+            raise RunDirectoryError(f"{file} is damaged: {name} must be a {kind.__name__}, got {got}")
     return state

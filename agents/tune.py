@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from multispin_gym.agents.hyperparameter_files import (
     hyperparameters,
     shipped_hyperparameters,
 )
+from multispin_gym.agents.study_file import SEARCHED, kept_trials, repeat, report_of
 from multispin_gym.scenarios.library import load_scenario
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ class SearchConfig:
     Parameters
     ----------
     output
-        File for the study: every trial's parameters and scores. The best is written beside it as a hyperparameter file.
+        File for the study: every trial's parameters and scores, written after each. The best is written beside it as a
+        hyperparameter file.
     scenario
         Name of a preset, or path of a scenario file.
     num_users
@@ -54,6 +55,8 @@ class SearchConfig:
         Seeds that each trial trains with.
     seed
         Seed of the sampler.
+    resume
+        Go on with the interrupted or killed study in ``output``, to the trials that it would have had undisturbed.
     """
 
     output: Path = Path("results/search.json")
@@ -64,6 +67,7 @@ class SearchConfig:
     total_timesteps: int = 200_000
     training_seeds: tuple[int, ...] = (0, 1)
     seed: int = 0
+    resume: bool = False
 
     def __post_init__(self) -> None:
         check_integer("num_trials", self.num_trials, low=1)
@@ -90,44 +94,45 @@ def suggest(trial: optuna.trial.BaseTrial, base: TrainConfig) -> TrainConfig:
 
 
 def search(config: SearchConfig) -> dict[str, Any]:
-    """Run a study and write it down: its settings, its trials in order, and the best of them.
+    """Run a study and write it down after every trial: its settings, its trials in order, and the best of them.
 
-    A scenario or a hyperparameter file that is unknown or damaged gives a ``ValueError``.
+    With ``resume`` the trials in the study file are not trained again: the sampler chooses them once more and is told
+    what came of them, so it goes on as it would have. A scenario, a hyperparameter file or a study that is unknown,
+    damaged or does not fit gives a ``ValueError``.
     """
     import optuna
 
     load_scenario(config.scenario)
-    shipped = shipped_hyperparameters("any.toml")
-    fields = shipped if config.hyperparameters is None else hyperparameters(config.scenario, config.hyperparameters)
-    fields = {**fields, "total_timesteps": config.total_timesteps, "num_users": config.num_users}
-    base = TrainConfig(scenario=config.scenario, eval_every=0, checkpoint_every=2**30, progress=False, **fields)
+    base = _base(config)
+    kept = kept_trials(config) if config.resume else []
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(n_startup_trials=5, seed=config.seed),
         pruner=optuna.pruners.MedianPruner(),
     )
     # The configuration in use is the first trial: the search can only improve on it.
-    study.enqueue_trial({name: getattr(_section(base, name), name) for name in _SEARCHED})
-    study.optimize(lambda trial: score(trial, suggest(trial, base), config.training_seeds), config.num_trials)
-    settings = {name: value for name, value in dataclasses.asdict(config).items() if name != "output"}
-    report = {
-        **settings,
-        "versions": {name: metadata.version(name) for name in ("optuna", "stable-baselines3", "torch")},
-        "trials": [
-            {
-                "ratio": trial.value if trial.state == optuna.trial.TrialState.COMPLETE else None,
-                "ratios": trial.user_attrs["ratios"],
-                **trial.params,
-            }
-            for trial in study.trials
-        ],
-        "best": {"ratio": study.best_value, **study.best_params},
-    }
-    _write(config, report, suggest(optuna.trial.FixedTrial(study.best_params), base))
-    return report
+    study.enqueue_trial({name: getattr(_section(base, name), name) for name in SEARCHED})
+    for number in range(config.num_trials):
+        trial = study.ask()
+        tried = suggest(trial, base)
+        try:
+            ratio = repeat(trial, kept[number]) if number < len(kept) else score(trial, tried, config.training_seeds)
+        except optuna.TrialPruned:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            study.tell(trial, ratio)
+        if number >= len(kept):
+            _write(config, study, base)
+            print(f"{number + 1} of {config.num_trials} trials are finished", file=sys.stderr)
+    # Also where nothing was left to try: a search may have been killed between its two files.
+    return _write(config, study, base)
 
 
-_SEARCHED = ("learning_rate", "num_epochs", "batch_size", "entropy_coefficient", "clip_range", "share_std")
+def _base(config: SearchConfig) -> TrainConfig:
+    shipped = shipped_hyperparameters("any.toml")
+    fields = shipped if config.hyperparameters is None else hyperparameters(config.scenario, config.hyperparameters)
+    fields = {**fields, "total_timesteps": config.total_timesteps, "num_users": config.num_users}
+    return TrainConfig(scenario=config.scenario, eval_every=0, checkpoint_every=2**30, progress=False, **fields)
 
 
 def _section(config: TrainConfig, name: str) -> PolicyConfig | PPOConfig:
@@ -138,7 +143,8 @@ def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> flo
     """Train with each seed in turn, as long as the trial is worth it; return the mean ratio to the reference over them.
 
     The trial is told the mean after every seed, and keeps the ratio of each. ``optuna.TrialPruned`` ends it after any
-    seed but the last with which the mean is below the median of the earlier trials.
+    seed but the last with which the mean is below the median of the earlier trials. A training that an interrupt cuts
+    short does not count: it raises ``KeyboardInterrupt``.
     """
     import optuna
 
@@ -147,7 +153,10 @@ def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> flo
     ratios: list[float] = []
     for step, seed in enumerate(seeds):
         with tempfile.TemporaryDirectory() as folder:
-            ratios.append(train(dataclasses.replace(config, seed=seed, run_dir=folder)).evaluations[-1]["ratio"])
+            result = train(dataclasses.replace(config, seed=seed, run_dir=folder))
+        if result.stopped == "interrupted":
+            raise KeyboardInterrupt
+        ratios.append(result.evaluations[-1]["ratio"])
         trial.set_user_attr("ratios", ratios)
         trial.report(sum(ratios) / len(ratios), step)
         if step + 1 < len(seeds) and trial.should_prune():
@@ -155,7 +164,11 @@ def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> flo
     return sum(ratios) / len(ratios)
 
 
-def _write(config: SearchConfig, report: dict[str, Any], best: TrainConfig) -> None:
+def _write(config: SearchConfig, study: optuna.Study, base: TrainConfig) -> dict[str, Any]:
+    import optuna
+
+    report = report_of(config, study)
+    best = suggest(optuna.trial.FixedTrial(study.best_params), base)
     where = f"{config.output.as_posix()} has all of them and the settings"
     comment = f"# The best trial in the scenario {config.scenario}: {where}.\n"
     contents = {
@@ -163,16 +176,20 @@ def _write(config: SearchConfig, report: dict[str, Any], best: TrainConfig) -> N
         config.output.with_suffix(".toml").name: (comment + hyperparameter_text(best)).encode(),
     }
     write_atomically(config.output.parent, contents)
+    return report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Search from arguments, by default the process's; exit status 0, or 2 on bad input."""
+    """Search from arguments, by default the process's; exit status 0, 2 on bad input, 130 if interrupted."""
     args = sys.argv[1:] if arguments is None else arguments
     try:
         report = search(parse(SearchConfig, args, "python -m multispin_gym.agents.tune"))
     except (ValueError, TypeError, OSError) as error:
         print(f"search: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("search: interrupted; --resume goes on after the last finished trial", file=sys.stderr)
+        return 130
     print(json.dumps(report["best"]))
     return 0
 

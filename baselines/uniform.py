@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from multispin_gym._validation import shown
 from multispin_gym.baselines.equal_shares import equal_shares, upload_time
 from multispin_gym.baselines.homogeneous import common_lengths
 from multispin_gym.physics.acceptance import mean_tokens
@@ -24,7 +25,7 @@ def uniform_fixed(users: Users, cell: Cell, draft_length: int | None = None) -> 
     if draft_length is None:
         draft_length = min(max(_USUAL_LENGTH, low), high)
     if not low <= draft_length <= high:
-        raise ValueError(f"draft_length must lie in [{low}, {high}], got {draft_length!r}")
+        raise ValueError(f"draft_length must lie in [{low}, {high}], got {shown(draft_length)}")
     return equal_shares(users, np.full(1, float(draft_length)))
 
 

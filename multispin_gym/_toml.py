@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
-from multispin_gym._validation import nearest
+from multispin_gym._validation import nearest, shown, shown_name
 
 T = TypeVar("T")
 Parser = Callable[[Any, str], Any]
+
+# The parser's time grows with the text, and with the square of the parts of a key.
+LONGEST_TEXT = 500_000
+MOST_PARTS = 32
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MOST_PARTS}}}")
+
+
+def read(text: str, name: str = "the text") -> dict[str, Any]:
+    """Read TOML of at most :data:`LONGEST_TEXT` characters; whatever is wrong gives one ``ValueError``."""
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"{name} must have at most {LONGEST_TEXT} characters, got {len(text)}")
+    if _LONG_KEY.search(text):
+        raise ValueError(f"{name} has a key of more than {MOST_PARTS} parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"{name} is nested too deeply") from None
+    except ValueError as error:
+        # Not only the parser's own errors: whole numbers of thousands of digits have another.
+        raise ValueError(f"{name} is not valid TOML: {error}") from None
 
 
 def dotted(path: str, key: str) -> str:
@@ -33,7 +56,7 @@ def prefixed(prefix: str) -> Iterator[None]:
 def check_table(value: Any, path: str) -> dict[str, Any]:
     """Return ``value`` if it is a TOML table."""
     if not isinstance(value, dict):
-        raise TypeError(f"{path} must be a table, got {value!r}")
+        raise TypeError(f"{path} must be a table, got {shown(value)}")
     return value
 
 
@@ -44,7 +67,8 @@ def check_keys(table: Mapping[str, Any], known: Iterable[str], path: str) -> Non
         if key not in names:
             where = f"[{path}]" if path else "a scenario"
             raise ValueError(
-                f"{dotted(path, key)} is not a key of {where}, which takes {', '.join(names)}.{nearest(key, names)}"
+                f"{dotted(path, shown_name(key))} is not a key of {where}, which takes {', '.join(names)}."
+                f"{nearest(key, names)}"
             )
 
 
@@ -69,7 +93,7 @@ def build(
 def build_list(cls: type[T], value: Any, path: str) -> tuple[T, ...]:
     """Build one dataclass for each table of an array; see :func:`build`."""
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise TypeError(f"{path} must be an array of tables, [[{path}]], got {value!r}")
+        raise TypeError(f"{path} must be an array of tables, [[{path}]], got {shown(value)}")
     return tuple(build(cls, entry, f"{path}[{i}]") for i, entry in enumerate(value))
 
 

@@ -1,9 +1,11 @@
-"""Checks shared by every public entry point: one clear error per wrong value."""
+"""Checks shared by every public entry point, and the bounds of what is taken: one clear error per wrong value."""
 
 from __future__ import annotations
 
 import difflib
 import math
+import re
+import reprlib
 from collections.abc import Iterable
 from numbers import Real
 from typing import Any
@@ -16,6 +18,61 @@ IntArray = NDArray[np.int64]
 
 # Whole numbers stay exact in float64 up to here.
 LARGEST_WHOLE = 2.0**53
+# Sizes are checked before anything of that size is made.
+MOST_USERS = 100_000
+MOST_ROWS = 2**20
+MOST_ROWS_TIMES_USERS = 4_000_000
+MOST_EPISODES = MOST_ROUNDS = 10**7
+MOST_TIMESTEPS = 10**15
+LONGEST_DRAFT = 10_000
+MOST_ENTRIES = 10**6
+LARGEST_VOCABULARY = 10**9
+# Physical quantities, in SI units: products and powers of a few of them are still numbers.
+SMALLEST, LARGEST = 1e-50, 1e50
+# Drafting speeds, token/s, are shown in float32.
+SLOWEST, FASTEST = 1e-30, 1e30
+MOST_DECIBELS = 1000.0
+# Characters of a value, and of a name that is not ours, in a message.
+LONGEST_SHOWN, LONGEST_NAME = 200, 80
+
+
+class _Short(reprlib.Repr):
+    """Shows the ends of what is long, without writing out what lies between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxlist, self.maxtuple, self.maxdict, self.maxset = 4, 20, 20, 10, 10
+        self.maxstring, self.maxother, self.maxlong = 150, 180, 60
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python refuses to write out whole numbers of thousands of digits."""
+        return repr(x) if x.bit_length() < 200 else f"<a whole number of {x.bit_length()} bits>"
+
+
+_SHORT = _Short()
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages show it: on one line of at most :data:`LONGEST_SHOWN` characters."""
+    return _cut(re.sub(r"\s*\n\s*", " ", _SHORT.repr(value)), LONGEST_SHOWN)
+
+
+def shown_name(name: Any) -> str:
+    """Return a name that somebody else gave as messages show it: as it is, unless it is long or does not print."""
+    text = name if isinstance(name, str) and name.isprintable() else shown(name)
+    return _cut(text, LONGEST_NAME)
+
+
+def _cut(text: str, most: int) -> str:
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
+
+def _holds_text(value: Any, depth: int = 0) -> bool:
+    """Whether text stands among numbers: NumPy would make all entries as long as the longest."""
+    if isinstance(value, (list, tuple)):
+        return depth < 32 and any(_holds_text(entry, depth + 1) for entry in value)
+    return isinstance(value, (str, bytes))
 
 
 def _interval(low: float, high: float, low_open: bool, high_open: bool) -> str:
@@ -40,13 +97,15 @@ def check_array(
 ) -> FloatArray:
     """Return ``value`` as a C-contiguous float64 array, refusing anything outside the range."""
     try:
+        if _holds_text(value):
+            raise TypeError
         given = np.asarray(value)
         # float() would also read text, and take None for NaN and the real part of a complex number.
         if given.dtype.kind not in "iuf" and not all(_is_real(entry) for entry in given.ravel().tolist()):
             raise TypeError
         array = np.array(given, dtype=np.float64, order="C")
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}") from None
+        raise TypeError(f"{name} must be a number or an array of numbers, got {shown(value)}") from None
     good = np.isfinite(array)
     good &= (array > low) if low_open else (array >= low)
     good &= (array < high) if high_open else (array <= high)
@@ -58,8 +117,8 @@ def check_array(
         allowed = _interval(low, high, low_open, high_open)
         rule = "be a whole number" if whole else "lie"
         wrong = float(array[index])
-        shown = int(wrong) if whole and abs(wrong) < LARGEST_WHOLE and wrong.is_integer() else wrong
-        raise ValueError(f"{name} must {rule} in {allowed}, got {shown!r}{where}")
+        number = int(wrong) if whole and abs(wrong) < LARGEST_WHOLE and wrong.is_integer() else wrong
+        raise ValueError(f"{name} must {rule} in {allowed}, got {number!r}{where}")
     return array
 
 
@@ -75,7 +134,7 @@ def check_number(
     """Return one finite number as a float; see :func:`check_array` for the arguments."""
     array = check_array(name, value, low=low, high=high, low_open=low_open, high_open=high_open)
     if array.ndim != 0:
-        raise TypeError(f"{name} must be one number, got {value!r}")
+        raise TypeError(f"{name} must be one number, got {shown(value)}")
     return float(array)
 
 
@@ -83,12 +142,32 @@ def check_integer(name: str, value: Any, *, low: float = -math.inf, high: float 
     """Return one whole number as an int; see :func:`check_array` for the arguments."""
     array = check_array(name, value, low=low, high=high, whole=True)
     if array.ndim != 0:
-        raise TypeError(f"{name} must be one whole number, got {value!r}")
+        raise TypeError(f"{name} must be one whole number, got {shown(value)}")
     return int(array)
+
+
+def check_quantity(name: str, value: Any) -> float:
+    """Return a positive physical quantity in SI units as a float."""
+    return check_number(name, value, low=SMALLEST, high=LARGEST)
+
+
+def check_list(
+    name: str, value: Any, *, kind: str = "a list", least: int = 0, of: type = object
+) -> list[Any] | tuple[Any, ...]:
+    """Return ``value`` if it is a list or a tuple of at least ``least`` and at most :data:`MOST_ENTRIES` entries.
+
+    All have to be instances of one class; ``kind`` says so in messages.
+    """
+    if not isinstance(value, (list, tuple)) or len(value) < least or not all(isinstance(entry, of) for entry in value):
+        raise TypeError(f"{name} must be {kind}, got {shown(value)}")
+    if len(value) > MOST_ENTRIES:
+        raise ValueError(f"{name} must have at most {MOST_ENTRIES} entries, got {len(value)}")
+    return value
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known name, or an empty string."""
+    name = name[:LONGEST_NAME]
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
     return f" Did you mean {matches[0]!r}?" if matches else ""
 
@@ -99,4 +178,4 @@ def check_choice(name: str, value: Any, known: Iterable[str]) -> str:
     if isinstance(value, str) and value in choices:
         return value
     hint = nearest(value, choices) if isinstance(value, str) else ""
-    raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}.{hint}")
+    raise ValueError(f"{name} must be one of {', '.join(choices)}; got {shown(value)}.{hint}")

@@ -50,17 +50,17 @@ def test_users_need_at_least_one_user(rates):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("bandwidth", 0.0, r"bandwidth must lie in \(0, inf\), got 0.0"),
-        ("bandwidth", NAN, r"bandwidth must lie in \(0, inf\), got nan"),
-        ("noise_psd", -4e-21, r"noise_psd must lie in \(0, inf\), got -4e-21"),
-        ("payload", INF, r"payload must lie in \(0, inf\), got inf"),
+        ("bandwidth", 0.0, r"bandwidth must lie in \[1e-50, 1e\+50\], got 0.0"),
+        ("bandwidth", NAN, r"bandwidth must lie in \[1e-50, 1e\+50\], got nan"),
+        ("noise_psd", -4e-21, r"noise_psd must lie in \[1e-50, 1e\+50\], got -4e-21"),
+        ("payload", INF, r"payload must lie in \[1e-50, 1e\+50\], got inf"),
         ("power", "totl", r"power must be one of total, density; got 'totl'. Did you mean 'total'\?"),
         ("power", 3, r"power must be one of total, density; got 3\.$"),
         ("min_draft_length", -1, r"min_draft_length must be a whole number in \[0, 12\], got -1"),
         ("min_draft_length", 13, r"min_draft_length must be a whole number in \[0, 12\], got 13"),
         ("min_draft_length", 1.5, r"min_draft_length must be a whole number in \[0, 12\], got 1.5"),
-        ("max_draft_length", 0, r"max_draft_length must be a whole number in \[1, inf\), got 0"),
-        ("max_draft_length", NAN, r"max_draft_length must be a whole number in \[1, inf\), got nan"),
+        ("max_draft_length", 0, r"max_draft_length must be a whole number in \[1, 10000\], got 0"),
+        ("max_draft_length", NAN, r"max_draft_length must be a whole number in \[1, 10000\], got nan"),
     ],
 )
 def test_cell_refuses_values_out_of_range(field, value, message):

@@ -109,6 +109,8 @@ class BetweenUpdates(BaseCallback):
     def _on_rollout_start(self) -> None:
         if self._update > self._first_update or not self.evaluations:
             self.between()
+        elif self._is_reached():
+            self._stop_at_target()
         if self.stop[0] or interrupted():
             self.save()
             raise StopTraining("interrupted")
@@ -122,18 +124,27 @@ class BetweenUpdates(BaseCallback):
         reached = False
         if last or self._update == 0 or (every and self._update % every == 0):
             reached = self.evaluate()
-        if last or reached or (self._update and self._update % self.config.checkpoint_every == 0):
+        # Also at update 0: from there on, whatever was cloned is kept and the run can be resumed.
+        if last or reached or self._update % self.config.checkpoint_every == 0:
             self.save()
         if reached and not last:
-            raise StopTraining(f"reached the target ratio {self.config.target_ratio:g}")
+            self._stop_at_target()
 
     def evaluate(self) -> bool:
         """Evaluate the deterministic policy on the held-out cells; tell whether the target ratio is reached."""
-        if self.evaluations and self.evaluations[-1]["timesteps"] == self.model.num_timesteps:
-            ratio = self.evaluations[-1]["ratio"]
-        else:
-            ratio = self._measure()
-        return self.config.target_ratio is not None and ratio >= self.config.target_ratio
+        if not self._is_measured():
+            self._measure()
+        return self._is_reached()
+
+    def _is_measured(self) -> bool:
+        return bool(self.evaluations) and self.evaluations[-1]["timesteps"] == self.model.num_timesteps
+
+    def _is_reached(self) -> bool:
+        target = self.config.target_ratio
+        return target is not None and self._is_measured() and self.evaluations[-1]["ratio"] >= target
+
+    def _stop_at_target(self) -> None:
+        raise StopTraining(f"reached the target ratio {self.config.target_ratio:g}")
 
     def _act(self, observation: Observation) -> np.ndarray[Any, Any]:
         with torch.no_grad():
@@ -141,7 +152,7 @@ class BetweenUpdates(BaseCallback):
             action: np.ndarray[Any, Any] = self.model.policy._predict(tensors, deterministic=True).cpu().numpy()
         return action
 
-    def _measure(self) -> float:
+    def _measure(self) -> None:
         goodput, ratios = self.held_out.measure(self._act)
         ratio = float(ratios.mean())
         self.evaluations.append(
@@ -156,7 +167,6 @@ class BetweenUpdates(BaseCallback):
             self.logger.record(f"eval/{name}", self.evaluations[-1][name])
         if self._bar is not None:
             self._bar.set_postfix(ratio=f"{ratio:.4f}")
-        return ratio
 
     def _on_rollout_end(self) -> None:
         remaining = 1.0 - self.model.num_timesteps / self.model._total_timesteps

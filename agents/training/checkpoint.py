@@ -1,14 +1,44 @@
-"""What an identical continuation of a training run needs: collected and put back between two updates."""
+"""What an identical continuation of a training run needs: collected, written and put back between two updates."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from multispin_gym._files import write_atomically
+from multispin_gym._validation import shown_name
+from multispin_gym.agents.run_directory import (
+    EVALUATIONS_FILE,
+    STATE_FILE,
+    RunDirectoryError,
+    write_state,
+    write_weights,
+)
 from multispin_gym.agents.training.mixed_users import EnvSlot, MixedUsersPPO
+
+
+def write_checkpoint(path: Path, model: MixedUsersPPO, evaluations: list[dict[str, float]], seconds: float) -> None:
+    """Write a checkpoint; what resuming needs comes in one file, so it can never be two halves of two checkpoints."""
+    write_state(path, {**collect_state(model), "evaluations": evaluations, "seconds": seconds})
+    write_what_follows(path, model, evaluations)
+
+
+def write_what_follows(path: Path, model: MixedUsersPPO, evaluations: list[dict[str, float]]) -> None:
+    """Write the files that follow from a state; a run that was killed after its state may have older ones or none."""
+    network: torch.nn.Module = model.policy.network  # type: ignore[assignment]
+    write_weights(path, network.state_dict())
+    text = io.StringIO()
+    if evaluations:
+        writer = csv.DictWriter(text, list(evaluations[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(evaluations)
+    write_atomically(path, {EVALUATIONS_FILE: text.getvalue().encode()})
 
 
 def collect_state(model: MixedUsersPPO) -> dict[str, Any]:
@@ -43,8 +73,17 @@ def _game_state(slot: EnvSlot) -> dict[str, np.ndarray[Any, Any]]:
 def restore_state(model: MixedUsersPPO, state: dict[str, Any]) -> None:
     """Bring a freshly built and seeded model where :func:`collect_state` found it.
 
-    Its logger must be set, and its environments seeded as at the run's start.
+    Its logger must be set, and its environments seeded as at the run's start. A state that does not fit the model gives
+    a :class:`RunDirectoryError`.
     """
+    try:
+        _restore(model, state)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        raise RunDirectoryError(f"{STATE_FILE} is damaged: it does not fit the run ({shown_name(reason)})") from error
+
+
+def _restore(model: MixedUsersPPO, state: dict[str, Any]) -> None:
     model.num_timesteps = state["num_timesteps"]
     model._n_updates = state["num_updates"]
     model.policy.load_state_dict(state["policy"])

@@ -48,16 +48,21 @@ class Demonstrations:
 
 
 def demonstrate(
-    spec: AgentSpec, config: CloningConfig, units: Callable[[Users], float | FloatArray], rng: np.random.Generator
+    spec: AgentSpec,
+    config: CloningConfig,
+    units: Callable[[Users], float | FloatArray],
+    rng: np.random.Generator,
+    between: Callable[[], None],
 ) -> list[Demonstrations]:
     """Let the controller to imitate decide in cells drawn from the agent's scenario; one part per number of users.
 
-    Rewards are counted in ``units``, given the users of the rounds.
+    Rewards are counted in ``units``, given the users of the rounds. ``between`` is called before every few cells, and
+    may end it by raising.
     """
     controller = make_controller(spec.variant.controller if config.controller is None else config.controller)
     counts = config.num_users or (spec.num_users,)
     size = -(-config.num_cells // len(counts))
-    return [_demonstrate(spec, controller, count, size, units, rng) for count in counts]
+    return [_demonstrate(spec, controller, count, size, units, rng, between) for count in counts]
 
 
 def _demonstrate(
@@ -67,12 +72,14 @@ def _demonstrate(
     num_cells: int,
     units: Callable[[Users], float | FloatArray],
     rng: np.random.Generator,
+    between: Callable[[], None],
 ) -> Demonstrations:
     scenario, cell = spec.scenario, spec.cell
     codec = spec.variant.actions(cell, num_users)
     users = scenario.sample_users(rng, num_users, batch=(num_cells,))
     actions, rewards = [], []
     for start in range(0, num_cells, _CHUNK):
+        between()
         some = users[start : start + _CHUNK]
         decision = controller(some, cell)
         actions.append(codec.encode(decision))
@@ -85,12 +92,17 @@ def _demonstrate(
 
 
 def clone(
-    network: EquivariantActorCritic, shown: Sequence[Demonstrations], config: CloningConfig, *, progress: bool
+    network: EquivariantActorCritic,
+    shown: Sequence[Demonstrations],
+    config: CloningConfig,
+    between: Callable[[], None],
+    *,
+    progress: bool,
 ) -> None:
     """Make a network's decisions likely where a controller took them, and its values those that the controller reached.
 
     The network is trained in place, on minibatches of all parts in random order. The spread of the shares keeps its
-    initial value: PPO explores from there.
+    initial value: PPO explores from there. ``between`` is called before every minibatch, and may end it by raising.
     """
     learned = [parameter for name, parameter in network.named_parameters() if name != "log_std"]
     optimizer = torch.optim.Adam(learned, lr=config.learning_rate)
@@ -100,6 +112,7 @@ def clone(
     with tqdm(total=total, unit="batch", desc="cloning", disable=not progress) as bar:
         for _ in range(config.num_epochs):
             for part, rows in _minibatches(shown, config.batch_size):
+                between()
                 observation = {key: value[rows] for key, value in part.observation.items()}
                 log_prob = network.distribution(observation).log_prob(part.action[rows])
                 value_error = network.value(observation).squeeze(-1) - part.reward[rows]

@@ -9,7 +9,7 @@ from typing import Any
 
 from multispin_gym._files import write_atomically
 from multispin_gym.agents.config import TrainConfig
-from multispin_gym.agents.run_directory import STATE_FILE, RunDirectoryError
+from multispin_gym.agents.run_directory import CONFIG_FILE, RunDirectoryError, has_trained_nothing
 from multispin_gym.runner import Interrupted, Task, pass_on_interrupt, run_tasks
 from multispin_gym.statistics import mean_interval
 
@@ -71,8 +71,8 @@ def train_seeds(config: TrainConfig) -> dict[str, Any]:
 
 def _one_seed(config: TrainConfig, seed: int) -> TrainConfig:
     folder = seed_directory(config.run_dir, seed)
-    resume = config.resume and (folder / STATE_FILE).is_file()
-    if not resume and folder.exists() and any(folder.iterdir()):
+    resume = config.resume and (folder / CONFIG_FILE).is_file()
+    if not resume and folder.exists() and not has_trained_nothing(folder):
         raise RunDirectoryError(f"run_dir must be a new or an empty directory; {folder} is in use")
     return dataclasses.replace(config, seed=seed, run_dir=str(folder), resume=resume, progress=False, seeds=(), jobs=0)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import platform
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,30 +14,30 @@ import torch
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from multispin_gym._files import write_atomically
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.policy.sb3_policy import EquivariantPolicy
 from multispin_gym.agents.run_directory import (
+    TENSORBOARD_FOLDER,
     AgentSpec,
     RunDirectoryError,
+    has_trained_nothing,
     read_spec,
     read_state,
+    remove_leftovers,
     start_run_directory,
-    write_state,
-    write_weights,
 )
 from multispin_gym.agents.training.callbacks import BetweenUpdates, StopTraining, schedule, stop_flag
-from multispin_gym.agents.training.checkpoint import collect_state, restore_state
+from multispin_gym.agents.training.checkpoint import restore_state, write_checkpoint, write_what_follows
 from multispin_gym.agents.training.cloning import clone, demonstrate
 from multispin_gym.agents.training.env import make_training_env
 from multispin_gym.agents.training.held_out import HeldOutCells, HeldOutEpisodes, held_out
 from multispin_gym.agents.training.mixed_users import MixedUsersPPO
+from multispin_gym.runner import interrupted
 from multispin_gym.scenarios.changes import change_scenario, read_changes
 from multispin_gym.scenarios.library import load_scenario
 from multispin_gym.scenarios.scenario import Scenario
 
-EVALUATIONS_FILE = "evaluations.csv"
 _PACKAGES = ("multispin-gym", "gymnasium", "numpy", "stable-baselines3", "torch")
 # Not part of what is trained: a resumed run may differ in these.
 UNRECORDED = ("policy", "run_dir", "resume", "progress", "hyperparameters", "seeds", "jobs", "runner")
@@ -156,6 +155,8 @@ def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = Equivaria
     ------
     RunDirectoryError
         If the run directory is in use, or cannot be resumed.
+    KeyboardInterrupt
+        If it is interrupted before its first checkpoint; afterwards an interrupted run returns.
     ValueError
         If the scenario is unknown or damaged.
     """
@@ -164,14 +165,14 @@ def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = Equivaria
     state: dict[str, Any] = {}
     if config.resume:
         spec = read_spec(path)
-        state = read_state(path)
+        state = _state_to_resume(path)
     else:
         spec = describe(config, change_scenario(load_scenario(config.scenario), read_changes(config.set)))
     cells = held_out(spec, config.eval_cells)
     model = build_model(config, spec, policy_class)
     if not config.resume:
         start_run_directory(path, spec)
-    tensorboard = _ContinuedTensorBoard(str(path / "tensorboard"), state.get("num_timesteps", -1) + 1)
+    tensorboard = _ContinuedTensorBoard(str(path / TENSORBOARD_FOLDER), state.get("num_timesteps", -1) + 1)
     model.set_logger(Logger(str(path), [tensorboard]))
     try:
         with stop_flag() as stop:
@@ -180,6 +181,16 @@ def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = Equivaria
         for slot in model.slots:
             slot.env.close()
         model.logger.close()
+
+
+def _state_to_resume(path: Path) -> dict[str, Any]:
+    """Read a run's last checkpoint; none, which is said, if it was ended before its first."""
+    nothing = has_trained_nothing(path)
+    state = {} if nothing else read_state(path)
+    if nothing:
+        print(f"{path} has no checkpoint yet: its training starts anew", file=sys.stderr)
+    remove_leftovers(path)
+    return state
 
 
 def _learn(
@@ -195,7 +206,7 @@ def _learn(
     path = Path(config.run_dir)
 
     def save() -> None:
-        _save(path, model, evaluations, callback.seconds)
+        write_checkpoint(path, model, evaluations, callback.seconds)
 
     callback = BetweenUpdates(config, cells, save, evaluations, state.get("seconds", 0.0), stop)
     if state:
@@ -203,8 +214,9 @@ def _learn(
             restore_state(model, state)
         except (KeyError, RuntimeError) as error:
             raise RunDirectoryError(f"{path} cannot be resumed: its training state is of another release") from error
+        write_what_follows(path, model, evaluations)
     elif config.cloning.num_cells:
-        _clone(config, spec, model)
+        _clone(config, spec, model, stop)
     remaining = config.total_timesteps - model.num_timesteps
     if remaining > 0:
         try:
@@ -217,22 +229,14 @@ def _learn(
     return TrainingResult(path, evaluations, stopped)
 
 
-def _clone(config: TrainConfig, spec: AgentSpec, model: MixedUsersPPO) -> None:
+def _clone(config: TrainConfig, spec: AgentSpec, model: MixedUsersPPO, stop: list[bool]) -> None:
+    """Clone; an interrupt ends it with nothing to keep, and a resumed run clones anew."""
+
+    def between() -> None:
+        if stop[0] or interrupted():
+            raise KeyboardInterrupt
+
     rng = np.random.default_rng([config.seed, 1])
-    shown = demonstrate(spec, config.cloning, model.slots[0].env.units, rng)
+    shown = demonstrate(spec, config.cloning, model.slots[0].env.units, rng, between)
     network: EquivariantActorCritic = model.policy.network  # type: ignore[assignment]
-    clone(network, shown, config.cloning, progress=config.progress)
-
-
-def _save(path: Path, model: MixedUsersPPO, evaluations: list[dict[str, float]], seconds: float) -> None:
-    """Write a checkpoint; what resuming needs comes in one file, so it can never be two halves of two checkpoints."""
-    state = {**collect_state(model), "evaluations": evaluations, "seconds": seconds}
-    write_state(path, state)
-    network: torch.nn.Module = model.policy.network  # type: ignore[assignment]
-    write_weights(path, network.state_dict())
-    text = io.StringIO()
-    if evaluations:
-        writer = csv.DictWriter(text, list(evaluations[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(evaluations)
-    write_atomically(path, {EVALUATIONS_FILE: text.getvalue().encode()})
+    clone(network, shown, config.cloning, between, progress=config.progress)

@@ -11,7 +11,15 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from multispin_gym._validation import FloatArray, IntArray, check_integer, check_number
+from multispin_gym._validation import (
+    MOST_ROUNDS,
+    MOST_ROWS,
+    MOST_USERS,
+    FloatArray,
+    IntArray,
+    check_integer,
+    check_number,
+)
 from multispin_gym.envs.observations import Observation
 from multispin_gym.envs.rewards import RewardRule
 from multispin_gym.envs.variants import Variant
@@ -100,9 +108,13 @@ class Game:
         self.scenario = chosen if isinstance(chosen, Scenario) else load_scenario(chosen)
         self.cell = variant.cell(self.scenario)
         default_users, default_rounds = self.scenario.num_users, self.scenario.num_rounds
-        self.num_users = default_users if num_users is None else check_integer("num_users", num_users, low=1)
-        self.num_rounds = default_rounds if num_rounds is None else check_integer("num_rounds", num_rounds, low=1)
-        self.num_rows = check_integer("num_envs", num_rows, low=1)
+        self.num_users = (
+            default_users if num_users is None else check_integer("num_users", num_users, low=1, high=MOST_USERS)
+        )
+        self.num_rounds = (
+            default_rounds if num_rounds is None else check_integer("num_rounds", num_rounds, low=1, high=MOST_ROUNDS)
+        )
+        self.num_rows = check_integer("num_envs", num_rows, low=1, high=MOST_ROWS)
         self.max_time = None if max_time is None else check_number("max_time", max_time, low=0.0, low_open=True)
         self._endless = max_time is not None and num_rounds is None
         self._indices = np.arange(self.num_rows)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from multispin_gym._command_line import parse
-from multispin_gym._validation import check_integer
+from multispin_gym._validation import MOST_USERS, check_integer
 from multispin_gym.envs.variants import MULTI_SPIN, variant_of
 from multispin_gym.evaluation.results import EvaluationResult
 from multispin_gym.runner import Interrupted
@@ -133,7 +133,7 @@ def _run(options: Evaluation, command: str) -> int:
     """Play, write and print one evaluation for each number of users; an alarm fails the command when all is done."""
     from multispin_gym.evaluation.report import check_output
 
-    counts = [check_integer("num_users", count, low=1) for count in options.num_users]
+    counts = [check_integer("num_users", count, low=1, high=MOST_USERS) for count in options.num_users]
     for count in counts:
         if counts.count(count) > 1:
             raise ValueError(f"num_users must each be given once, got {count} {counts.count(count)} times")

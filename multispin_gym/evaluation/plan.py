@@ -9,7 +9,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from multispin_gym._validation import FloatArray, check_choice, check_integer, check_number
+from multispin_gym._validation import (
+    MOST_EPISODES,
+    MOST_ROUNDS,
+    MOST_USERS,
+    FloatArray,
+    check_choice,
+    check_integer,
+    check_number,
+)
 from multispin_gym.baselines.reference import Reference
 from multispin_gym.envs.variants import Variant, variant_of
 from multispin_gym.evaluation.closed_loop import play_policy
@@ -77,9 +85,9 @@ def make_plan(
     variant = variant_of(env_id)
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(variant.scenario if scenario is None else scenario)
-    count = check_integer("num_users", scenario.num_users if num_users is None else num_users, low=1)
+    count = check_integer("num_users", scenario.num_users if num_users is None else num_users, low=1, high=MOST_USERS)
     if rounds is not None:
-        rounds = check_integer("rounds", rounds, low=1)
+        rounds = check_integer("rounds", rounds, low=1, high=MOST_ROUNDS)
     if max_time is None:
         rounds = scenario.num_rounds if rounds is None else rounds
     else:
@@ -94,7 +102,7 @@ def make_plan(
         scenario=dataclasses.replace(
             scenario, num_users=count, num_rounds=scenario.num_rounds if rounds is None else rounds
         ),
-        episodes=check_integer("episodes", episodes, low=1),
+        episodes=check_integer("episodes", episodes, low=1, high=MOST_EPISODES),
         seed=check_integer("seed", seed, low=0),
         sampled=bool(sampled),
         reference=Reference.of_actions(variant.action_set, count) if reference is None else Reference(reference),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from multispin_gym._validation import FloatArray, check_choice, check_integer, check_number
+from multispin_gym._validation import LONGEST_DRAFT, FloatArray, check_choice, check_integer, check_quantity, shown
 from multispin_gym.physics.protocols import payload_of
 from multispin_gym.physics.uplink import DensityUplink, TotalPowerUplink, Uplink
 from multispin_gym.physics.users import Users
@@ -22,11 +22,11 @@ class Cell:
     Parameters
     ----------
     bandwidth
-        Uplink band B, Hz; positive.
+        Uplink band B, Hz; in [1e-50, 1e50].
     noise_psd
-        Noise power spectral density N0, W/Hz; positive.
+        Noise power spectral density N0, W/Hz; in [1e-50, 1e50].
     payload
-        What one drafted token costs on the uplink, bit; positive. Or, as in a scenario's file, a table of a
+        What one drafted token costs on the uplink, bit; in [1e-50, 1e50]. Or, as in a scenario's file, a table of a
         ``protocol`` and its arguments, from which the bits are computed; see
         :func:`multispin_gym.physics.protocols.payload_bits`.
     verification
@@ -35,7 +35,7 @@ class Cell:
         ``"total"``: each device puts its whole power into its share, ``R = b log2(1 + P g / (N0 b))``;
         ``"density"``: power per Hz is ``transmit_power / bandwidth``, ``R = b log2(1 + P g / (N0 B))``.
     min_draft_length, max_draft_length
-        Allowed draft lengths, token; ``0 <= min <= max``, ``max >= 1``. A minimum of 0 lets users opt out.
+        Allowed draft lengths, token; ``0 <= min <= max``, ``1 <= max <= 10000``. A minimum of 0 lets users opt out.
 
     Raises
     ------
@@ -56,13 +56,13 @@ class Cell:
     def __post_init__(self) -> None:
         object.__setattr__(self, "payload", payload_of(self.payload))
         for name in ("bandwidth", "noise_psd", "payload"):
-            object.__setattr__(self, name, check_number(name, getattr(self, name), low=0.0, low_open=True))
+            object.__setattr__(self, name, check_quantity(name, getattr(self, name)))
         if not isinstance(self.verification, (AffineVerification, TableVerification)):
             raise TypeError(
-                f"verification must be an AffineVerification or a TableVerification, got {self.verification!r}"
+                f"verification must be an AffineVerification or a TableVerification, got {shown(self.verification)}"
             )
         check_choice("power", self.power, POWERS)
-        longest = check_integer("max_draft_length", self.max_draft_length, low=1)
+        longest = check_integer("max_draft_length", self.max_draft_length, low=1, high=LONGEST_DRAFT)
         shortest = check_integer("min_draft_length", self.min_draft_length, low=0, high=longest)
         object.__setattr__(self, "max_draft_length", longest)
         object.__setattr__(self, "min_draft_length", shortest)

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from multispin_gym._validation import FloatArray, check_array, check_choice
+from multispin_gym._validation import LARGEST, SMALLEST, FloatArray, check_array, check_choice, shown
 
 
 class Total(Protocol):
@@ -101,7 +101,7 @@ class Objective:
         ``"sum"``: ``sum_k w_k N_k / T``, the sum token goodput where all weights are one;
         ``"proportional_fair"``: ``sum_k w_k ln(N_k / T)``, proportional fairness as in GoodSpeed (arXiv 2512.09963).
     weights
-        Positive weights w, one for each user; all one by default.
+        Weights w in [1e-50, 1e50], one for each user; all one by default.
 
     Raises
     ------
@@ -123,9 +123,9 @@ class Objective:
     def __post_init__(self) -> None:
         check_choice("objective", self.name, OBJECTIVES)
         if self.weights is not None:
-            weights = check_array("weights", self.weights, low=0.0, low_open=True)
+            weights = check_array("weights", self.weights, low=SMALLEST, high=LARGEST)
             if weights.ndim != 1:
-                raise ValueError(f"weights must be a list with one weight for each user, got {self.weights!r}")
+                raise ValueError(f"weights must be a list with one weight for each user, got {shown(self.weights)}")
             object.__setattr__(self, "weights", tuple(weights.tolist()))
 
     @property

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from multispin_gym._validation import FloatArray, check_number
+from multispin_gym._validation import MOST_DECIBELS, FloatArray, check_number
 
 NEPER_PER_DB = math.log(10.0) / 10.0
+_STEEPEST = 100.0
 _LEAST_GAIN = float(np.finfo(np.float32).tiny)
 
 
@@ -74,14 +75,14 @@ class PathLoss:
     Parameters
     ----------
     gain_at_1m_db
-        Gain at a distance of 1 m, dB.
+        Gain at a distance of 1 m, dB; in [-1000, 1000].
     exponent
-        Path-loss exponent; at least 0.
+        Path-loss exponent; in [0, 100].
 
     Raises
     ------
     ValueError
-        If a value is not finite or the exponent is negative.
+        If a value is out of range.
     TypeError
         If a value is not a number.
 
@@ -95,8 +96,12 @@ class PathLoss:
     exponent: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gain_at_1m_db", check_number("gain_at_1m_db", self.gain_at_1m_db))
-        object.__setattr__(self, "exponent", check_number("exponent", self.exponent, low=0.0))
+        object.__setattr__(
+            self,
+            "gain_at_1m_db",
+            check_number("gain_at_1m_db", self.gain_at_1m_db, low=-MOST_DECIBELS, high=MOST_DECIBELS),
+        )
+        object.__setattr__(self, "exponent", check_number("exponent", self.exponent, low=0.0, high=_STEEPEST))
 
     def gain_db(self, distance: ArrayLike) -> FloatArray:
         """Gain at a distance.

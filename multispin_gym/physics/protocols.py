@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from multispin_gym._validation import check_choice, check_integer, nearest
+from multispin_gym._validation import LARGEST_VOCABULARY, check_choice, check_integer, nearest, shown_name
 
 FLOAT16_BITS = 16
 
@@ -28,7 +28,8 @@ def token_id(vocabulary_size: int) -> float:
     >>> token_id(32_000)
     15.0
     """
-    return float((check_integer("vocabulary_size", vocabulary_size, low=2) - 1).bit_length())
+    size = check_integer("vocabulary_size", vocabulary_size, low=2, high=LARGEST_VOCABULARY)
+    return float((size - 1).bit_length())
 
 
 def dssd(vocabulary_size: int) -> float:
@@ -96,7 +97,7 @@ def effective_vocabulary(size: int = 1024) -> float:
     >>> effective_vocabulary()
     16384.0
     """
-    return float(FLOAT16_BITS * check_integer("size", size, low=1))
+    return float(FLOAT16_BITS * check_integer("size", size, low=1, high=LARGEST_VOCABULARY))
 
 
 def full_distribution(vocabulary_size: int) -> float:
@@ -117,7 +118,7 @@ def full_distribution(vocabulary_size: int) -> float:
     >>> full_distribution(32_000)
     512000.0
     """
-    return float(FLOAT16_BITS * check_integer("vocabulary_size", vocabulary_size, low=2))
+    return FLOAT16_BITS * float(check_integer("vocabulary_size", vocabulary_size, low=2, high=LARGEST_VOCABULARY))
 
 
 # Protocol name -> (function, required arguments, optional arguments).
@@ -164,7 +165,7 @@ def payload_bits(protocol: str, **arguments: Any) -> float:
         if name not in known:
             takes = ", ".join(known)
             raise ValueError(
-                f"{name} is not a key of protocol {protocol!r}, which takes {takes}.{nearest(name, known)}"
+                f"{shown_name(name)} is not a key of protocol {protocol!r}, which takes {takes}.{nearest(name, known)}"
             )
     for name in required:
         if name not in arguments:

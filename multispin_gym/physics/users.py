@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from multispin_gym._validation import FloatArray, check_array
+from multispin_gym._validation import FloatArray, check_array, shown
 from multispin_gym.physics.acceptance import token_terms
 
 
@@ -155,7 +155,9 @@ class Users:
         try:
             chosen = cells[index]
         except IndexError as error:
-            raise IndexError(f"the index {index!r} does not fit the batch shape {self.batch_shape}: {error}") from None
+            raise IndexError(
+                f"the index {shown(index)} does not fit the batch shape {self.batch_shape}: {error}"
+            ) from None
         picked = {name: getattr(self, name).reshape(-1, self.num_users)[chosen] for name in Users.FIELDS}
         for array in picked.values():
             array.flags.writeable = False

@@ -11,7 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from multispin_gym._arrays import max_users, sum_users
-from multispin_gym._validation import FloatArray, check_array, check_choice, check_number
+from multispin_gym._validation import (
+    LARGEST,
+    MOST_ENTRIES,
+    SMALLEST,
+    FloatArray,
+    check_array,
+    check_choice,
+    check_number,
+    check_quantity,
+    shown,
+)
 
 Batching = Literal["padded", "ragged"]
 BATCHINGS = ("padded", "ragged")
@@ -36,9 +46,9 @@ class AffineVerification:
     Parameters
     ----------
     fixed
-        Time of an empty batch, s; positive.
+        Time of an empty batch, s; in [1e-50, 1e50].
     per_token
-        Time per token of the batch, s; at least 0.
+        Time per token of the batch, s; in [0, 1e50].
     batching
         ``"padded"`` (n = K (longest draft + 1)) or ``"ragged"`` (n = sum of drafts + K).
 
@@ -58,8 +68,8 @@ class AffineVerification:
     batching: Batching = "padded"
 
     def __post_init__(self) -> None:
-        fixed = check_number("verification.fixed", self.fixed, low=0.0, low_open=True)
-        per_token = check_number("verification.per_token", self.per_token, low=0.0)
+        fixed = check_quantity("verification.fixed", self.fixed)
+        per_token = check_number("verification.per_token", self.per_token, low=0.0, high=LARGEST)
         object.__setattr__(self, "fixed", fixed)
         object.__setattr__(self, "per_token", per_token)
         check_choice("verification.batching", self.batching, BATCHINGS)
@@ -105,13 +115,13 @@ class TableVerification:
     Parameters
     ----------
     num_tokens
-        Measured batch sizes, strictly increasing, positive.
+        Measured batch sizes, strictly increasing, in [1e-50, 1e50]; up to a million.
     seconds
-        Measured times, s; positive, one for each batch size.
+        Measured times, s; in [1e-50, 1e50], one for each batch size.
     batching
         ``"padded"`` (n = K (longest draft + 1)) or ``"ragged"`` (n = sum of drafts + K).
     tail_per_token
-        Slope beyond the last point, s per token, at least 0; by default the slope of the least-squares line
+        Slope beyond the last point, s per token, in [0, 1e50]; by default the slope of the least-squares line
         through the whole table (0 if that falls, or for a single point).
 
     Raises
@@ -132,21 +142,21 @@ class TableVerification:
     tail_per_token: float | None = None
 
     def __post_init__(self) -> None:
-        sizes = check_array("verification.num_tokens", self.num_tokens, low=0.0, low_open=True)
-        times = check_array("verification.seconds", self.seconds, low=0.0, low_open=True)
+        sizes = check_array("verification.num_tokens", self.num_tokens, low=SMALLEST, high=LARGEST)
+        times = check_array("verification.seconds", self.seconds, low=SMALLEST, high=LARGEST)
         check_choice("verification.batching", self.batching, BATCHINGS)
-        if sizes.ndim != 1 or sizes.shape != times.shape or sizes.size == 0:
+        if sizes.ndim != 1 or sizes.shape != times.shape or not 1 <= sizes.size <= MOST_ENTRIES:
             raise ValueError(
                 "verification.num_tokens and verification.seconds must be two lists of one common length of at "
-                f"least 1, got shapes {sizes.shape} and {times.shape}"
+                f"least 1 and at most {MOST_ENTRIES}, got shapes {sizes.shape} and {times.shape}"
             )
         if (np.diff(sizes) <= 0.0).any():
-            raise ValueError(f"verification.num_tokens must strictly increase, got {sizes.tolist()!r}")
+            raise ValueError(f"verification.num_tokens must strictly increase, got {shown(sizes.tolist())}")
         if self.tail_per_token is None:
             slope = float(np.polyfit(sizes, times, 1)[0]) if sizes.size > 1 else 0.0
             tail = max(slope, 0.0)
         else:
-            tail = check_number("verification.tail_per_token", self.tail_per_token, low=0.0)
+            tail = check_number("verification.tail_per_token", self.tail_per_token, low=0.0, high=LARGEST)
         object.__setattr__(self, "num_tokens", tuple(sizes.tolist()))
         object.__setattr__(self, "seconds", tuple(times.tolist()))
         object.__setattr__(self, "tail_per_token", tail)

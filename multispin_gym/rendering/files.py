@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from multispin_gym._files import write_atomically
-from multispin_gym._validation import check_choice, check_integer, check_number
+from multispin_gym._validation import MOST_ROUNDS, MOST_USERS, check_choice, check_integer, check_number
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision, check_lengths, compute_round
@@ -78,8 +78,8 @@ def render_episode(
         If Pillow is not installed.
     """
     chosen = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
-    total = chosen.num_rounds if rounds is None else check_integer("rounds", rounds, low=1)
-    size = chosen.num_users if num_users is None else check_integer("num_users", num_users, low=1)
+    total = chosen.num_rounds if rounds is None else check_integer("rounds", rounds, low=1, high=MOST_ROUNDS)
+    size = chosen.num_users if num_users is None else check_integer("num_users", num_users, low=1, high=MOST_USERS)
     streams = CellStreams(chosen, size, 1, total, sampled)
     streams.seed(0, check_integer("seed", seed, low=0))
     return _frames(streams, total, decide, _optimum(optimum), dark)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from multispin_gym._arrays import Float32Array
 from multispin_gym._generators import WORDS, generator_of, words_of
-from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym._validation import MOST_ROWS_TIMES_USERS, FloatArray, IntArray
 from multispin_gym.physics.acceptance import token_terms
 from multispin_gym.physics.users import Users
 
@@ -61,6 +61,10 @@ class CellStreams:
     """
 
     def __init__(self, scenario: Scenario, num_users: int, num_rows: int, num_rounds: int, sampled: bool) -> None:
+        if num_rows * num_users > MOST_ROWS_TIMES_USERS:
+            raise ValueError(
+                f"cells times num_users must lie in [1, {MOST_ROWS_TIMES_USERS}], got {num_rows} x {num_users}"
+            )
         self.scenario = scenario
         self.num_users = num_users
         self.num_rows = num_rows

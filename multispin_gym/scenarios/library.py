@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from multispin_gym import _toml
-from multispin_gym._validation import check_choice
+from multispin_gym._validation import check_choice, shown
 from multispin_gym.scenarios.measured_tables import PRESETS
 from multispin_gym.scenarios.scenario import Scenario
 
@@ -59,9 +59,9 @@ def load_scenario(scenario: str | PathLike[str]) -> Scenario:
         name = check_choice("scenario", scenario, list_scenarios())
         return Scenario.from_toml(PRESETS.joinpath(f"{name}.toml").read_text(encoding="utf-8"))
     if not isinstance(scenario, (str, PathLike)):
-        raise TypeError(f"scenario must be a name or the path of a TOML file, got {scenario!r}")
+        raise TypeError(f"scenario must be a name or the path of a TOML file, got {shown(scenario)}")
     path = Path(scenario)
     if not path.is_file():
-        raise FileNotFoundError(f"scenario file {str(path)!r} does not exist")
+        raise FileNotFoundError(f"scenario file {shown(str(path))} does not exist")
     with _toml.prefixed(f"{path}: "):
         return Scenario.from_toml(path.read_text(encoding="utf-8"))

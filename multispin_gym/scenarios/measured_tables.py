@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from multispin_gym._validation import check_choice, check_number
+from multispin_gym._validation import check_choice, check_quantity
 from multispin_gym.physics.verification import Batching, TableVerification
 
 PRESETS = files("multispin_gym.scenarios.presets")
@@ -54,7 +54,6 @@ def list_measurements() -> list[str]:
     return sorted(_COLUMNS)
 
 
-@cache
 def load_measurement(name: str) -> Measurement:
     """Read a shipped verification table (model, section 8).
 
@@ -78,7 +77,11 @@ def load_measurement(name: str) -> Measurement:
     >>> load_measurement("a100_llama2_7b").seconds[0]
     0.009347
     """
-    check_choice("verification.table", name, list_measurements())
+    return _read(check_choice("verification.table", name, list_measurements()))
+
+
+@cache
+def _read(name: str) -> Measurement:
     header, *lines = PRESETS.joinpath(_A100).read_text(encoding="utf-8").splitlines()
     rows = list(csv.DictReader(lines))
     sizes = tuple(float(row["num_tokens"]) for row in rows)
@@ -97,7 +100,7 @@ def measured_verification(name: str, *, batching: Batching = "padded", scale: fl
     batching
         ``"padded"`` or ``"ragged"``.
     scale
-        Factor on every time, positive: how many times slower the assumed server is than the measured kernels.
+        Factor on every time, in [1e-50, 1e50]: how many times slower the assumed server is than the measured kernels.
 
     Returns
     -------
@@ -112,6 +115,6 @@ def measured_verification(name: str, *, batching: Batching = "padded", scale: fl
         If the scale is not a number.
     """
     measurement = load_measurement(name)
-    factor = check_number("verification.scale", scale, low=0.0, low_open=True)
+    factor = check_quantity("verification.scale", scale)
     seconds = tuple(factor * time for time in measurement.seconds)
     return TableVerification(measurement.num_tokens, seconds, batching)

@@ -9,13 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from multispin_gym._validation import FloatArray, check_number
+from multispin_gym._validation import (
+    FASTEST,
+    SLOWEST,
+    FloatArray,
+    check_list,
+    check_number,
+    check_quantity,
+    shown,
+)
+
+# Shape parameters of Beta laws, between which their inverse is a number.
+_LEAST_SHAPE, _LARGEST_SHAPE = 1e-3, 1e6
 
 
 def check_text(name: str, value: Any, *, empty: bool = False) -> str:
     """Return ``value`` if it is a string, and one with a visible character unless ``empty`` allows none."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, got {value!r}")
+        raise TypeError(f"{name} must be a string, got {shown(value)}")
     if not empty and not value.strip():
         raise ValueError(f"{name} must not be empty")
     return value
@@ -24,19 +35,17 @@ def check_text(name: str, value: Any, *, empty: bool = False) -> str:
 def check_range(name: str, value: Any, **limits: Any) -> tuple[float, float]:
     """Return a pair ``(low, high)`` of floats with ``low <= high``."""
     if not isinstance(value, (list, tuple)) or len(value) != 2:
-        raise TypeError(f"{name} must be a pair [low, high], got {value!r}")
+        raise TypeError(f"{name} must be a pair [low, high], got {shown(value)}")
     low, high = (check_number(f"{name}[{i}]", number, **limits) for i, number in enumerate(value))
     if low > high:
-        raise ValueError(f"{name} must be a pair [low, high] with low <= high, got {value!r}")
+        raise ValueError(f"{name} must be a pair [low, high] with low <= high, got {shown(value)}")
     return low, high
 
 
 def check_entries(name: str, value: Any, kind: type, least: int) -> tuple[Any, ...]:
     """Return a list of at least ``least`` instances of one class as a tuple."""
-    good = isinstance(value, (list, tuple)) and all(isinstance(entry, kind) for entry in value)
-    if not good or len(value) < least:
-        raise TypeError(f"{name} must be a list of at least {least} {kind.__name__}, got {value!r}")
-    return tuple(value)
+    entries = check_list(name, value, kind=f"a list of at least {least} {kind.__name__}", least=least, of=kind)
+    return tuple(entries)
 
 
 @dataclass(frozen=True)
@@ -52,9 +61,9 @@ class AcceptanceClass:
     pair
         Draft and target model, such as ``"TinyLlama-1.1B / Llama-2-7B"``.
     weight
-        Relative frequency of the class; positive.
+        Relative frequency of the class; in [1e-50, 1e50].
     beta
-        The two shape parameters of the Beta law on the range; positive. (1, 1) is the uniform law.
+        The two shape parameters of the Beta law on the range; in [0.001, 1000000]. (1, 1) is the uniform law.
 
     Raises
     ------
@@ -77,10 +86,12 @@ class AcceptanceClass:
         if not self.rate_range:
             raise ValueError("rate_range is missing")
         object.__setattr__(self, "rate_range", check_range("rate_range", self.rate_range, low=0.0, high=1.0))
-        object.__setattr__(self, "weight", check_number("weight", self.weight, low=0.0, low_open=True))
+        object.__setattr__(self, "weight", check_quantity("weight", self.weight))
         if not isinstance(self.beta, (list, tuple)) or len(self.beta) != 2:
-            raise TypeError(f"beta must be a pair of shape parameters, got {self.beta!r}")
-        shapes = tuple(check_number(f"beta[{i}]", x, low=0.0, low_open=True) for i, x in enumerate(self.beta))
+            raise TypeError(f"beta must be a pair of shape parameters, got {shown(self.beta)}")
+        shapes = tuple(
+            check_number(f"beta[{i}]", x, low=_LEAST_SHAPE, high=_LARGEST_SHAPE) for i, x in enumerate(self.beta)
+        )
         object.__setattr__(self, "beta", shapes)
 
 
@@ -93,11 +104,11 @@ class DeviceClass:
     name
         The kind, such as ``"laptop"``.
     speed_range
-        Least and largest drafting speed, token/s; positive. Either this or ``speeds``.
+        Least and largest drafting speed, token/s; in [1e-30, 1e30]. Either this or ``speeds``.
     speeds
-        Drafting speeds, token/s; positive. Either this or ``speed_range``.
+        Drafting speeds, token/s; in [1e-30, 1e30], up to a million. Either this or ``speed_range``.
     weight
-        Relative frequency of the class; positive.
+        Relative frequency of the class; in [1e-50, 1e50].
 
     Raises
     ------
@@ -114,16 +125,15 @@ class DeviceClass:
 
     def __post_init__(self) -> None:
         check_text("name", self.name)
-        object.__setattr__(self, "weight", check_number("weight", self.weight, low=0.0, low_open=True))
+        object.__setattr__(self, "weight", check_quantity("weight", self.weight))
         if (self.speed_range is None) == (self.speeds is None):
-            raise ValueError(f"speed_range or speeds must be given, and not both, for device class {self.name!r}")
+            raise ValueError(f"speed_range or speeds must be given, and not both, for device class {shown(self.name)}")
         if self.speed_range is not None:
-            pair = check_range("speed_range", self.speed_range, low=0.0, low_open=True)
+            pair = check_range("speed_range", self.speed_range, low=SLOWEST, high=FASTEST)
             object.__setattr__(self, "speed_range", pair)
         else:
-            if not isinstance(self.speeds, (list, tuple)) or not self.speeds:
-                raise TypeError(f"speeds must be a list of at least one number, got {self.speeds!r}")
-            numbers = (check_number(f"speeds[{i}]", x, low=0.0, low_open=True) for i, x in enumerate(self.speeds))
+            speeds = check_list("speeds", self.speeds, kind="a list of at least one number", least=1)
+            numbers = (check_number(f"speeds[{i}]", x, low=SLOWEST, high=FASTEST) for i, x in enumerate(speeds))
             object.__setattr__(self, "speeds", tuple(numbers))
 
     @property

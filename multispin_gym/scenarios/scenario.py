@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from multispin_gym import _toml
-from multispin_gym._validation import FloatArray, check_integer, check_number
+from multispin_gym._validation import (
+    LARGEST,
+    MOST_DECIBELS,
+    MOST_ROUNDS,
+    MOST_USERS,
+    SMALLEST,
+    FloatArray,
+    check_integer,
+    check_quantity,
+    shown,
+)
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.fading import Fading
 from multispin_gym.physics.path_loss import PathLoss, db_to_gain, gain_to_db, watt_to_dbm
@@ -53,20 +62,20 @@ class Scenario:
     devices
         Classes of devices that users are drawn from; at least one.
     distance
-        Least and largest distance to the base station, m; uniform between them, positive.
+        Least and largest distance to the base station, m; uniform between them, in [1e-50, 1e50].
     transmit_power_dbm
-        Least and largest transmit power, dBm; uniform between them.
+        Least and largest transmit power, dBm; uniform between them, in [-1000, 1000].
     path_loss
         Mean channel gain at a distance.
     fading
         Law of the channel from round to round.
     num_users
-        Users in a cell unless told otherwise.
+        Users in a cell unless told otherwise; in [1, 100000].
     num_rounds
-        Rounds of an episode.
+        Rounds of an episode; in [1, 10000000].
     reference_power
-        Transmit power of the users that are drawn, W; positive. What a user's own power lies above it is part of
-        its channel gain: only the product of the two matters.
+        Transmit power of the users that are drawn, W; in [1e-50, 1e50]. What a user's own power lies above it is part
+        of its channel gain: only the product of the two matters.
     sources
         Where the numbers come from, as the file says it.
 
@@ -97,16 +106,18 @@ class Scenario:
         check_text("description", self.description, empty=True)
         for name, kind in (("cell", Cell), ("path_loss", PathLoss), ("fading", Fading)):
             if not isinstance(getattr(self, name), kind):
-                raise TypeError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
+                raise TypeError(f"{name} must be a {kind.__name__}, got {shown(getattr(self, name))}")
         checked: dict[str, Any] = {
             "acceptance": check_entries("acceptance", self.acceptance, AcceptanceClass, 1),
             "devices": check_entries("devices", self.devices, DeviceClass, 1),
             "sources": check_entries("sources", self.sources, Source, 0),
-            "distance": check_range("distance", self.distance, low=0.0, low_open=True),
-            "transmit_power_dbm": check_range("transmit_power_dbm", self.transmit_power_dbm),
-            "num_users": check_integer("num_users", self.num_users, low=1),
-            "num_rounds": check_integer("num_rounds", self.num_rounds, low=1),
-            "reference_power": check_number("reference_power", self.reference_power, low=0.0, low_open=True),
+            "distance": check_range("distance", self.distance, low=SMALLEST, high=LARGEST),
+            "transmit_power_dbm": check_range(
+                "transmit_power_dbm", self.transmit_power_dbm, low=-MOST_DECIBELS, high=MOST_DECIBELS
+            ),
+            "num_users": check_integer("num_users", self.num_users, low=1, high=MOST_USERS),
+            "num_rounds": check_integer("num_rounds", self.num_rounds, low=1, high=MOST_ROUNDS),
+            "reference_power": check_quantity("reference_power", self.reference_power),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -177,7 +188,7 @@ class Scenario:
         TypeError
             If the number of users is not a whole number.
         """
-        count = self.num_users if num_users is None else check_integer("num_users", num_users, low=1)
+        count = self.num_users if num_users is None else check_integer("num_users", num_users, low=1, high=MOST_USERS)
         shape = (batch, count) if isinstance(batch, int) else (*batch, count)
         rates, speeds = self._mixtures
         task, rate, device, speed, where, power = rng.random((6, *shape))
@@ -291,8 +302,4 @@ class Scenario:
         TypeError
             If a value is of the wrong type.
         """
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"the text is not valid TOML: {error}") from error
-        return _toml.build(cls, table, "", PARSERS)
+        return _toml.build(cls, _toml.read(text), "", PARSERS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from multispin_gym._validation import check_choice
+from multispin_gym._validation import check_choice, check_list
 from multispin_gym.scenarios.populations import check_text
 
 STATUSES = ("measured", "derived", "assumed")
@@ -38,8 +38,7 @@ class Source:
     source: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.keys, (list, tuple)) or not self.keys:
-            raise TypeError(f"keys must be a list of at least one dotted key, got {self.keys!r}")
-        object.__setattr__(self, "keys", tuple(check_text(f"keys[{i}]", key) for i, key in enumerate(self.keys)))
+        keys = check_list("keys", self.keys, kind="a list of at least one dotted key", least=1)
+        object.__setattr__(self, "keys", tuple(check_text(f"keys[{i}]", key) for i, key in enumerate(keys)))
         check_choice("status", self.status, STATUSES)
         check_text("source", self.source)

@@ -135,9 +135,9 @@ def assert_one_line(capsys, message):
     ("arguments", "message"),
     [
         (["--scenario", "defualt"], "Did you mean 'default'?"),
-        (["--num-users", "0"], "num_users must be a whole number in [1, inf), got 0"),
+        (["--num-users", "0"], "num_users must be a whole number in [1, 100000], got 0"),
         (["--num-users", "two"], "--num-users"),
-        (["--total-timesteps", "0"], "total_timesteps must be a whole number in [1, inf), got 0"),
+        (["--total-timesteps", "0"], "total_timesteps must be a whole number in [1, 1e+15], got 0"),
         (["--seed", "-1"], "seed must be a whole number"),
         (["--nmu-users", "2"], "Unrecognized options: --nmu-users"),
         (["--env-id", "CartPole-v1"], "env_id must be one of multispin_gym/MultiSpin-v0"),

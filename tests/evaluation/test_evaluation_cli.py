@@ -83,8 +83,8 @@ def test_what_cannot_be_parsed_is_refused_in_one_line(args, message, capsys):
         (["--policies", "runs/none"], "runs/none"),
         (["--scenario", "defualt"], "got 'defualt'. Did you mean 'default'?"),
         (["--scenario", "none.toml"], "scenario file 'none.toml' does not exist"),
-        (["--num-users", "0"], "num_users must be a whole number in [1, inf), got 0"),
-        (["--episodes", "-1"], "episodes must be a whole number in [1, inf), got -1"),
+        (["--num-users", "0"], "num_users must be a whole number in [1, 100000], got 0"),
+        (["--episodes", "-1"], "episodes must be a whole number in [1, 1e+07], got -1"),
         (["--baseline", "tk_slt"], "baseline must be one of"),
     ],
 )

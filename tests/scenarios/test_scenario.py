@@ -168,16 +168,16 @@ def test_one_seed_gives_one_draw_and_batches_have_their_shape() -> None:
         ({"acceptance": []}, TypeError, "acceptance must be a list of at least 1 AcceptanceClass"),
         ({"devices": [3.0]}, TypeError, "devices must be a list of at least 1 DeviceClass"),
         ({"sources": "a note"}, TypeError, "sources must be a list of at least 0 Source"),
-        ({"distance": (0.0, 10.0)}, ValueError, r"distance\[0\] must lie in \(0, inf\), got 0.0"),
+        ({"distance": (0.0, 10.0)}, ValueError, r"distance\[0\] must lie in \[1e-50, 1e\+50\], got 0.0"),
         ({"distance": (500.0, 100.0)}, ValueError, "low <= high"),
         ({"distance": 100.0}, TypeError, r"distance must be a pair \[low, high\], got 100.0"),
         ({"distance": (1.0, 2.0, 3.0)}, TypeError, "distance must be a pair"),
         ({"transmit_power_dbm": (10.0, float("nan"))}, ValueError, r"transmit_power_dbm\[1\]"),
         ({"transmit_power_dbm": (10.0, 1000.0)}, ValueError, r"must keep the channel gain, .* in \[-350, 350\] dB"),
-        ({"num_users": 0}, ValueError, r"num_users must be a whole number in \[1, inf\), got 0"),
+        ({"num_users": 0}, ValueError, r"num_users must be a whole number in \[1, 100000\], got 0"),
         ({"num_users": 2.5}, ValueError, "num_users must be a whole number"),
         ({"num_rounds": -1}, ValueError, "num_rounds"),
-        ({"reference_power": 0.0}, ValueError, r"reference_power must lie in \(0, inf\)"),
+        ({"reference_power": 0.0}, ValueError, r"reference_power must lie in \[1e-50, 1e\+50\]"),
     ],
 )
 def test_a_wrong_scenario_is_refused(changes: dict[str, object], error: type[Exception], message: str) -> None:
@@ -193,12 +193,20 @@ def test_a_wrong_scenario_is_refused(changes: dict[str, object], error: type[Exc
         (lambda: AcceptanceClass("a", (0.9, 0.1)), ValueError, "low <= high"),
         (lambda: AcceptanceClass("a", (0.1, 0.2), pair=7), TypeError, "pair must be a string"),  # type: ignore[arg-type]
         (lambda: AcceptanceClass("a", (0.1, 0.2), weight=0.0), ValueError, "weight must lie in"),
-        (lambda: AcceptanceClass("a", (0.1, 0.2), beta=(1.0, 0.0)), ValueError, r"beta\[1\] must lie in \(0, inf\)"),
+        (
+            lambda: AcceptanceClass("a", (0.1, 0.2), beta=(1.0, 0.0)),
+            ValueError,
+            r"beta\[1\] must lie in \[0.001, 1e\+06\]",
+        ),
         (lambda: AcceptanceClass("a", (0.1, 0.2), beta=2.0), TypeError, "beta must be a pair"),  # type: ignore[arg-type]
         (lambda: DeviceClass("a"), ValueError, "speed_range or speeds must be given"),
         (lambda: DeviceClass("a", (1.0, 2.0), [3.0]), ValueError, "and not both"),
-        (lambda: DeviceClass("a", (0.0, 2.0)), ValueError, r"speed_range\[0\] must lie in \(0, inf\)"),
-        (lambda: DeviceClass("a", speeds=[3.0, -1.0]), ValueError, r"speeds\[1\] must lie in \(0, inf\), got -1.0"),
+        (lambda: DeviceClass("a", (0.0, 2.0)), ValueError, r"speed_range\[0\] must lie in \[1e-30, 1e\+30\]"),
+        (
+            lambda: DeviceClass("a", speeds=[3.0, -1.0]),
+            ValueError,
+            r"speeds\[1\] must lie in \[1e-30, 1e\+30\], got -1.0",
+        ),
         (lambda: DeviceClass("a", speeds=[]), TypeError, "speeds must be a list of at least one number"),
         (lambda: DeviceClass("a", speeds=[1.0], weight=-1.0), ValueError, "weight must lie in"),
         (lambda: Source([], "assumed", "x"), TypeError, "keys must be a list"),

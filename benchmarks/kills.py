@@ -1,0 +1,156 @@
+"""Kills trainings, searches and evaluations wherever that can hurt, resumes them, and compares with undisturbed ones.
+
+``python benchmarks/kills.py --help``. Writes kills.json and kills.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _kill import COMMANDS, Disturbance, disturb, undisturbed
+from _report import head, machine_text, table
+from _study import StudyInPieces, run
+
+from multispin_gym._validation import check_choice, check_integer
+
+HOW = {
+    "replace": "killed before the n-th time that a file takes its place, for every n",
+    "instant": "killed at a random instant",
+    "interrupt": "interrupted (Ctrl-C) at a random instant",
+}
+KEPT = ("ended before", "resumed", "refused, then started anew", "refused")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kills(StudyInPieces):
+    """Kill commands, go on with --resume, and compare every file with those of an undisturbed run.
+
+    A command that refuses to resume is run again as at first. Not compared are seconds, TensorBoard's curves, and
+    leftover temporary files. Exit status 1 if anything differs.
+    """
+
+    commands: tuple[str, ...] = tuple(COMMANDS)
+    """What to kill."""
+    how: tuple[str, ...] = tuple(HOW)
+    """Where: before each "replace", and at a random "instant" or by an "interrupt" what is no variant of another."""
+    points: int | None = None
+    """Replacements to kill at, evenly spread, of each command; None: all."""
+    instants: int = 50
+    """Random instants at which each command is killed."""
+    interrupts: int = 10
+    """Random instants at which each command is interrupted."""
+    seed: int = 0
+    """Seed of the random instants."""
+    output: Path = Path("results/kills")
+
+    def __post_init__(self) -> None:
+        for name in self.commands:
+            check_choice("commands", name, COMMANDS)
+        for name in self.how:
+            check_choice("how", name, HOW)
+        check_integer("instants", self.instants, low=0)
+        check_integer("interrupts", self.interrupts, low=0)
+        if self.points is not None:
+            check_integer("points", self.points, low=1)
+
+
+def disturbances(options: Kills, command: str, whole: dict[str, Any]) -> dict[tuple[str, str, int], Disturbance]:
+    """Return where a command is to be killed, given its undisturbed run."""
+    found = {}
+    count = whole["replaces"]
+    points = np.linspace(1, count, count if options.points is None else min(options.points, count))
+    rng = np.random.default_rng([options.seed, list(COMMANDS).index(command)])
+    times = {"instant": options.instants, "interrupt": options.interrupts}
+    drawn = {name: rng.uniform(0.0, whole["seconds"], number).tolist() for name, number in times.items()}
+    for name in options.how:
+        if name == "replace":
+            for point in points.round().astype(int).tolist():
+                found[command, name, point] = Disturbance(before_replace=point)
+        elif COMMANDS[command].anywhere:
+            for number, after in enumerate(drawn[name]):
+                found[command, name, number] = Disturbance(after=after, gently=name == "interrupt")
+    return found
+
+
+def study(options: Kills, command: str) -> int:
+    wholes = options.do(undisturbed, {name: (name,) for name in options.commands})
+    pieces = {
+        key: (key[0], disturbance, wholes[key[0]]["files"])
+        for name, whole in wholes.items()
+        for key, disturbance in disturbances(options, name, whole).items()
+    }
+    found = options.do(disturb, pieces)
+    results = [
+        {"command": name, "how": how, "number": number, **result} for (name, how, number), result in found.items()
+    ]
+    report = {
+        **head(command),
+        "seed": options.seed,
+        "commands": {
+            name: {
+                "arguments": COMMANDS[name].arguments,
+                "replaces": whole["replaces"],
+                "files": sorted(whole["files"]),
+            }
+            for name, whole in wholes.items()
+        },
+        "results": results,
+    }
+    options.write({"kills.json": report, "kills.md": page(report)})
+    print(counts(report))
+    return 1 if any(result["outcome"] not in KEPT for result in results) else 0
+
+
+def counts(report: dict[str, Any]) -> str:
+    """Lay out how often each thing came of each disturbance."""
+    tally = Counter((result["command"], result["how"], result["outcome"]) for result in report["results"])
+    rows = sorted({key[:2] for key in tally}, key=lambda key: (list(COMMANDS).index(key[0]), list(HOW).index(key[1])))
+    lines = []
+    for name, how in rows:
+        kept = [tally[name, how, outcome] for outcome in KEPT]
+        total = sum(count for key, count in tally.items() if key[:2] == (name, how))
+        lines.append([name, how, *map(str, [total, *kept, total - sum(kept)])])
+    return table(("command", "how", "times", *KEPT, "something else"), lines, left=2)
+
+
+def page(report: dict[str, Any]) -> str:
+    commands = "".join(f"- {name}: `{' '.join(entry['arguments'])}`\n" for name, entry in report["commands"].items())
+    ways = "".join(f"- `{name}`: {text}\n" for name, text in HOW.items())
+    wrong = [result for result in report["results"] if result["outcome"] not in KEPT[:3]]
+    listed = "".join(
+        f"- {result['command']}, {result['how']} {result['number']}: {result['outcome']}; {result['details']}\n"
+        for result in wrong
+    )
+    return f"""# What a kill leaves behind
+
+`{report["command"]}`
+
+Each command below is run undisturbed; then it is disturbed and run again with `--resume`, and all its files are
+compared with the undisturbed ones, byte by byte but for the seconds in them. TensorBoard's curves and leftover
+temporary files are not compared. Where `--resume` refuses with one line, the command is run again as at first.
+{machine_text(report)}; seed {report["seed"]}.
+
+{ways}
+{counts(report)}
+*Ended before*: the command was done, or no longer heard. *Resumed*: `--resume` ended with the files of the undisturbed
+run. *Refused, then started anew*: nothing had been started yet, `--resume` said so in one line, and the command as at
+first ended with these files. *Refused*: that one refused in one line too, and another directory is needed. *Something
+else* is anything else: other bytes, a missing file, another exit status.
+
+{listed}The commands, with the small hyperparameter file in `benchmarks/_kill.py`:
+
+{commands}"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(Kills, study, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
