@@ -49,8 +49,8 @@ def kept_trials(config: SearchConfig) -> list[dict[str, Any]]:
             {name: trial[name] for name in (*SEARCHED, "ratio", "ratios")} for trial in stored["trials"]
         ]
     except FileNotFoundError as error:
-        raise ValueError(f"{config.output} cannot be resumed: there is no such study") from error
-    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{config.output} holds no study to resume: without --resume one starts there") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{config.output} cannot be resumed: it is not a study, or damaged: {error}") from error
     for name, now in json.loads(json.dumps(_settings(config))).items():
         if name != "num_trials" and stored.get(name) != now:
