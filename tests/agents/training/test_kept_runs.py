@@ -1,7 +1,6 @@
 """What kills and interrupts leave of a run, and what comes of it when it goes on or starts anew."""
 
 import dataclasses
-import os
 import shutil
 import signal
 
@@ -161,7 +160,7 @@ def test_an_interrupt_while_cloning_ends_it_and_the_run_starts_anew(cloned, tmp_
         def decide(users, cell):
             calls.append(users.num_users)
             if len(calls) == number:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             return controller(users, cell)
 
         return decide
