@@ -135,6 +135,25 @@ def test_seeds_that_were_interrupted_go_on_to_all_of_them_without_being_named(
         assert (runs / name).read_bytes() == (whole / name).read_bytes()
 
 
+@pytest.mark.slow
+def test_seeds_that_could_not_say_anything_at_their_end_go_on_to_all_of_them_without_being_named(
+    tmp_path, command, monkeypatch
+):
+    place, placed = os.replace, []
+
+    def replace(*names):
+        placed.append(names)
+        if len(placed) == 4:
+            raise OSError("no space left on device")
+        place(*names)
+
+    monkeypatch.setattr(os, "replace", replace)
+    assert main([*command, "--runner", "local", "--seeds", "3", "5"]) == 2
+    assert [path.name for path in (tmp_path / "runs").glob("seed-*")] == ["seed-3"]
+    assert main(["--run-dir", str(tmp_path / "runs"), "--resume", "--no-progress", "--runner", "local"]) == 0
+    assert list(json.loads((tmp_path / "runs" / "seeds.json").read_text())["seeds"]) == ["3", "5"]
+
+
 def train_in(folder, command):
     return main([*command, "--run-dir", folder, "--seeds", "3", "--runner", "local"])
 
