@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from _report import write
 from _study import run
 
@@ -19,6 +20,7 @@ from multispin_gym import play_round
 from multispin_gym.baselines import make_controller
 from multispin_gym.baselines.reference import ROUGH_GAP, Reference
 from multispin_gym.evaluation.report import versions
+from multispin_gym.statistics import ratio_estimate
 
 # Far from every seed that a run trains on or is evaluated with while it trains.
 CARD_SEED = 3_000_000_000
@@ -45,25 +47,28 @@ class Publish:
 
 
 def measure(name: str | Path, num_users: int, cells: int, seed: int = CARD_SEED) -> dict[str, Any]:
-    """Mean goodput and ratios of an agent and of the controllers on held-out cells."""
+    """Mean goodput of an agent on held-out cells, and its and the controllers' ratios of sums to the reference."""
     from multispin_gym.agents import load_agent
     from multispin_gym.agents.training.held_out import HeldOutCells
 
     agent = load_agent(name)
     held_out = HeldOutCells(agent.spec.scenario, num_users, cells, agent.spec.env_id, seed)
     goodput = held_out.goodput(agent.act(held_out.observation))
+    ratio = ratio_estimate(goodput, held_out.reference, seed)
     figures = {
         "num_users": num_users,
         "cells": cells,
         "seed": seed,
         "reference": Reference.of_actions(agent.spec.variant.action_set, num_users, ROUGH_GAP).description,
         "goodput": float(goodput.mean()),
-        "ratio_to_reference": float((goodput / held_out.reference).mean()),
+        "ratio_to_reference": ratio.mean,
+        "ratio_to_reference_ci95": ratio.ci95,
+        "lowest_decile_ratio_to_reference": float(np.quantile(goodput / held_out.reference, 0.1)),
     }
     for other in ("uniform_best", "homogeneous", "heterogeneous"):
         decision = make_controller(other)(held_out.users, held_out.cell)
         reached = play_round(held_out.users, held_out.cell, decision).goodput
-        figures[f"{other}_ratio_to_reference"] = float((reached / held_out.reference).mean())
+        figures[f"{other}_ratio_to_reference"] = float(reached.sum() / held_out.reference.sum())
     return figures
 
 

@@ -99,7 +99,7 @@ CHANGES: dict[str, tuple[int | None, Callable[[Scenario], Scenario], Callable[[U
 
 
 def transfer(name: str, cells: int, seed: int) -> dict[str, dict[str, float]]:
-    """Mean ratios to the upper bound, of an agent and of the controllers, after each change."""
+    """Ratios of sums to the upper bound, of an agent and of the controllers, after each change."""
     agent = load_agent(name)
     rows: dict[str, dict[str, float]] = {}
     for change, (num_users, change_scenario, change_users) in CHANGES.items():
@@ -108,7 +108,7 @@ def transfer(name: str, cells: int, seed: int) -> dict[str, dict[str, float]]:
         bound = Reference.of_actions("own_lengths", users.num_users, ROUGH_GAP).goodput(users, scenario.cell)
         policies = {"agent": agent, **{controller: make_controller(controller) for controller in CONTROLLERS}}
         rows[change] = {
-            label: float((play_round(users, scenario.cell, policy(users, scenario.cell)).goodput / bound).mean())
+            label: float(play_round(users, scenario.cell, policy(users, scenario.cell)).goodput.sum() / bound.sum())
             for label, policy in policies.items()
         }
     return rows

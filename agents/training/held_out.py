@@ -73,8 +73,8 @@ class HeldOutCells:
         """
         return compute_round(self.users, self.cell, self.actions.decode(action)).goodput
 
-    def measure(self, act: Act) -> tuple[FloatArray, FloatArray]:
-        """Expected goodput of a policy, token/s, and its ratio to the reference, in every cell.
+    def measure(self, act: Act) -> FloatArray:
+        """Expected goodput of a policy in every cell.
 
         Parameters
         ----------
@@ -83,11 +83,10 @@ class HeldOutCells:
 
         Returns
         -------
-        tuple of numpy.ndarray
-            Goodputs and ratios. Shape (num_cells,).
+        numpy.ndarray
+            Goodputs, token/s, of which the ratio to ``reference`` is one of sums. Shape (num_cells,).
         """
-        goodput = self.goodput(act(self.observation))
-        return goodput, goodput / self.reference
+        return self.goodput(act(self.observation))
 
 
 class HeldOutEpisodes:
@@ -135,8 +134,8 @@ class HeldOutEpisodes:
             under_way &= ~game.ended
         return tokens / seconds
 
-    def measure(self, act: Act) -> tuple[FloatArray, FloatArray]:
-        """Goodput of a policy over each episode, token/s, and its ratio to the reference.
+    def measure(self, act: Act) -> FloatArray:
+        """Goodput of a policy over each episode.
 
         Parameters
         ----------
@@ -145,11 +144,10 @@ class HeldOutEpisodes:
 
         Returns
         -------
-        tuple of numpy.ndarray
-            Goodputs and ratios. Shape (num_cells,).
+        numpy.ndarray
+            Goodputs, token/s. Shape (num_cells,).
         """
-        goodput = self._play(lambda: self._game.play(act(self._game.observe())))
-        return goodput, goodput / self.reference
+        return self._play(lambda: self._game.play(act(self._game.observe())))
 
 
 def held_out(spec: AgentSpec, num_cells: int) -> HeldOutCells | HeldOutEpisodes:

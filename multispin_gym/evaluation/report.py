@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multispin_gym._files import write_atomically
+from multispin_gym.evaluation import words
 from multispin_gym.evaluation.results import EvaluationResult
 from multispin_gym.statistics import Estimate
 
@@ -167,16 +168,12 @@ def to_table(result: EvaluationResult, width: int = 120) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    tokens = "sampled" if result.sampled else "expected"
-    title = (
-        f"{escape(result.scenario)}: {result.num_users} users, {result.episodes} episodes of {result.length}, "
-        f"{tokens} tokens, seed {result.seed}"
-    )
-    table = Table(title=title, box=box.SIMPLE_HEAD, caption="means over episodes with 95 % bootstrap intervals")
+    table = Table(title=escape(words.title(result)), box=box.SIMPLE_HEAD, caption=words.CAPTION)
     table.add_column("policy", overflow="fold")
     headers = (
         "goodput\ntoken/s",
         f"ratio to\n{result.reference}",
+        "its lowest\ndecile",
         "long-run goodput\ntoken/s",
         "goodput over\nserver_only",
     )
@@ -188,6 +185,7 @@ def to_table(result: EvaluationResult, width: int = 120) -> Table:
             escape(name),
             _cell(estimates["goodput"], "{:.4g}", gap),
             _cell(estimates["ratio_to_optimum"], "{:.4f}", gap),
+            f"{estimates['lowest_decile_ratio_to_optimum'].mean:.4f}",
             _cell(estimates["long_run_goodput"], "{:.4g}", gap),
             _cell(estimates["gain_over_server_only"], "{:+.1%}", gap),
         )
