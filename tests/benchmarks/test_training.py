@@ -31,7 +31,8 @@ def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchm
     assert benchmark("training").main([*options, "--output", str(tmp_path / "a")]) == 0
     report = json.loads((tmp_path / "a" / "training.json").read_text())["scenarios"]["default"]
     weights = tmp_path / "runs" / "default-scratch" / "seed-4" / "policy.safetensors"
-    written = weights.stat().st_mtime_ns
+    state = weights.with_name("training_state.pt")
+    written = weights.read_bytes(), state.stat().st_mtime_ns
     agent = load_agent(weights.parent)
     publish = benchmark("publish")
     cells = HeldOutCells(agent.spec.scenario, 2, 16, seed=publish.CARD_SEED)
@@ -48,7 +49,7 @@ def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchm
     assert [len(curve) for curve in report["scratch"]["curves"].values()] == [2, 2]
     assert "| `default` | scratch | 2 | 4,096 |" in capsys.readouterr().out
     assert benchmark("training").main([*options, "--output", str(tmp_path / "b")]) == 0
-    assert weights.stat().st_mtime_ns == written
+    assert (weights.read_bytes(), state.stat().st_mtime_ns) == written
     assert json.loads((tmp_path / "b" / "training.json").read_text())["scenarios"]["default"] == report
 
 

@@ -50,7 +50,8 @@ def test_json_has_the_promised_keys_and_the_aggregates_of_the_episodes(result):
             low, high = measures[measure]["ci95"]
             if measure != "ratio_to_optimum":
                 assert measures[measure]["mean"] == pytest.approx(values.mean(), rel=1e-12)
-            assert values.min() <= low <= high <= values.max()
+            # A mean of numbers that are nearly alike may round to just beside them.
+            assert values.min() * (1.0 - 1e-12) <= low <= high <= values.max() * (1.0 + 1e-12)
         sums = policy.goodput.sum() / result.reference_goodput.sum()
         assert measures["ratio_to_optimum"]["mean"] == pytest.approx(sums, rel=1e-12)
         lowest = measures["lowest_decile_ratio_to_optimum"]["mean"]
@@ -197,7 +198,8 @@ save(result, sys.argv[1], "later")
 def test_a_kill_between_the_files_never_leaves_figures_of_one_evaluation_beside_those_of_another(result, tmp_path):
     folder, other = tmp_path / "results", dataclasses.replace(result, seed=71)
     (tmp_path / "other").write_bytes(pickle.dumps(other))
-    save(other, tmp_path / "alone", "later")
+    # In a process of its own as well: the JSON names the libraries that were loaded.
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path / "alone", tmp_path / "other", "0"], check=True)
     later = {path.name: path.read_bytes() for path in (tmp_path / "alone").iterdir()}
     codes: list[int] = []
     while not codes or codes[-1]:
