@@ -1,4 +1,4 @@
-"""What an agent is worth in a cell that it was not trained in, beside the closed forms.
+"""What an agent is worth in a cell that it was not trained in, beside the controllers.
 
 Every change is applied to the scenario that the agent was trained on. Ratios are to the certified optimum in the
 changed cell for up to 12 users, to the relaxation's upper bound beyond. ``python benchmarks/transfer.py --help``.
