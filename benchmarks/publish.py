@@ -18,7 +18,7 @@ from _study import run
 
 from multispin_gym import play_round
 from multispin_gym.baselines import make_controller
-from multispin_gym.baselines.reference import ROUGH_GAP, Reference
+from multispin_gym.baselines.reference import ActionSet, Reference
 from multispin_gym.evaluation.report import versions
 from multispin_gym.statistics import ratio_estimate
 
@@ -46,20 +46,25 @@ class Publish:
     """Where pretrained agents lie."""
 
 
-def measure(name: str | Path, num_users: int, cells: int, seed: int = CARD_SEED) -> dict[str, Any]:
+def common_reference(action_set: ActionSet, counts: Sequence[int]) -> str:
+    """Return the reference that fits every number of users: a table has one."""
+    return Reference.of_actions(action_set, max(counts)).name
+
+
+def measure(name: str | Path, num_users: int, cells: int, reference: str, seed: int = CARD_SEED) -> dict[str, Any]:
     """Mean goodput of an agent on held-out cells, and its and the controllers' ratios of sums to the reference."""
     from multispin_gym.agents import load_agent
     from multispin_gym.agents.training.held_out import HeldOutCells
 
     agent = load_agent(name)
-    held_out = HeldOutCells(agent.spec.scenario, num_users, cells, agent.spec.env_id, seed)
+    held_out = HeldOutCells(agent.spec.scenario, num_users, cells, agent.spec.env_id, seed, reference)
     goodput = held_out.goodput(agent.act(held_out.observation))
     ratio = ratio_estimate(goodput, held_out.reference, seed)
     figures = {
         "num_users": num_users,
         "cells": cells,
         "seed": seed,
-        "reference": Reference.of_actions(agent.spec.variant.action_set, num_users, ROUGH_GAP).description,
+        "reference": held_out.reference_text,
         "goodput": float(goodput.mean()),
         "ratio_to_reference": ratio.mean,
         "ratio_to_reference_ci95": ratio.ci95,
@@ -79,6 +84,7 @@ def study(options: Publish, command: str) -> None:
     spec = read_spec(options.run)
     training = spec.training
     cloned = training["cloning"]["num_cells"] > 0
+    reference = common_reference(spec.variant.action_set, options.num_users)
     counts = training["cloning" if cloned else "ppo"]["num_users"]
     card = {
         "name": options.name,
@@ -89,7 +95,7 @@ def study(options: Publish, command: str) -> None:
         "total_timesteps": training["total_timesteps"],
         "start": "cloned" if cloned else "from scratch",
         "command": options.command,
-        "held_out": [measure(options.run, count, options.cells) for count in options.num_users],
+        "held_out": [measure(options.run, count, options.cells, reference) for count in options.num_users],
         "limits": options.limits,
         "versions": versions(),
     }

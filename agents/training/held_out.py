@@ -43,10 +43,18 @@ class HeldOutCells:
         The environment's id.
     seed
         Seed of the first cell's row.
+    reference
+        Another reference than that, by its name.
     """
 
     def __init__(
-        self, scenario: Scenario, num_users: int, num_cells: int, env_id: str = MULTI_SPIN.id, seed: int = HELD_OUT_SEED
+        self,
+        scenario: Scenario,
+        num_users: int,
+        num_cells: int,
+        env_id: str = MULTI_SPIN.id,
+        seed: int = HELD_OUT_SEED,
+        reference: str | None = None,
     ) -> None:
         env: Any = make_native_env(scenario, num_users=num_users, num_envs=num_cells, env_id=env_id).unwrapped
         self.observation: Observation = env.reset(seed=seed)[0]
@@ -55,7 +63,8 @@ class HeldOutCells:
         variant = variant_of(env_id)
         self.actions = variant.actions(self.cell, num_users)
         chosen = Reference.of_actions(variant.action_set, num_users, ROUGH_GAP)
-        self.reference_name = chosen.name
+        chosen = chosen if reference is None else Reference(reference, ROUGH_GAP)
+        self.reference_name, self.reference_text = chosen.name, chosen.description
         self.reference: FloatArray = chosen.goodput(self.users, self.cell)
 
     def goodput(self, action: np.ndarray[Any, Any]) -> FloatArray:

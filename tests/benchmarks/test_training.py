@@ -110,7 +110,7 @@ def test_the_transfer_matrix_plays_every_change_in_the_changed_cell(benchmark):
     rows = module.transfer("pretrained:default", cells=8, seed=1)
     assert list(rows) == list(module.CHANGES)
     for change, row in rows.items():
-        # Ratios are to a bound in the changed cell: no policy passes it, and the closed form nearly reaches it.
+        # Ratios are to a bound in the changed cell: no policy passes it, and `heterogeneous` nearly reaches it.
         assert max(row.values()) <= 1.0 + 1e-9, change
         assert row["heterogeneous"] > 0.98, change
         assert row["agent"] > row["uniform_best"], change
