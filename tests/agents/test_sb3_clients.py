@@ -63,7 +63,7 @@ class FirstUpdate(BaseCallback):
 
 def test_a_plain_learner_updates_after_as_many_rounds_as_rows_times_steps():
     model = PPO("MultiInputPolicy", make_training_env("default", num_users=2), n_steps=4, batch_size=32)
-    with pytest.raises(InterruptedError, match="^32$"):
+    with pytest.raises(InterruptedError, match=r"^32$"):
         model.learn(10**7, FirstUpdate())
     # With its own number of steps a learner that is told nothing waits for so many.
     defaults = PPO("MultiInputPolicy", make_training_env("default", num_users=2))
