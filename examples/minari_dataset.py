@@ -1,7 +1,7 @@
 """Record a controller's rounds as a Minari data set, and make its environment again from the data set.
 
-Needs Minari: ``pip install "minari[create,hdf5]"``, which brings jax to record with. Data sets lie in ``~/.minari/datasets``, or where ``MINARI_DATASETS_PATH``
-says.
+Needs Minari: ``pip install "minari[create,hdf5]"``, which brings jax to record with. Data sets lie in
+``~/.minari/datasets``, or where ``MINARI_DATASETS_PATH`` says.
 
     python examples/minari_dataset.py --episodes 100
 """

@@ -42,15 +42,15 @@ def sac(scenario: str, num_users: int | None, seed: int, gamma: float = 0.0) -> 
 
 
 def ppo(scenario: str, num_users: int | None, seed: int, gamma: float = 0.0) -> BaseAlgorithm:
-    """PPO: many rounds, little computation in each; short rollouts and a narrow first policy."""
+    """PPO: many rounds, little computation in each; short rollouts, larger steps and a narrower first policy."""
     return PPO(
         "MultiInputPolicy",
         make_envs(scenario, num_users, seed, num_envs=8),
         gamma=gamma,
-        n_steps=64,
-        batch_size=128,
+        n_steps=32,
+        batch_size=64,
         learning_rate=1e-3,
-        policy_kwargs={"log_std_init": -1.5},
+        policy_kwargs={"log_std_init": -1.0},
         seed=seed,
         device="cpu",
     )

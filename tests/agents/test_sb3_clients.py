@@ -15,6 +15,7 @@ from multispin_gym.agents import PPOConfig, SB3VecEnv, TrainConfig, make_trainin
 from multispin_gym.agents.training.trainer import build_model, describe
 from multispin_gym.envs.variants import VARIANTS
 from multispin_gym.scenarios.library import load_scenario
+from multispin_gym.wrappers import VectorDictAction, VectorScaledObservation
 
 IDS = list(VARIANTS)
 
@@ -118,3 +119,18 @@ def test_torchrl_registers_every_key_of_info(env_id, optimum):
     played = rollout["next"]
     assert (played["tokens"].sum(-1) / played["latency"]).tolist() == pytest.approx(played["goodput"].tolist())
     assert not rollout["goodput"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.DISABLED])
+def test_torchrl_wraps_scaled_vector_environments_in_both_modes_that_it_takes(mode):
+    native = gym.make_vec(IDS[0], num_envs=3, num_users=2, num_rounds=4, autoreset_mode=mode)
+    env = GymWrapper(VectorScaledObservation(native))
+    env.set_seed(0)
+    rollout = env.rollout(6, break_when_any_done=False)
+    assert rollout.shape == (3, 6)
+    assert rollout["next", "truncated"][..., 0].nonzero()[:, 1].tolist() == [3, 3, 3]
+    shown = rollout["channel_gain_db"][:, :4]
+    assert (shown.abs() <= 1.0).all()
+    assert shown.unique().numel() > 20
+    assert VectorDictAction(native).autoreset_mode is mode
