@@ -1,7 +1,7 @@
 """Record videos of an agent's episodes with the recorders of Gymnasium and Stable-Baselines3.
 
-    pip install moviepy "pillow<12"          # moviepy's own bound
-    python examples/record_video.py --folder videos
+pip install moviepy "pillow<12"          # moviepy's own bound
+python examples/record_video.py --folder videos
 """
 
 from __future__ import annotations
