@@ -28,6 +28,7 @@ from multispin_gym.evaluation import cli as evaluate_cli
 _LOADED = ("matplotlib.backends.backend_agg", "optuna", "safetensors.torch", "torch._dynamo", "tyro", __name__)
 _LOADED += ("multispin_gym.agents.training.seeds", "multispin_gym.agents.training.trainer", "multispin_gym.envs.vector")
 _LOADED += ("multispin_gym.evaluation.evaluator", "multispin_gym.evaluation.figures", "multispin_gym.evaluation.report")
+_LOADED += ("scipy.optimize", "scipy.stats")
 
 QUICK = """
 [policy]
@@ -44,8 +45,8 @@ QUICK_SEARCH = QUICK.replace("num_envs = 8", "num_envs = 256").replace("rollout_
 QUICK_SEARCH = QUICK_SEARCH.replace("batch_size = 16", "batch_size = 1024")
 
 _TRAINING = ["--hyperparameters", "quick.toml", "--run-dir", "run", "--num-users", "2", "--eval-cells", "8"]
-_TRAINING += ["--total-timesteps", "256", "--eval-every", "1", "--checkpoint-every", "2", "--no-progress"]
-_CLONING = ["--cloning.num-cells", "2048", "--cloning.num-epochs", "2", "--cloning.batch-size", "64"]
+_TRAINING += ["--total-timesteps", "128", "--eval-every", "1", "--checkpoint-every", "2", "--no-progress"]
+_CLONING = ["--cloning.num-cells", "1024", "--cloning.num-epochs", "2", "--cloning.batch-size", "64"]
 _SEARCH = ["--hyperparameters", "search.toml", "--output", "out/study.json", "--num-trials", "3", "--num-users", "2"]
 _SEARCH += ["--total-timesteps", "1", "--training-seeds", "0"]
 _EVALUATION = ["--policies", "uniform_best", "heterogeneous", "--num-users", "3", "--episodes", "8", "--rounds", "5"]
@@ -54,12 +55,17 @@ _EVALUATION += ["--output", "out", "--resume"]
 
 @dataclass(frozen=True)
 class Command:
-    """A command's function, its arguments, those that resume it, and whether to disturb it at random instants too."""
+    """A program's function, its arguments, those that resume it, and whether to disturb it at random instants too."""
 
     function: Callable[[list[str]], int]
     arguments: list[str]
     resume: list[str]
     anywhere: bool = True
+    program: str = "train.py"
+
+    def line(self, arguments: list[str]) -> str:
+        """Return the command as it is typed."""
+        return " ".join(["python", self.program, *arguments])
 
 
 COMMANDS = {
@@ -77,8 +83,8 @@ COMMANDS = {
         ["--run-dir", "run", "--no-progress", "--resume", "--seeds", "0", "1", "--runner", "local"],
         anywhere=False,
     ),
-    "search": Command(tune.main, _SEARCH, [*_SEARCH, "--resume"]),
-    "evaluation": Command(evaluate_cli.main, _EVALUATION, _EVALUATION),
+    "search": Command(tune.main, _SEARCH, [*_SEARCH, "--resume"], program="-m multispin_gym.agents.tune"),
+    "evaluation": Command(evaluate_cli.main, _EVALUATION, _EVALUATION, program="evaluate.py"),
 }
 
 

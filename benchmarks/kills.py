@@ -96,7 +96,9 @@ def study(options: Kills, command: str) -> int:
         "seed": options.seed,
         "commands": {
             name: {
-                "arguments": COMMANDS[name].arguments,
+                "command": COMMANDS[name].line(COMMANDS[name].arguments),
+                "resumed": COMMANDS[name].line(COMMANDS[name].resume),
+                "seconds": round(whole["seconds"], 2),
                 "replaces": whole["replaces"],
                 "files": sorted(whole["files"]),
             }
@@ -122,32 +124,52 @@ def counts(report: dict[str, Any]) -> str:
 
 
 def page(report: dict[str, Any]) -> str:
-    commands = "".join(f"- {name}: `{' '.join(entry['arguments'])}`\n" for name, entry in report["commands"].items())
-    ways = "".join(f"- `{name}`: {text}\n" for name, text in HOW.items())
-    wrong = [result for result in report["results"] if result["outcome"] not in KEPT[:3]]
+    """Write the page."""
+    results = report["results"]
+    wrong = [result for result in results if result["outcome"] not in KEPT]
+    refused = [result for result in results if result["outcome"] == "refused"]
+    verdict = f"{len(wrong)} of {len(results)} did not:" if wrong else f"All {len(results)} did."
+    ways = "".join(f"- *{name}*: {text}\n" for name, text in HOW.items())
     listed = "".join(
         f"- {result['command']}, {result['how']} {result['number']}: {result['outcome']}; {result['details']}\n"
-        for result in wrong
+        for result in (*wrong, *refused)
+    )
+    commands = "".join(
+        f"- {name}, which puts {entry['replaces']} files in place: `{entry['command']}`\n"
+        f"  - resumed: `{entry['resumed']}`\n"
+        for name, entry in report["commands"].items()
     )
     return f"""# What a kill leaves behind
 
-`{report["command"]}`
+`{report["command"]}`; {machine_text(report)}; seed {report["seed"]}.
 
-Each command below is run undisturbed; then it is disturbed and run again with `--resume`, and all its files are
-compared with the undisturbed ones, byte by byte but for the seconds in them. TensorBoard's curves and leftover
-temporary files are not compared. Where `--resume` refuses with one line, the command is run again as at first.
-{machine_text(report)}; seed {report["seed"]}.
+May a training, a search or an evaluation be killed at any moment, and go on with `--resume` as if nothing had happened?
+Each command below was run undisturbed. Then it was disturbed, once in each of many places, and run again with
+`--resume`. It must end with the undisturbed run's files, all of them, byte by byte but for the seconds in them, and
+none besides: a half-written file that stays counts as a difference. Or it must refuse in one line, and the command as
+it was at first must end with these files. {verdict}
+
+{listed}
+{counts(report)}
+The places:
 
 {ways}
-{counts(report)}
-*Ended before*: the command was done, or no longer heard. *Resumed*: `--resume` ended with the files of the undisturbed
-run. *Refused, then started anew*: nothing had been started yet, `--resume` said so in one line, and the command as at
-first ended with these files. *Refused*: that one refused in one line too, and another directory is needed. *Something
-else* is anything else: other bytes, a missing file, another exit status.
+What came of it:
 
-{listed}The commands, with the small hyperparameter file in `benchmarks/_kill.py`:
+- *ended before*: the command was done, or had nothing left to do when it heard of it; its files are compared too.
+- *resumed*: `--resume` ended with the files of the undisturbed run.
+- *refused, then started anew*: nothing was there to be resumed, `--resume` said so in one line, and the command as at
+  first ended with these files.
+- *refused*: that one refused in one line too; another directory is needed.
+- *something else*: other bytes, a missing file, a file too many, another exit status. The study fails then.
 
-{commands}"""
+The commands, with small hyperparameter files (`benchmarks/_kill.py` has them) in place of those that ship:
+
+{commands}
+Not compared are the seconds in `training_state.pt`, `evaluations.csv` and `seeds.json`, and TensorBoard's files, whose
+curves [training](../../training.md) speaks of. The machine itself stayed up: what a power failure leaves depends on the
+file system. A killed search leaves the trial under way in the system's folder for temporary files.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

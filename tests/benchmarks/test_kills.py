@@ -28,16 +28,16 @@ def disturb(benchmark, whole):
     return disturb
 
 
-# Of a training: the configuration; then state, weights and evaluations at every other of eight updates. Of a search:
-# the same of one update, and the two files of the study, for each trial. Of an evaluation: two parts of the reference,
-# two policies, and the results as a table, a picture and JSON.
+# Of a training: the configuration; then state, weights and evaluations at every other of four updates. Of seeds: the
+# summary, each seed, the summary. Of a search: a training of one update, and the two files of the study, for each
+# trial. Of an evaluation: two parts of the reference, two policies, and the results as table, picture and JSON.
 @pytest.mark.parametrize(
     ("command", "number", "outcome"),
     [
         ("training", 1, "refused, then started anew"),
-        ("training", 15, "resumed"),
+        ("training", 9, "resumed"),
         ("cloning", 2, "resumed"),
-        ("seeds", 19, "resumed"),
+        ("seeds", 13, "resumed"),
         ("search", 18, "resumed"),
         ("evaluation", 4, "resumed"),
         ("evaluation", 6, "resumed"),

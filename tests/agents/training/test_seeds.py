@@ -12,6 +12,7 @@ from library import ROOT
 from multispin_gym.agents import load_agent
 from multispin_gym.agents.cli import main
 from multispin_gym.agents.training.seeds import seeds_of
+from multispin_gym.runner import Interrupted, Task, run_tasks
 
 HYPERPARAMETERS = """
 total_timesteps = 128
@@ -132,6 +133,23 @@ def test_seeds_that_were_interrupted_go_on_to_all_of_them_without_being_named(
     assert without_seconds(summaries[0]) == without_seconds(summaries[1])
     for name in ("seed-3/policy.safetensors", "seed-5/policy.safetensors"):
         assert (runs / name).read_bytes() == (whole / name).read_bytes()
+
+
+def train_in(folder, command):
+    return main([*command, "--run-dir", folder, "--seeds", "3", "--runner", "local"])
+
+
+@pytest.mark.slow
+def test_an_interrupt_in_the_last_update_of_all_seeds_ends_the_tasks_that_they_are_one_of(
+    tmp_path, command, interrupt_at_file
+):
+    # The summary, the config, three files before the first update, and the last state.
+    interrupt_at_file(6)
+    folders = [str(tmp_path / name) for name in ("first", "second")]
+    tasks = [Task(f"task-{number}", train_in, (folder, command)) for number, folder in enumerate(folders)]
+    with pytest.raises(Interrupted) as stopped:
+        run_tasks(tasks)
+    assert stopped.value.results == {"task-0": 0}
 
 
 @pytest.mark.slow
