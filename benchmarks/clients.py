@@ -87,6 +87,8 @@ class Client:
         What of the library's own code is changed.
     budgets
         Rounds to train with.
+    work
+        Processor time of a round, roughly, in that of PPO.
     """
 
     environment: str
@@ -94,11 +96,12 @@ class Client:
     what: str
     changed: str = UNTOUCHED
     budgets: tuple[int, ...] = (10_000, 50_000)
+    work: int = 1
 
 
 SB3, MINARI = ("stable-baselines3",), ("d3rlpy", "minari")
 CLIENTS = {
-    "sb3_sac": Client(environment="sb3", shown=SB3, what="SAC, scaled observations", budgets=(10_000,)),
+    "sb3_sac": Client(environment="sb3", shown=SB3, what="SAC, scaled observations", budgets=(10_000,), work=20),
     "sb3_ppo": Client(environment="sb3", shown=SB3, what="PPO, scaled observations"),
     "sb3_ppo_normalised": Client(environment="sb3", shown=SB3, what="PPO, `SubprocVecEnv`, `VecNormalize`"),
     "rl_zoo3": Client(environment="rl_zoo3", shown=("rl_zoo3",), what="its command line with `ppo.yml`"),
@@ -123,12 +126,16 @@ CLIENTS = {
     "torchrl": Client(environment="torchrl", shown=("torchrl",), what="`Collector`, `ClipPPOLoss`"),
     "skrl": Client(environment="skrl", shown=("skrl",), what="PPO over the native vector environment"),
     "d3rlpy_bc": Client(
-        environment="d3rlpy", shown=MINARI, what="behaviour cloning on `heterogeneous`'s rounds", budgets=(10_000,)
+        environment="d3rlpy",
+        shown=MINARI,
+        what="behaviour cloning on `heterogeneous`'s rounds",
+        budgets=(5_000,),
+        work=10,
     ),
     "d3rlpy_td3_plus_bc": Client(
-        environment="d3rlpy", shown=MINARI, what="TD3+BC on its rounds with noise 0.3", budgets=(10_000,)
+        environment="d3rlpy", shown=MINARI, what="TD3+BC on its rounds with noise 0.3", budgets=(5_000,), work=20
     ),
-    "d3rlpy_sac": Client(environment="d3rlpy", shown=("d3rlpy",), what="SAC online", budgets=(10_000,)),
+    "d3rlpy_sac": Client(environment="d3rlpy", shown=("d3rlpy",), what="SAC online", budgets=(5_000,), work=20),
 }
 
 
@@ -259,17 +266,19 @@ def study(options: Clients, command: str) -> None:
     options.environments.mkdir(parents=True, exist_ok=True)
     for name in dict.fromkeys(client.environment for client in clients.values()):
         make_environment(name, options.environments / name)
-    pieces = {
-        (name, budget, seed): (options, name, budget, seed)
+    keys = [
+        (name, budget, seed)
         for name, client in clients.items()
         for budget in options.budgets or client.budgets
         for seed in options.seeds
-    }
+    ]
+    # What fails mostly fails soon: the short trainings first.
+    pieces = {key: (options, *key) for key in sorted(keys, key=lambda key: key[1] * clients[key[0]].work)}
     found = options.do(train, pieces)
     controllers = play_controllers(options.scenario, options.num_users, options.episodes)
     optimum = controllers.pop("optimum")
     trainings = []
-    for name, budget in dict.fromkeys(key[:2] for key in pieces):
+    for name, budget in dict.fromkeys(key[:2] for key in keys):
         parts = {seed: found[name, budget, seed] for seed in options.seeds}
         seeds = {
             str(seed): {**reached(part["played"], optimum), "seconds": part["seconds"]} for seed, part in parts.items()
