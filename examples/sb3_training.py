@@ -64,7 +64,8 @@ def ppo_defaults(scenario: str, num_users: int | None, seed: int, gamma: float =
 def ppo_normalised(scenario: str, num_users: int | None, seed: int, gamma: float = 0.0) -> BaseAlgorithm:
     """PPO over processes of their own, with running statistics of observations and rewards instead of the scaling."""
     envs = make_vec_env(
-        ID,
+        # The prefix makes the import in each process, where nothing has registered the id yet.
+        f"multispin_gym:{ID}",
         n_envs=2,
         seed=seed,
         env_kwargs={"scenario": scenario, "num_users": num_users},

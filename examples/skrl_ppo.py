@@ -22,7 +22,7 @@ from torch import nn
 
 import multispin_gym  # noqa: F401 (registers the environments)
 from multispin_gym.evaluation import as_policy, evaluate
-from multispin_gym.wrappers import VectorScaledObservation
+from multispin_gym.wrappers import ScaledObservation, VectorScaledObservation
 
 torch.set_num_threads(1)
 
@@ -93,8 +93,11 @@ def train(
     settings = {"timesteps": total_timesteps // NUM_ENVS, "headless": True, "disable_progressbar": True}
     SequentialTrainer(env=env, agents=agent, cfg=settings).train()
 
+    shown = gym.make("multispin_gym/MultiSpin-v0", scenario=scenario, num_users=num_users)
+    scale = ScaledObservation(shown).observation
+
     def act(observation: Mapping[str, np.ndarray]) -> np.ndarray:
-        scaled = env._env._scale(observation)
+        scaled = scale(observation)
         flat = torch.from_numpy(np.concatenate([scaled[key] for key in env.observation_space], axis=-1))
         with torch.no_grad():
             return models["policy"].net(flat).clip(-1.0, 1.0).numpy()

@@ -21,7 +21,7 @@ from torchrl.objectives import ClipPPOLoss
 
 import multispin_gym  # noqa: F401 (registers the environments)
 from multispin_gym.evaluation import as_policy, evaluate
-from multispin_gym.wrappers import VectorScaledObservation
+from multispin_gym.wrappers import ScaledObservation, VectorScaledObservation
 
 torch.set_num_threads(1)
 
@@ -97,8 +97,9 @@ def train(
                 (losses["loss_objective"] + losses["loss_critic"]).backward()
                 nn.utils.clip_grad_norm_(loss.parameters(), 0.5)
                 optimizer.step()
-    scale, network = env._env._scale, actor[0][0].module
     collector.shutdown()
+    shown = gym.make("multispin_gym/MultiSpin-v0", scenario=scenario, num_users=num_users)
+    scale, network = ScaledObservation(shown).observation, actor[0][0].module
 
     def act(observation: Mapping[str, np.ndarray]) -> np.ndarray:
         scaled = scale(observation)
