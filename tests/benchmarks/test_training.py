@@ -128,7 +128,7 @@ def test_an_agents_gap_closes_with_every_change_for_the_better(benchmark, tmp_pa
     assert ladder[-1] <= 1.0
     assert 0.5 < row["same lengths"] < row["lengths within 1"] <= 1.0
     with pytest.raises(ValueError, match="pretrained:default-homogeneous"):
-        module.gap("pretrained:default-homogeneous", 2, 1)
+        module.gap("pretrained:default-homogeneous", 2, 1, "certificate")
 
 
 def test_an_edge_is_where_the_next_token_is_dear(benchmark):
