@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multispin_gym import _toml
-from multispin_gym._files import write_atomically
+from multispin_gym._files import leftovers, remove_leftovers, write_atomically
 from multispin_gym._validation import MOST_USERS, check_integer, shown, shown_name
 from multispin_gym.agents.config import PolicyConfig
 from multispin_gym.agents.hyperparameter_files import build_section
@@ -34,6 +34,8 @@ STATE_FILE = "training_state.pt"
 # Bytes of a configuration, whose scenario is a text of its own.
 LARGEST_CONFIG = 4_000_000
 EVALUATIONS_FILE = "evaluations.csv"
+SUMMARY_FILE = "seeds.json"
+FILES = (CONFIG_FILE, WEIGHTS_FILE, STATE_FILE, EVALUATIONS_FILE, SUMMARY_FILE)
 TENSORBOARD_FOLDER = "tensorboard"
 
 
@@ -125,25 +127,29 @@ def start_run_directory(path: Path, spec: AgentSpec) -> None:
 
     A directory that holds anything else gives a :class:`RunDirectoryError`.
     """
-    if path.exists():
-        if not has_trained_nothing(path):
-            kind = "a run already (--resume continues it)" if (path / CONFIG_FILE).is_file() else "other files"
-            raise RunDirectoryError(f"run_dir must be a new or an empty directory; {path} holds {kind}")
-        if (path / CONFIG_FILE).is_file():
-            print(
-                f"{path} holds the start of a run that has trained nothing: this run takes its place", file=sys.stderr
-            )
-        remove_leftovers(path)
+    if not has_trained_nothing(path):
+        kind = "a run already (--resume continues it)" if (path / CONFIG_FILE).is_file() else "other files"
+        raise RunDirectoryError(f"run_dir must be a new or an empty directory; {path} holds {kind}")
+    if not is_unused(path):
+        print(f"{path} holds the start of a run that has trained nothing: this run takes its place", file=sys.stderr)
+    remove_leftovers(path, FILES)
     write_atomically(path, {CONFIG_FILE: spec.to_json().encode()})
 
 
+def is_unused(path: Path) -> bool:
+    """Tell whether there is no such directory, or nothing in it but what a killed run was writing."""
+    return not path.exists() or (path.is_dir() and not _names(path))
+
+
+def _names(path: Path) -> set[str]:
+    return {entry.name for entry in path.iterdir()} - {entry.name for entry in leftovers(path, FILES)}
+
+
 def has_trained_nothing(path: Path) -> bool:
-    """Tell whether a directory holds a run that was ended before its first checkpoint, or nothing at all."""
-    if not path.is_dir():
-        return False
-    names = {entry.name for entry in path.iterdir()} - {entry.name for entry in _leftovers(path)}
-    if not names:
+    """Tell whether a directory is unused, or holds a run that was ended before its first checkpoint."""
+    if is_unused(path):
         return True
+    names = _names(path) if path.is_dir() else set()
     if CONFIG_FILE not in names or names - {CONFIG_FILE, TENSORBOARD_FOLDER}:
         return False
     try:
@@ -151,17 +157,6 @@ def has_trained_nothing(path: Path) -> bool:
     except RunDirectoryError:
         return False
     return True
-
-
-def remove_leftovers(path: Path) -> None:
-    """Remove what a killed run was writing when it was killed."""
-    for file in _leftovers(path):
-        file.unlink(missing_ok=True)
-
-
-def _leftovers(path: Path) -> list[Path]:
-    names = (CONFIG_FILE, WEIGHTS_FILE, STATE_FILE, EVALUATIONS_FILE)
-    return [file for name in names for file in path.glob(f".{name}.*.tmp")]
 
 
 def read_spec(path: Path) -> AgentSpec:

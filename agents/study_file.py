@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from multispin_gym._validation import check_number
+
 if TYPE_CHECKING:
     import optuna
 
@@ -45,12 +47,10 @@ def kept_trials(config: SearchConfig) -> list[dict[str, Any]]:
     """Read the finished trials of a study that is to go on; only its number of trials may be another than before."""
     try:
         stored = json.loads(config.output.read_text(encoding="utf-8"))
-        trials: list[dict[str, Any]] = [
-            {name: trial[name] for name in (*SEARCHED, "ratio", "ratios")} for trial in stored["trials"]
-        ]
+        trials = [_kept(trial) for trial in stored["trials"]]
     except FileNotFoundError as error:
-        raise ValueError(f"{config.output} cannot be resumed: there is no such study") from error
-    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{config.output} holds no study to resume: without --resume one starts there") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{config.output} cannot be resumed: it is not a study, or damaged: {error}") from error
     for name, now in json.loads(json.dumps(_settings(config))).items():
         if name != "num_trials" and stored.get(name) != now:
@@ -60,6 +60,14 @@ def kept_trials(config: SearchConfig) -> list[dict[str, Any]]:
             f"num_trials must be at least {len(trials)}, as many as the study has, got {config.num_trials}"
         )
     return trials
+
+
+def _kept(trial: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a trial's entry in the study file says of its parameters and of what came of it."""
+    kept = {name: trial[name] for name in (*SEARCHED, "ratio", "ratios")}
+    for ratio in (*kept["ratios"], *([] if kept["ratio"] is None else [kept["ratio"]])):
+        check_number("ratio", ratio, low=0.0)
+    return kept
 
 
 def repeat(trial: optuna.Trial, entry: Mapping[str, Any]) -> float:

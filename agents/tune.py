@@ -143,8 +143,8 @@ def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> flo
     """Train with each seed in turn, as long as the trial is worth it; return the mean ratio to the reference over them.
 
     The trial is told the mean after every seed, and keeps the ratio of each. ``optuna.TrialPruned`` ends it after any
-    seed but the last with which the mean is below the median of the earlier trials. A training that an interrupt cuts
-    short does not count: it raises ``KeyboardInterrupt``.
+    seed but the last with which the mean is below the median of the earlier trials. A training that hears an interrupt
+    does not count: it raises ``KeyboardInterrupt``.
     """
     import optuna
 
@@ -154,7 +154,7 @@ def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> flo
     for step, seed in enumerate(seeds):
         with tempfile.TemporaryDirectory() as folder:
             result = train(dataclasses.replace(config, seed=seed, run_dir=folder))
-        if result.stopped == "interrupted":
+        if result.interrupted:
             raise KeyboardInterrupt
         ratios.append(result.evaluations[-1]["ratio"])
         trial.set_user_attr("ratios", ratios)

@@ -20,9 +20,10 @@ from _study import StudyInPieces, run
 from multispin_gym._validation import check_choice, check_integer
 
 HOW = {
-    "replace": "killed before the n-th time that a file takes its place, for every n",
-    "instant": "killed at a random instant",
-    "interrupt": "interrupted (Ctrl-C) at a random instant",
+    "kill at a file": "killed before the n-th time that a file takes its place, for every n",
+    "kill": "killed at a random instant",
+    "interrupt at a file": "interrupted (Ctrl-C) before the n-th time that a file takes its place, for every n",
+    "interrupt": "interrupted at a random instant",
 }
 KEPT = ("ended before", "resumed", "refused, then started anew", "refused")
 
@@ -31,19 +32,19 @@ KEPT = ("ended before", "resumed", "refused, then started anew", "refused")
 class Kills(StudyInPieces):
     """Kill commands, go on with --resume, and compare every file with those of an undisturbed run.
 
-    A command that refuses to resume is run again as at first. Not compared are seconds, TensorBoard's curves, and
-    leftover temporary files. Exit status 1 if anything differs.
+    A command that refuses to resume is run again as at first. Not compared are seconds and TensorBoard's curves. Exit
+    status 1 if anything differs.
     """
 
     commands: tuple[str, ...] = tuple(COMMANDS)
     """What to kill."""
     how: tuple[str, ...] = tuple(HOW)
-    """Where: before each "replace", and at a random "instant" or by an "interrupt" what is no variant of another."""
+    """How, a kill or an interrupt, and when; at random instants only what is no variant of another command."""
     points: int | None = None
-    """Replacements to kill at, evenly spread, of each command; None: all."""
+    """Files at which each command is killed or interrupted, evenly spread; None: all."""
     instants: int = 50
     """Random instants at which each command is killed."""
-    interrupts: int = 10
+    interrupts: int = 20
     """Random instants at which each command is interrupted."""
     seed: int = 0
     """Seed of the random instants."""
@@ -66,15 +67,16 @@ def disturbances(options: Kills, command: str, whole: dict[str, Any]) -> dict[tu
     count = whole["replaces"]
     points = np.linspace(1, count, count if options.points is None else min(options.points, count))
     rng = np.random.default_rng([options.seed, list(COMMANDS).index(command)])
-    times = {"instant": options.instants, "interrupt": options.interrupts}
+    times = {"kill": options.instants, "interrupt": options.interrupts}
     drawn = {name: rng.uniform(0.0, whole["seconds"], number).tolist() for name, number in times.items()}
     for name in options.how:
-        if name == "replace":
+        gently = name.startswith("interrupt")
+        if name not in times:
             for point in points.round().astype(int).tolist():
-                found[command, name, point] = Disturbance(before_replace=point)
+                found[command, name, point] = Disturbance(before_replace=point, gently=gently)
         elif COMMANDS[command].anywhere:
-            for number, after in enumerate(drawn[name]):
-                found[command, name, number] = Disturbance(after=after, gently=name == "interrupt")
+            for number, after in enumerate(drawn[name], 1):
+                found[command, name, number] = Disturbance(after=after, gently=gently)
     return found
 
 
@@ -94,7 +96,9 @@ def study(options: Kills, command: str) -> int:
         "seed": options.seed,
         "commands": {
             name: {
-                "arguments": COMMANDS[name].arguments,
+                "command": COMMANDS[name].line(COMMANDS[name].arguments),
+                "resumed": COMMANDS[name].line(COMMANDS[name].resume),
+                "seconds": round(whole["seconds"], 2),
                 "replaces": whole["replaces"],
                 "files": sorted(whole["files"]),
             }
@@ -120,32 +124,52 @@ def counts(report: dict[str, Any]) -> str:
 
 
 def page(report: dict[str, Any]) -> str:
-    commands = "".join(f"- {name}: `{' '.join(entry['arguments'])}`\n" for name, entry in report["commands"].items())
-    ways = "".join(f"- `{name}`: {text}\n" for name, text in HOW.items())
-    wrong = [result for result in report["results"] if result["outcome"] not in KEPT[:3]]
+    """Write the page."""
+    results = report["results"]
+    wrong = [result for result in results if result["outcome"] not in KEPT]
+    refused = [result for result in results if result["outcome"] == "refused"]
+    verdict = f"{len(wrong)} of {len(results)} did not:" if wrong else f"All {len(results)} did."
+    ways = "".join(f"- *{name}*: {text}\n" for name, text in HOW.items())
     listed = "".join(
         f"- {result['command']}, {result['how']} {result['number']}: {result['outcome']}; {result['details']}\n"
-        for result in wrong
+        for result in (*wrong, *refused)
+    )
+    commands = "".join(
+        f"- {name}, which puts {entry['replaces']} files in place: `{entry['command']}`\n"
+        f"  - resumed: `{entry['resumed']}`\n"
+        for name, entry in report["commands"].items()
     )
     return f"""# What a kill leaves behind
 
-`{report["command"]}`
+`{report["command"]}`; {machine_text(report)}; seed {report["seed"]}.
 
-Each command below is run undisturbed; then it is disturbed and run again with `--resume`, and all its files are
-compared with the undisturbed ones, byte by byte but for the seconds in them. TensorBoard's curves and leftover
-temporary files are not compared. Where `--resume` refuses with one line, the command is run again as at first.
-{machine_text(report)}; seed {report["seed"]}.
+May a training, a search or an evaluation be killed at any moment, and go on with `--resume` as if nothing had happened?
+Each command below was run undisturbed. Then it was disturbed, once in each of many places, and run again with
+`--resume`. It must end with the undisturbed run's files, all of them, byte by byte but for the seconds in them, and
+none besides: a half-written file that stays counts as a difference. Or it must refuse in one line, and the command as
+it was at first must end with these files. {verdict}
+
+{listed}
+{counts(report)}
+The places:
 
 {ways}
-{counts(report)}
-*Ended before*: the command was done, or no longer heard. *Resumed*: `--resume` ended with the files of the undisturbed
-run. *Refused, then started anew*: nothing had been started yet, `--resume` said so in one line, and the command as at
-first ended with these files. *Refused*: that one refused in one line too, and another directory is needed. *Something
-else* is anything else: other bytes, a missing file, another exit status.
+What came of it:
 
-{listed}The commands, with the small hyperparameter file in `benchmarks/_kill.py`:
+- *ended before*: the command was done, or had nothing left to do when it heard of it; its files are compared too.
+- *resumed*: `--resume` ended with the files of the undisturbed run.
+- *refused, then started anew*: nothing was there to be resumed, `--resume` said so in one line, and the command as at
+  first ended with these files.
+- *refused*: that one refused in one line too; another directory is needed.
+- *something else*: other bytes, a missing file, a file too many, another exit status. The study fails then.
 
-{commands}"""
+The commands, with small hyperparameter files (`benchmarks/_kill.py` has them) in place of those that ship:
+
+{commands}
+Not compared are the seconds in `training_state.pt`, `evaluations.csv` and `seeds.json`, and TensorBoard's files, whose
+curves [training](../../training.md) speaks of. The machine itself stayed up: what a power failure leaves depends on the
+file system. A killed search leaves the trial under way in the system's folder for temporary files.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

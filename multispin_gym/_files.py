@@ -27,21 +27,18 @@ def write_atomically(
     files left behind is removed.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for name in contents:
-        _remove_orphans(directory, name)
+    remove_leftovers(directory, contents)
     written: dict[str, Path] = {}
     with ExitStack() as stack:
         for name, data in contents.items():
-            handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=directory)
-            written[name] = Path(temporary)
-            stack.callback(written[name].unlink, missing_ok=True)
             # Open, and so locked, until all files are in place.
-            file = stack.enter_context(os.fdopen(handle, "wb"))
-            _lock(file)
+            written[name], file = _open_temporary(directory, name)
+            stack.callback(written[name].unlink, missing_ok=True)
+            stack.enter_context(file)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
+            os.chmod(written[name], 0o666 & ~_umask())
         if seal is not None:
             (directory / seal).unlink(missing_ok=True)
         for name in remove:
@@ -50,18 +47,35 @@ def write_atomically(
             os.replace(written[name], directory / name)
 
 
-def _remove_orphans(directory: Path, name: str) -> None:
-    """Remove the temporary files of one name that nobody is writing."""
-    for path in directory.glob(f".{glob.escape(name)}.*.tmp"):
+def leftovers(directory: Path, names: Iterable[str]) -> list[Path]:
+    """Return the temporary files of some names: of writers that were killed, or that are at work."""
+    return [path for name in names for path in directory.glob(f".{glob.escape(name)}.*.tmp")]
+
+
+def remove_leftovers(directory: Path, names: Iterable[str]) -> None:
+    """Remove the temporary files of some names that nobody is writing."""
+    for path in leftovers(directory, names):
         with suppress(OSError), path.open("rb+") as file:
-            if _lock(file):
+            if _lock(file, wait=False):
                 path.unlink()
 
 
-def _lock(file: IO[bytes]) -> bool:
-    """Lock a file until it is closed; False where another process has, and where that cannot be known."""
+def _open_temporary(directory: Path, name: str) -> tuple[Path, IO[bytes]]:
+    """Open a new temporary file of a name, locked until it is closed."""
+    while True:
+        handle, path = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=directory)
+        file = os.fdopen(handle, "wb")
+        _lock(file, wait=True)
+        # Before it was locked, another writer may have taken it for a leftover.
+        if os.path.exists(path):
+            return Path(path), file
+        file.close()
+
+
+def _lock(file: IO[bytes], *, wait: bool) -> bool:
+    """Lock a file until it is closed; False where another writer has, and where that cannot be known."""
     with suppress(OSError):
-        return _LOCKS is not None and _LOCKS.flock(file, _LOCKS.LOCK_EX | _LOCKS.LOCK_NB) is None
+        return _LOCKS is not None and _LOCKS.flock(file, _LOCKS.LOCK_EX | (0 if wait else _LOCKS.LOCK_NB)) is None
     return False
 
 

@@ -80,7 +80,8 @@ def restore_state(model: MixedUsersPPO, state: dict[str, Any]) -> None:
         _restore(model, state)
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        raise RunDirectoryError(f"{STATE_FILE} is damaged: it does not fit the run ({shown_name(reason)})") from error
+        kind = f"damaged or of another release: it does not fit the run ({shown_name(reason)})"
+        raise RunDirectoryError(f"{STATE_FILE} is {kind}") from error
 
 
 def _restore(model: MixedUsersPPO, state: dict[str, Any]) -> None:
