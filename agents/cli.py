@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> int:
 
         result = train(config)
     except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{prog}: error: {_command_line.complaint(error, 'train')}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; --resume continues from the last checkpoint, if there is one", file=sys.stderr)

@@ -16,16 +16,16 @@ def parse(config: type[Config], args: Sequence[str], prog: str, default: Config 
 
     args = _gather(args, "--set")
 
-    complaint = io.StringIO()
+    drawn = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(drawn):
             if default is None:
                 return tyro.cli(config, args=args, prog=prog)
             return tyro.cli(config, args=args, prog=prog, default=default)
     except SystemExit as leaving:
         if leaving.code in (None, 0):
             raise
-        lines = [line.strip("│╭╮╰╯─ ") for line in complaint.getvalue().splitlines()]
+        lines = [line.strip("│╭╮╰╯─ ") for line in drawn.getvalue().splitlines()]
         text = " ".join(line for line in lines[1:] if line and "full helptext" not in line)
         message = text.partition(" Argument helptext:")[0].partition(" Got errors:")[0]
         raise ValueError(f"{message} (see {prog} --help)") from None
@@ -47,3 +47,10 @@ def _gather(args: Sequence[str], flag: str) -> list[str]:
             taking = False
             kept.append(word)
     return [*kept, flag, *values] if found else kept
+
+
+def complaint(error: Exception, extra: str) -> str:
+    """Say in one line what went wrong; where a library is missing, which extra of this package brings it."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"{error.name.partition('.')[0]} is not installed: pip install 'multispin-gym[{extra}]'"
+    return " ".join(str(error).split())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from multispin_gym._command_line import parse
+from multispin_gym._command_line import complaint, parse
 from multispin_gym._validation import MOST_USERS, check_integer
 from multispin_gym.envs.variants import MULTI_SPIN, variant_of
 from multispin_gym.evaluation.results import EvaluationResult
@@ -114,12 +114,8 @@ def main(args: Sequence[str] | None = None, prog: str = "evaluate.py") -> int:
         more = "more " if len(options.num_users) > 1 else ""
         python = ["python"] if prog.endswith(".py") else []
         return _run(options, shlex.join([*python, *prog.split(), *args]))
-    except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
-        print(f"error: {package} is not installed: pip install 'multispin-gym[report]'", file=sys.stderr)
-        return 1
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {complaint(error, 'report')}", file=sys.stderr)
         return 1
     except Interrupted as interrupt:
         print(f"{interrupt}; --resume goes on", file=sys.stderr)
