@@ -1,10 +1,11 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and no larger than what is read of them."""
 
 from __future__ import annotations
 
 import glob
 import importlib
 import importlib.util
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -48,6 +49,41 @@ def write_atomically(
             (directory / name).unlink(missing_ok=True)
         for name in sorted(written, key=lambda name: name == seal):
             os.replace(written[name], directory / name)
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Read a file of at most so many bytes; a longer one gives a ``ValueError`` before any of it is read."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        # Not all files know their size.
+        data = file.read(most + 1) if size <= most else b""
+    if max(size, len(data)) > most:
+        raise ValueError(f"it must have at most {most} bytes, got {max(size, len(data))}")
+    return data
+
+
+def read_text(path: Path, most: int) -> str:
+    """Read a text of at most so many bytes; other bytes than UTF-8 give a ``ValueError``, a byte order mark nothing."""
+    data = read_bytes(path, most)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it must be UTF-8 text, got the byte 0x{data[error.start]:02x} at {error.start}") from None
+
+
+def read_json(path: Path, most: int) -> Any:
+    """Read JSON of at most so many bytes; whatever is wrong with it gives a ``ValueError``."""
+    return parse_json(read_text(path, most))
+
+
+def parse_json(text: str) -> Any:
+    """Read JSON; whatever is wrong with it gives a ``ValueError``."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"it is not valid JSON: {error}") from None
 
 
 def _remove_orphans(directory: Path, name: str) -> None:
