@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multispin_gym import _command_line
+from multispin_gym._validation import one_line, shown, shown_path
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.hyperparameter_files import FORMER_KEYS, SECTIONS, build_section, hyperparameters
 
@@ -42,11 +43,11 @@ def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> int:
         from multispin_gym.agents.training.trainer import train
 
         result = train(config)
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        print(f"{prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted; --resume continues from the last checkpoint", file=sys.stderr)
+        print(f"{prog}: interrupted; --resume continues from the last checkpoint, if there is one", file=sys.stderr)
         return 130
     return _report(result)
 
@@ -119,26 +120,32 @@ def _rename_former_flags(argv: list[str]) -> list[str]:
 
 def _stored(run_dir: str | None) -> TrainConfig:
     """Rebuild the configuration of the run that is to be continued."""
-    from multispin_gym.agents.run_directory import RunDirectoryError, read_spec
+    from multispin_gym.agents.run_directory import CONFIG_FILE, RunDirectoryError, is_unused, read_spec
+    from multispin_gym.agents.training.seeds import seed_directory, seeds_of
 
     if run_dir is None:
         raise ValueError("--resume needs --run-dir: the run to continue")
-    folder, seeds = Path(run_dir), sorted(int(path.name[5:]) for path in Path(run_dir).glob("seed-[0-9]*"))
-    spec = read_spec(folder / f"seed-{seeds[0]}" if seeds else folder)
-    fields = {**spec.training, "seeds": tuple(seeds)}
+    seeds = seeds_of(run_dir)
+    folders = [seed_directory(run_dir, seed) for seed in seeds] or [Path(run_dir)]
+    if all(is_unused(folder) for folder in folders):
+        raise RunDirectoryError(f"{run_dir} holds no run to resume: without --resume one starts there")
+    spec = read_spec(next((folder for folder in folders if (folder / CONFIG_FILE).is_file()), folders[0]))
+    fields = {**spec.training, "seeds": seeds}
     try:
         for name in set(SECTIONS) & set(fields):
             fields[name] = build_section(name, fields[name])
         return TrainConfig(**fields, policy=spec.policy, run_dir=run_dir, resume=True)
     except (TypeError, ValueError) as error:
-        raise RunDirectoryError(f"{run_dir} cannot be resumed: {error}") from error
+        raise RunDirectoryError(f"{shown_path(run_dir)} cannot be resumed: {error}") from error
 
 
 def _check_resumed(stored: TrainConfig, config: TrainConfig) -> None:
     for entry in dataclasses.fields(TrainConfig):
         before, now = getattr(stored, entry.name), getattr(config, entry.name)
         if entry.name not in RESUMABLE and before != now:
-            raise ValueError(f"{entry.name} cannot change when a run is resumed: it was {before!r}, got {now!r}")
+            raise ValueError(
+                f"{entry.name} cannot change when a run is resumed: it was {shown(before)}, got {shown(now)}"
+            )
 
 
 if __name__ == "__main__":

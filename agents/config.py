@@ -25,6 +25,8 @@ Schedule = Literal["constant", "linear", "cosine"]
 SCHEDULES = ("constant", "linear", "cosine")
 LengthDistribution = Literal["categorical", "ordinal", "sequential"]
 LENGTH_DISTRIBUTIONS = ("categorical", "ordinal", "sequential")
+# Width times width times depth: the weights then take up to 200 MB.
+MOST_WIDE = 2**24
 MOST_SEEDS, MOST_EVALUATION_CELLS = 10_000, 10**6
 
 
@@ -71,6 +73,13 @@ class PolicyConfig:
         for name in ("width", "critic_width"):
             check_integer(f"policy.{name}", getattr(self, name), low=1, high=4096)
         check_integer("policy.depth", self.depth, low=1, high=64)
+        for name in ("width", "critic_width"):
+            width = getattr(self, name)
+            if width * width * self.depth > MOST_WIDE:
+                raise ValueError(
+                    f"policy.{name} x policy.{name} x policy.depth must lie in [1, {MOST_WIDE}], got "
+                    f"{width} x {width} x {self.depth}"
+                )
         check_choice("policy.lengths", self.lengths, LENGTH_DISTRIBUTIONS)
         check_choice("policy.share_reference", self.share_reference, ("equal", "demand", "equal_finish"))
         check_number("policy.share_std", self.share_std, low=5e-3, high=0.5)
@@ -297,8 +306,9 @@ class TrainConfig:
     cloning: CloningConfig = field(default_factory=CloningConfig)
 
     def __post_init__(self) -> None:
-        read_changes(self.set)
-        object.__setattr__(self, "set", tuple(self.set))
+        changes = check_list("set", self.set, kind="a list of texts KEY=VALUE", of=str)
+        read_changes(changes)
+        object.__setattr__(self, "set", tuple(changes))
         for name in ("run_dir", "scenario", "env_id"):
             check_text(name, getattr(self, name))
         if self.hyperparameters is not None:

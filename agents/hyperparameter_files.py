@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from multispin_gym import _toml
-from multispin_gym._files import read_text
+from multispin_gym._reading import read_text
 from multispin_gym._validation import nearest, shown, shown_name, shown_path
 from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig, TrainConfig
 from multispin_gym.scenarios.library import list_scenarios
@@ -85,16 +85,13 @@ def hyperparameters(scenario: str, path: str | None = None) -> dict[str, Any]:
     if path in RECIPES:
         return {**shipped_hyperparameters(f"{path}.toml"), "hyperparameters": path}
     if path is not None:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"hyperparameters file {shown(path)} does not exist")
         with _toml.prefixed(f"{shown_path(path)}: "):
-            return {**_read_file(Path(path)), "hyperparameters": path}
+            text = read_text(Path(path), _toml.LONGEST_TEXT)
+            return {**read_hyperparameters(text, "the file"), "hyperparameters": path}
     own = Path(scenario).stem
     return shipped_hyperparameters(f"{own if own in list_scenarios() else 'any'}.toml")
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError("there is no such file")
-    return read_hyperparameters(read_text(path, _toml.LONGEST_TEXT), "the file")
 
 
 def shipped_hyperparameters(name: str) -> dict[str, Any]:

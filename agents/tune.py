@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from multispin_gym._command_line import parse
 from multispin_gym._files import write_atomically
-from multispin_gym._validation import check_integer
+from multispin_gym._validation import check_integer, one_line
 from multispin_gym.agents.config import PolicyConfig, PPOConfig, TrainConfig
 from multispin_gym.agents.hyperparameter_files import (
     hyperparameter_text,
@@ -143,8 +143,8 @@ def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> flo
     """Train with each seed in turn, as long as the trial is worth it; return the mean ratio to the reference over them.
 
     The trial is told the mean after every seed, and keeps the ratio of each. ``optuna.TrialPruned`` ends it after any
-    seed but the last with which the mean is below the median of the earlier trials. A training that an interrupt cuts
-    short does not count: it raises ``KeyboardInterrupt``.
+    seed but the last with which the mean is below the median of the earlier trials. A training that hears an interrupt
+    does not count: it raises ``KeyboardInterrupt``.
     """
     import optuna
 
@@ -154,7 +154,7 @@ def score(trial: optuna.Trial, config: TrainConfig, seeds: Sequence[int]) -> flo
     for step, seed in enumerate(seeds):
         with tempfile.TemporaryDirectory() as folder:
             result = train(dataclasses.replace(config, seed=seed, run_dir=folder))
-        if result.stopped == "interrupted":
+        if result.interrupted:
             raise KeyboardInterrupt
         ratios.append(result.evaluations[-1]["ratio"])
         trial.set_user_attr("ratios", ratios)
@@ -184,8 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = sys.argv[1:] if arguments is None else arguments
     try:
         report = search(parse(SearchConfig, args, "python -m multispin_gym.agents.tune"))
-    except (ValueError, TypeError, OSError) as error:
-        print(f"search: error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        print(f"search: error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("search: interrupted; --resume goes on after the last finished trial", file=sys.stderr)

@@ -391,9 +391,31 @@ def run_files() -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
 
 
-TRAINING = """--num-users 2 --eval-cells 4 --total-timesteps 32 --checkpoint-every 1 --no-progress --policy.width 4
---policy.depth 1 --policy.critic-width 4 --ppo.num-envs 4 --ppo.rollout-steps 4 --ppo.batch-size 16
---ppo.num-epochs 1""".split()
+TRAINING = [
+    "--num-users",
+    "2",
+    "--eval-cells",
+    "4",
+    "--total-timesteps",
+    "32",
+    "--checkpoint-every",
+    "1",
+    "--no-progress",
+    "--policy.width",
+    "4",
+    "--policy.depth",
+    "1",
+    "--policy.critic-width",
+    "4",
+    "--ppo.num-envs",
+    "4",
+    "--ppo.rollout-steps",
+    "4",
+    "--ppo.batch-size",
+    "16",
+    "--ppo.num-epochs",
+    "1",
+]
 
 
 def said(main: Callable[[list[str]], int], arguments: list[str]) -> str:
@@ -496,7 +518,15 @@ class Weights(Configuration):
         name = names[int(rng.integers(len(names)))]
         kind = int(rng.integers(8))
         if kind == 0:
-            which = [torch.int64, torch.complex64, torch.float16, torch.float64, torch.bool, torch.bfloat16, torch.uint8]
+            which = [
+                torch.int64,
+                torch.complex64,
+                torch.float16,
+                torch.float64,
+                torch.bool,
+                torch.bfloat16,
+                torch.uint8,
+            ]
             dtype = which[int(rng.integers(len(which)))]
             tensors[name] = tensors[name].to(dtype)
             label = f"{name} as {dtype}"
@@ -543,7 +573,9 @@ class TrainingState(Configuration):
         state = torch.load(io.BytesIO(valid), weights_only=True)
         state["policy"] = dict(state["policy"])
         ways = list(paths(state))
-        way = ways[int(rng.integers(len(ways)))] if rng.random() < 0.7 else (list(state)[int(rng.integers(len(state)))],)
+        way = (
+            ways[int(rng.integers(len(ways)))] if rng.random() < 0.7 else (list(state)[int(rng.integers(len(state)))],)
+        )
         label, value = self._value(rng, get(state, way))
         changed = without(state, way) if label == "gone" else put(state, way, value)
         buffer = io.BytesIO()
@@ -553,7 +585,25 @@ class TrainingState(Configuration):
     def _value(self, rng: Rng, now: Any) -> tuple[str, Any]:
         import torch
 
-        odd = [-1, 0, 1, 2**31, 2**63, 10**400, 1.5, float("nan"), float("inf"), True, None, "x", "", [], {}, [1], {"a": 1}]
+        odd = [
+            -1,
+            0,
+            1,
+            2**31,
+            2**63,
+            10**400,
+            1.5,
+            float("nan"),
+            float("inf"),
+            True,
+            None,
+            "x",
+            "",
+            [],
+            {},
+            [1],
+            {"a": 1},
+        ]
         odd += [torch.zeros(0), torch.zeros(3, 3), torch.tensor(1), (), "\x1b[31m\n", "x" * 100_000, [[]], b"x", Code()]
         if isinstance(now, torch.Tensor) and rng.random() < 0.6:
             kinds = [torch.int64, torch.float64, torch.complex64, torch.bool, torch.uint8, torch.float32]
@@ -643,7 +693,7 @@ def _study() -> bytes:
 class Piece(TextKind):
     name, file = "piece of an evaluation", "piece.json"
     literals, emit = JSON, staticmethod(json_text)
-    arguments = "--policies tk_slt --num-users 2 --episodes 2 --rounds 2 --resume".split()
+    arguments = ["--policies", "tk_slt", "--num-users", "2", "--episodes", "2", "--rounds", "2", "--resume"]
 
     def trees(self) -> list[dict[str, Any]]:
         return [json.loads(data) for data in _pieces().values()]

@@ -163,4 +163,6 @@ def _snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     for path in folder.rglob("*"):
         status = path.lstat()
         found[path.relative_to(folder).as_posix()] = status.st_size, status.st_mtime_ns
-    return {name: value for name, value in found.items() if not (folder / name).is_dir() or (folder / name).is_symlink()}
+    return {
+        name: value for name, value in found.items() if not (folder / name).is_dir() or (folder / name).is_symlink()
+    }

@@ -13,20 +13,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot  # noqa: F401 - loaded before processes are forked: each then starts at once
-import optuna  # noqa: F401
 import torch
-import torch._dynamo
 
 from multispin_gym.agents import cli as train_cli
 from multispin_gym.agents import tune
-from multispin_gym.agents.training import trainer  # noqa: F401
 from multispin_gym.evaluation import cli as evaluate_cli
-from multispin_gym.evaluation import evaluator  # noqa: F401
+
+# Loaded in the process that all others are forked from: each then starts at once.
+_LOADED = ("matplotlib.backends.backend_agg", "optuna", "safetensors.torch", "torch._dynamo", "tyro", __name__)
+_LOADED += ("multispin_gym.agents.training.seeds", "multispin_gym.agents.training.trainer", "multispin_gym.envs.vector")
+_LOADED += ("multispin_gym.evaluation.evaluator", "multispin_gym.evaluation.figures", "multispin_gym.evaluation.report")
 
 QUICK = """
 [policy]
@@ -83,7 +84,7 @@ COMMANDS = {
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Where to kill a command, or (``gently``) interrupt it: before its n-th file takes its place, or after a time."""
+    """When to kill a command, or (``gently``) interrupt it: before its n-th file takes its place, or after a time."""
 
     before_replace: int | None = None
     after: float | None = None
@@ -97,7 +98,7 @@ class Ending:
     status: int
     lines: list[str]
     seconds: float
-    replaces: int = field(default=0)
+    replaces: int
 
 
 def undisturbed(name: str) -> dict[str, Any]:
@@ -139,29 +140,32 @@ def _is_refusal(ending: Ending) -> bool:
 
 
 def _run(function: Callable[[list[str]], int], arguments: list[str], folder: Path, disturbance: Disturbance) -> Ending:
-    torch.set_num_threads(1)
     for file, text in (("quick.toml", QUICK), ("search.toml", QUICK_SEARCH)):
         (folder / file).write_text(text)
-    context = multiprocessing.get_context("fork")
-    replaces = context.Value("i", 0)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_LOADED))
+    replaces = context.RawValue("i", 0)
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch, "log")
-        process = context.Process(target=_inside, args=(function, arguments, folder, log, disturbance, replaces))
-        # An interrupt that comes before the command has begun waits for it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        start = time.perf_counter()
+        begun, begin = context.Pipe(duplex=False)
+        inside = (function, arguments, folder, log, disturbance, replaces, begin)
+        process = context.Process(target=_inside, args=inside)
         process.start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        begun.recv()
+        start = time.perf_counter()
         if disturbance.after is not None:
             process.join(disturbance.after)
             if process.exitcode is None and process.pid is not None:
-                os.kill(process.pid, signal.SIGINT if disturbance.gently else signal.SIGKILL)
+                os.kill(process.pid, _signal(disturbance))
         process.join()
         seconds = time.perf_counter() - start
-        lines = log.read_text().splitlines() if log.exists() else []
         status = process.exitcode
         assert status is not None
-        return Ending(status, lines, seconds, replaces.value)
+        return Ending(status, log.read_text().splitlines(), seconds, replaces.value)
+
+
+def _signal(disturbance: Disturbance) -> signal.Signals:
+    return signal.SIGINT if disturbance.gently else signal.SIGKILL
 
 
 def _inside(
@@ -171,16 +175,20 @@ def _inside(
     log: Path,
     disturbance: Disturbance,
     replaces: Any,
+    begin: Connection,
 ) -> None:
-    """Be the process: count what is put in its place, and be killed before the n-th."""
+    """Be the process: count what is put in its place, and be disturbed before the n-th."""
     place = os.replace
 
     def replace(*names: Any, **options: Any) -> None:
         replaces.value += 1
         if replaces.value == disturbance.before_replace:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), _signal(disturbance))
         place(*names, **options)
 
+    # Semaphores that the system frees when their process is killed.
+    multiprocessing.set_start_method("fork", force=True)
+    torch.set_num_threads(1)
     os.replace = replace
     tempfile.tempdir = str(log.parent)
     os.chdir(folder)
@@ -189,7 +197,7 @@ def _inside(
         os.dup2(file.fileno(), 2)
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+            begin.send(None)
             status = function(arguments)
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         except KeyboardInterrupt:
@@ -204,7 +212,7 @@ def comparable(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and "tensorboard/" not in name and not (path.name[0] == "." and path.suffix == ".tmp"):
+        if path.is_file() and "tensorboard/" not in name:
             found[name] = hashlib.sha256(_timeless(path)).hexdigest()
     return found
 

@@ -20,9 +20,10 @@ from _study import StudyInPieces, run
 from multispin_gym._validation import check_choice, check_integer
 
 HOW = {
-    "replace": "killed before the n-th time that a file takes its place, for every n",
-    "instant": "killed at a random instant",
-    "interrupt": "interrupted (Ctrl-C) at a random instant",
+    "kill at a file": "killed before the n-th time that a file takes its place, for every n",
+    "kill": "killed at a random instant",
+    "interrupt at a file": "interrupted (Ctrl-C) before the n-th time that a file takes its place, for every n",
+    "interrupt": "interrupted at a random instant",
 }
 KEPT = ("ended before", "resumed", "refused, then started anew", "refused")
 
@@ -31,19 +32,19 @@ KEPT = ("ended before", "resumed", "refused, then started anew", "refused")
 class Kills(StudyInPieces):
     """Kill commands, go on with --resume, and compare every file with those of an undisturbed run.
 
-    A command that refuses to resume is run again as at first. Not compared are seconds, TensorBoard's curves, and
-    leftover temporary files. Exit status 1 if anything differs.
+    A command that refuses to resume is run again as at first. Not compared are seconds and TensorBoard's curves. Exit
+    status 1 if anything differs.
     """
 
     commands: tuple[str, ...] = tuple(COMMANDS)
     """What to kill."""
     how: tuple[str, ...] = tuple(HOW)
-    """Where: before each "replace", and at a random "instant" or by an "interrupt" what is no variant of another."""
+    """How, a kill or an interrupt, and when; at random instants only what is no variant of another command."""
     points: int | None = None
-    """Replacements to kill at, evenly spread, of each command; None: all."""
+    """Files at which each command is killed or interrupted, evenly spread; None: all."""
     instants: int = 50
     """Random instants at which each command is killed."""
-    interrupts: int = 10
+    interrupts: int = 20
     """Random instants at which each command is interrupted."""
     seed: int = 0
     """Seed of the random instants."""
@@ -66,15 +67,16 @@ def disturbances(options: Kills, command: str, whole: dict[str, Any]) -> dict[tu
     count = whole["replaces"]
     points = np.linspace(1, count, count if options.points is None else min(options.points, count))
     rng = np.random.default_rng([options.seed, list(COMMANDS).index(command)])
-    times = {"instant": options.instants, "interrupt": options.interrupts}
+    times = {"kill": options.instants, "interrupt": options.interrupts}
     drawn = {name: rng.uniform(0.0, whole["seconds"], number).tolist() for name, number in times.items()}
     for name in options.how:
-        if name == "replace":
+        gently = name.startswith("interrupt")
+        if name not in times:
             for point in points.round().astype(int).tolist():
-                found[command, name, point] = Disturbance(before_replace=point)
+                found[command, name, point] = Disturbance(before_replace=point, gently=gently)
         elif COMMANDS[command].anywhere:
-            for number, after in enumerate(drawn[name]):
-                found[command, name, number] = Disturbance(after=after, gently=name == "interrupt")
+            for number, after in enumerate(drawn[name], 1):
+                found[command, name, number] = Disturbance(after=after, gently=gently)
     return found
 
 

@@ -24,8 +24,8 @@ from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision, compute_round
 from multispin_gym.physics.users import Users
 
-# Cells whose decisions are computed at once: what a controller holds in memory stays small.
-_CHUNK = 2048
+# Cells whose decisions are computed at once: little memory, and a slow controller hears an interrupt within seconds.
+_CHUNK = 256
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,18 @@ import torch
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from multispin_gym._files import remove_leftovers
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.policy.sb3_policy import EquivariantPolicy
 from multispin_gym.agents.run_directory import (
+    FILES,
     TENSORBOARD_FOLDER,
     AgentSpec,
     RunDirectoryError,
     has_trained_nothing,
     read_spec,
     read_state,
-    remove_leftovers,
     start_run_directory,
 )
 from multispin_gym.agents.training.callbacks import BetweenUpdates, StopTraining, schedule, stop_flag
@@ -33,7 +34,7 @@ from multispin_gym.agents.training.cloning import clone, demonstrate
 from multispin_gym.agents.training.env import make_training_env
 from multispin_gym.agents.training.held_out import HeldOutCells, HeldOutEpisodes, held_out
 from multispin_gym.agents.training.mixed_users import MixedUsersPPO
-from multispin_gym.runner import interrupted
+from multispin_gym.runner import interrupted, pass_on_interrupt
 from multispin_gym.scenarios.changes import change_scenario, read_changes
 from multispin_gym.scenarios.library import load_scenario
 from multispin_gym.scenarios.scenario import Scenario
@@ -55,11 +56,14 @@ class TrainingResult:
         All evaluations, oldest first: ``timesteps``, ``seconds``, ``goodput`` and ``ratio``.
     stopped
         Why the run ended early; empty if it did not.
+    interrupted
+        Whether an interrupt came, be it too late to end the run early.
     """
 
     run_dir: Path
     evaluations: list[dict[str, float]]
     stopped: str
+    interrupted: bool = False
 
 
 class _ContinuedTensorBoard(TensorBoardOutputFormat):
@@ -172,11 +176,19 @@ def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = Equivaria
     model = build_model(config, spec, policy_class)
     if not config.resume:
         start_run_directory(path, spec)
+    model.set_logger(Logger(str(path), []))
+    if state:
+        restore_state(model, state)
+        if not state["evaluations"] and model.num_timesteps >= config.total_timesteps:
+            raise RunDirectoryError(f"{path} cannot be resumed: its training is over, and nothing was evaluated")
     tensorboard = _ContinuedTensorBoard(str(path / TENSORBOARD_FOLDER), state.get("num_timesteps", -1) + 1)
-    model.set_logger(Logger(str(path), [tensorboard]))
+    model.logger.output_formats.append(tensorboard)
     try:
         with stop_flag() as stop:
-            return _learn(config, spec, model, cells, state, stop)
+            result = _learn(config, spec, model, cells, state, stop)
+            if stop[0]:
+                pass_on_interrupt()
+            return dataclasses.replace(result, interrupted=stop[0] or result.stopped == "interrupted")
     finally:
         for slot in model.slots:
             slot.env.close()
@@ -189,7 +201,7 @@ def _state_to_resume(path: Path) -> dict[str, Any]:
     state = {} if nothing else read_state(path)
     if nothing:
         print(f"{path} has no checkpoint yet: its training starts anew", file=sys.stderr)
-    remove_leftovers(path)
+    remove_leftovers(path, FILES)
     return state
 
 
@@ -210,10 +222,6 @@ def _learn(
 
     callback = BetweenUpdates(config, cells, save, evaluations, state.get("seconds", 0.0), stop)
     if state:
-        try:
-            restore_state(model, state)
-        except (KeyError, RuntimeError) as error:
-            raise RunDirectoryError(f"{path} cannot be resumed: its training state is of another release") from error
         write_what_follows(path, model, evaluations)
     elif config.cloning.num_cells:
         _clone(config, spec, model, stop)

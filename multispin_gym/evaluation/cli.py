@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from multispin_gym._command_line import parse
-from multispin_gym._validation import MOST_USERS, check_integer
+from multispin_gym._validation import MOST_USERS, check_integer, one_line
 from multispin_gym.envs.variants import MULTI_SPIN, variant_of
 from multispin_gym.evaluation.results import EvaluationResult
 from multispin_gym.runner import Interrupted
@@ -119,7 +119,7 @@ def main(args: Sequence[str] | None = None, prog: str = "evaluate.py") -> int:
         print(f"error: {package} is not installed: pip install 'multispin-gym[report]'", file=sys.stderr)
         return 1
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     except Interrupted as interrupt:
         print(f"{interrupt}; --resume goes on", file=sys.stderr)

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from multispin_gym import _toml
-from multispin_gym._files import read_text
+from multispin_gym._reading import read_text
 from multispin_gym._validation import check_choice, shown, shown_path
 from multispin_gym.scenarios.measured_tables import PRESETS
 from multispin_gym.scenarios.scenario import Scenario

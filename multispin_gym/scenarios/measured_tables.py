@@ -8,7 +8,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from multispin_gym._files import read_text
+from multispin_gym._reading import read_text
 from multispin_gym._toml import LONGEST_TEXT, prefixed
 from multispin_gym._validation import check_choice, check_quantity, shown, shown_path
 from multispin_gym.physics.verification import Batching, TableVerification
