@@ -41,8 +41,8 @@ from multispin_gym.agents import tune
 from multispin_gym.agents.hyperparameter_files import hyperparameters
 from multispin_gym.baselines import certify, make_controller
 from multispin_gym.envs import MultiSpinEnv
-from multispin_gym.evaluation import cli as evaluate_cli
-from multispin_gym.evaluation.report import check_output
+from multispin_gym.evaluation import evaluate
+from multispin_gym.evaluation.report import check_output, to_json
 
 CONTROLLERS = ("server_only", "uniform_best", "tk_slt", "homogeneous", "heterogeneous")
 # What a refusal is; anything else is a failure.
@@ -52,7 +52,7 @@ _OUT_OF_NUMBERS = "out of the range of numbers"
 
 @dataclass(frozen=True)
 class Case:
-    """A hostile file: what it is, its bytes or how it is put there, the name that a refusal gives, and its own place."""
+    """A hostile file: what it is, its bytes or how it is put there, and the name that a refusal gives."""
 
     label: str
     content: bytes | Callable[[Path], None]
@@ -68,13 +68,13 @@ class Case:
             self.content(path)
 
 
-class Wrong(Exception):
+class WrongError(Exception):
     """What was accepted does not work."""
 
 
 def expect(holds: Any, what: str) -> None:
     if not holds:
-        raise Wrong(what)
+        raise WrongError(what)
 
 
 class Kind:
@@ -347,7 +347,7 @@ class MeasuredTable(Kind):
         row = int(rng.integers(1, len(lines)))
         cells = lines[row].split(",")
         column = int(rng.integers(len(cells)))
-        words = ("", "nan", "inf", "-1", "0", "1e308", "1e999", "x", '"', "1,2", "１", "0x10", "1_0", "9" * 200_000)
+        words = ("", "nan", "inf", "-1", "0", "1e308", "1e999", "x", '"', "1,2", "\uff11", "0x10", "1_0", "9" * 200_000)
         cells[column] = words[int(rng.integers(len(words)))]
         lines[row] = ",".join(cells)
         return Case(f"line {row}, column {column}: {cells[column][:20]}", "\n".join(lines).encode())
@@ -391,31 +391,9 @@ def run_files() -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
 
 
-TRAINING = [
-    "--num-users",
-    "2",
-    "--eval-cells",
-    "4",
-    "--total-timesteps",
-    "32",
-    "--checkpoint-every",
-    "1",
-    "--no-progress",
-    "--policy.width",
-    "4",
-    "--policy.depth",
-    "1",
-    "--policy.critic-width",
-    "4",
-    "--ppo.num-envs",
-    "4",
-    "--ppo.rollout-steps",
-    "4",
-    "--ppo.batch-size",
-    "16",
-    "--ppo.num-epochs",
-    "1",
-]
+TRAINING = ["--num-users", "2", "--eval-cells", "4", "--total-timesteps", "32", "--checkpoint-every", "1"]
+TRAINING += ["--no-progress", "--policy.width", "4", "--policy.depth", "1", "--policy.critic-width", "4"]
+TRAINING += ["--ppo.num-envs", "4", "--ppo.rollout-steps", "4", "--ppo.batch-size", "16", "--ppo.num-epochs", "1"]
 
 
 def said(main: Callable[[list[str]], int], arguments: list[str]) -> str:
@@ -463,7 +441,8 @@ class Configuration(TextKind):
         try:
             decision = found(users, scenario.cell)
         except ValueError as error:
-            expect("float32" in str(error), str(error))
+            # Weights may be numbers whose products are none.
+            expect("float32" in str(error) or "action must lie" in str(error), str(error))
         else:
             expect(np.isfinite(decision.bandwidth_shares).all(), "shares that are no numbers")
 
@@ -693,7 +672,6 @@ def _study() -> bytes:
 class Piece(TextKind):
     name, file = "piece of an evaluation", "piece.json"
     literals, emit = JSON, staticmethod(json_text)
-    arguments = ["--policies", "tk_slt", "--num-users", "2", "--episodes", "2", "--rounds", "2", "--resume"]
 
     def trees(self) -> list[dict[str, Any]]:
         return [json.loads(data) for data in _pieces().values()]
@@ -711,24 +689,24 @@ class Piece(TextKind):
         (tasks / case.place).unlink()
         if os.path.lexists(folder / self.file):
             os.rename(folder / self.file, tasks / case.place)
-        evaluated = said(evaluate_cli.main, [*self.arguments, "--output", str(folder / "out")])
-        return json.loads((folder / "out" / "results.json").read_text()), evaluated
+        return _evaluate(tasks)
 
     def use(self, found: Any, rng: Rng) -> None:
-        results, _ = found
-        means = [entry["mean"] for entry in results["policies"]["tk_slt"].values()]
-        expect(np.isfinite(means).all(), f"results of {means}")
-        expect(0.0 < results["policies"]["tk_slt"]["ratio_to_optimum"]["mean"] <= 1.0 + 1e-9, "a ratio above 1")
+        # A damaged piece counts as nothing: it is played again.
+        expect(found == _evaluate(None), "other results")
 
 
 @cache
 def _pieces() -> dict[str, bytes]:
     """Make the pieces that an interrupted evaluation leaves."""
-    from multispin_gym.evaluation import evaluate
-
     with tempfile.TemporaryDirectory() as folder:
-        evaluate(["tk_slt"], None, 2, 2, 1000, rounds=2, folder=Path(folder), resume=True)
+        _evaluate(Path(folder))
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def _evaluate(folder: Path | None) -> str:
+    found = evaluate(["tk_slt"], None, 2, 2, 1000, rounds=2, folder=folder, resume=folder is not None)
+    return to_json(found)
 
 
 class Output(TextKind):

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _hostile_files import KINDS, REFUSALS, Case, Kind, Wrong
+from _hostile_files import KINDS, REFUSALS, Case, Kind, WrongError
 
 MOST_SECONDS = 1.0
 MOST_MEGABYTES = 300.0
@@ -28,8 +28,8 @@ _HEADROOM = 6 * 2**30
 _OF_THE_WHOLE = re.compile(r"the text|has a key of more|it must have at most|not valid JSON|not valid TOML")
 # Words of which one is in every refusal: what is allowed, or what is wrong with the file as a whole.
 _SAYS_WHY = re.compile(
-    r"must|not a key|is missing|missing|needs|not valid TOML|nested|more than|unknown key|cannot be|damaged|does not|"
-    r"there is no|lacks|fit|not of the format|be given|former name|no such|too many|is not|Is a directory|holds|symbolic"
+    "must|not a key|missing|needs|not valid|nested|more than|unknown key|cannot|damaged|does not|it was|there is no|"
+    "lacks|fit|not of the format|given|former name|No such|Too many|too long|Is a directory|holds"
 )
 
 
@@ -97,7 +97,7 @@ def _inside(kind: Kind, case: Case, folder: Path, seed: int, number: int) -> dic
             found = kind.read(folder, case)
         except REFUSALS as error:
             outcome, said = "refused", str(error)
-        except Wrong as error:
+        except WrongError as error:
             outcome, problems = "failed", [str(error)]
         except BaseException as error:
             outcome, problems = "failed", [_describe(error)]
@@ -116,7 +116,7 @@ def _inside(kind: Kind, case: Case, folder: Path, seed: int, number: int) -> dic
             warnings.simplefilter("error")
             try:
                 kind.use(found, np.random.default_rng([seed, number]))
-            except Wrong as error:
+            except WrongError as error:
                 problems.append(str(error))
             except BaseException as error:
                 problems.append(f"in use: {_describe(error)}")
@@ -161,8 +161,7 @@ def _status(name: str) -> int:
 def _snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     found = {}
     for path in folder.rglob("*"):
-        status = path.lstat()
-        found[path.relative_to(folder).as_posix()] = status.st_size, status.st_mtime_ns
-    return {
-        name: value for name, value in found.items() if not (folder / name).is_dir() or (folder / name).is_symlink()
-    }
+        if path.is_symlink() or not path.is_dir():
+            status = path.lstat()
+            found[path.relative_to(folder).as_posix()] = status.st_size, status.st_mtime_ns
+    return found

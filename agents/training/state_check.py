@@ -1,4 +1,4 @@
-"""Whether a training state is one of the model that is to take it on: compared with that model's own, entry by entry."""
+"""Whether a training state fits the model that is to take it on: compared with that model's own, entry by entry."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ def check_state(state: Mapping[str, Any], own: Mapping[str, Any], update: int) -
     check_form("envs", state["envs"], own["envs"], finite=False)
     for number, env in enumerate(state["envs"]):
         if not env["game"]["seeded"].all():
-            raise ValueError(
-                f"envs[{number}].game.seeded must be true in every row, got {shown(env['game']['seeded'])}"
-            )
+            raise ValueError(f"envs[{number}].game.seeded must be true in every row, got {shown(env['game'])}")
     for number, evaluation in enumerate(check_list("evaluations", state["evaluations"], of=dict)):
         for name in _same_names(f"evaluations[{number}]", evaluation, _EVALUATION):
             check_number(f"evaluations[{number}].{name}", evaluation[name])

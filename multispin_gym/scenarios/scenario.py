@@ -124,8 +124,8 @@ class Scenario:
         low, high = self.observation_bounds["channel_gain_db"]
         if not (low >= -GAIN_LIMIT_DB and high <= GAIN_LIMIT_DB):
             raise ValueError(
-                f"path_loss, distance, transmit_power_dbm and reference_power must keep the channel gain, fading included, in "
-                f"[-{GAIN_LIMIT_DB:g}, {GAIN_LIMIT_DB:g}] dB, got [{low:g}, {high:g}] dB"
+                f"path_loss, distance, transmit_power_dbm and reference_power must keep the channel gain, fading "
+                f"included, in [-{GAIN_LIMIT_DB:g}, {GAIN_LIMIT_DB:g}] dB, got [{low:g}, {high:g}] dB"
             )
 
     @cached_property
