@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from multispin_gym.agents.tune import SearchConfig
 
-# What a trial chooses.
+# Bytes.
 LARGEST_STUDY = 2**26
+# What a trial chooses.
 SEARCHED = ("learning_rate", "num_epochs", "batch_size", "entropy_coefficient", "clip_range", "share_std")
 
 
@@ -46,22 +47,30 @@ def _settings(config: SearchConfig) -> dict[str, Any]:
     return {**settings, "versions": versions}
 
 
+class _ChangedError(ValueError):
+    """A study has other settings."""
+
+
 def kept_trials(config: SearchConfig) -> list[dict[str, Any]]:
     """Read the finished trials of a study that is to go on; only its number of trials may be another than before."""
+    where = shown_path(config.output)
     try:
         stored = check_table(read_json(config.output, LARGEST_STUDY), "a study")
-        listed = check_list("trials", stored.get("trials"), kind="a list of tables", of=dict)
+        if "trials" not in stored:
+            raise ValueError("trials is missing")
+        for name, now in json.loads(json.dumps(_settings(config))).items():
+            if name != "num_trials" and stored.get(name) != now:
+                raise _ChangedError(
+                    f"{name} cannot change when a study is resumed: it was {shown(stored.get(name))}, got {shown(now)}"
+                )
+        listed = check_list("trials", stored["trials"], kind="a list of tables", of=dict)
         trials = [_check_trial(f"trials[{number}]", trial, config) for number, trial in enumerate(listed)]
     except FileNotFoundError as error:
-        where = shown_path(config.output)
         raise ValueError(f"{where} holds no study to resume: without --resume one starts there") from error
+    except _ChangedError:
+        raise
     except (ValueError, TypeError) as error:
-        where = shown_path(config.output)
         raise ValueError(f"{where} cannot be resumed: it is not a study, or damaged: {error}") from error
-    for name, now in json.loads(json.dumps(_settings(config))).items():
-        if name != "num_trials" and stored.get(name) != now:
-            before = shown(stored.get(name))
-            raise ValueError(f"{name} cannot change when a study is resumed: it was {before}, got {shown(now)}")
     if len(trials) > config.num_trials:
         raise ValueError(
             f"num_trials must be at least {len(trials)}, as many as the study has, got {config.num_trials}"

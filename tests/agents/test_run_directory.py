@@ -162,7 +162,11 @@ def test_bad_arguments_give_one_line_and_write_nothing(tmp_path, monkeypatch, ca
 
 def test_resuming_what_is_no_run_or_another_run_is_refused(run, tmp_path, capsys):
     assert run_train("--run-dir", str(tmp_path / "nothing"), "--resume") == 2
-    assert_one_line(capsys, "there is no such directory")
+    assert_one_line(capsys, "nothing holds no run to resume: without --resume one starts there")
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "nothing" / "notes.txt").write_text("mine")
+    assert run_train("--run-dir", str(tmp_path / "nothing"), "--resume") == 2
+    assert_one_line(capsys, "nothing is not a run directory: it holds no config.json")
     for flag, value in (("--seed", "3"), ("--num-users", "5"), ("--ppo.clip-range", "0.1")):
         assert run_train("--run-dir", str(run), "--resume", flag, value) == 2
         assert_one_line(capsys, "cannot change when a run is resumed")

@@ -77,3 +77,68 @@ def test_bad_input_gives_one_line_and_writes_nothing(tmp_path, monkeypatch, caps
     with pytest.raises(ValueError, match="training_seeds must name at least one seed"):
         SearchConfig(training_seeds=())
     assert list(tmp_path.iterdir()) == []
+
+
+QUICK = """
+[policy]
+width = 8
+critic_width = 8
+[ppo]
+num_envs = 256
+rollout_steps = 8
+"""
+
+
+@pytest.fixture(scope="module")
+def quick_search(tmp_path_factory):
+    """Arguments of a search of three trials of one update, without its output."""
+    path = tmp_path_factory.mktemp("files") / "quick.toml"
+    path.write_text(QUICK)
+    arguments = ["--hyperparameters", str(path), "--num-trials", "3", "--num-users", "2"]
+    return [*arguments, "--total-timesteps", "1", "--training-seeds", "0"]
+
+
+def files(folder):
+    return {path.name: path.read_bytes().replace(str(folder).encode(), b"") for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, quick_search):
+    """The files of the whole search."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert main([*quick_search, "--output", str(folder / "study.json")]) == 0
+    return files(folder)
+
+
+# A trial puts its run's config in place, then state, weights and evaluations before and after its only update, then
+# the two files of the study: the second trial's are the tenth to the eighteenth.
+@pytest.mark.parametrize("number", [11, 14, 17])
+def test_an_interrupt_ends_a_search_which_goes_on_to_the_same_files(
+    tmp_path, quick_search, undisturbed, interrupt_at_file, capsys, number
+):
+    arguments = [*quick_search, "--output", str(tmp_path / "study.json")]
+    interrupt_at_file(number)
+    assert main(arguments) == 130
+    assert capsys.readouterr().err.splitlines() == [
+        "1 of 3 trials are finished",
+        "search: interrupted; --resume goes on after the last finished trial",
+    ]
+    kept = json.loads((tmp_path / "study.json").read_text())["trials"]
+    assert kept == json.loads(undisturbed["study.json"])["trials"][:1]
+    assert main([*arguments, "--resume"]) == 0
+    assert capsys.readouterr().err.splitlines() == ["2 of 3 trials are finished", "3 of 3 trials are finished"]
+    assert files(tmp_path) == undisturbed
+
+
+def test_a_search_that_was_killed_between_its_files_writes_the_other_when_it_goes_on(
+    tmp_path, quick_search, undisturbed, capsys
+):
+    arguments = [*quick_search, "--output", str(tmp_path / "study.json"), "--resume"]
+    for stale in (None, b"[ppo]\n"):
+        (tmp_path / "study.json").write_bytes(undisturbed["study.json"])
+        if stale is not None:
+            (tmp_path / "study.toml").write_bytes(stale)
+        assert main(arguments) == 0
+        assert capsys.readouterr().err == ""
+        assert files(tmp_path) == undisturbed
+        (tmp_path / "study.toml").unlink()

@@ -11,6 +11,7 @@ from library import ROOT
 
 from multispin_gym.agents import load_agent
 from multispin_gym.agents.cli import main
+from multispin_gym.agents.training.seeds import seeds_of
 
 HYPERPARAMETERS = """
 total_timesteps = 128
@@ -99,3 +100,53 @@ def test_ctrl_c_ends_all_seeds_cleanly(tmp_path, command, runner, target):
 def test_bad_seeds_are_refused(command, seeds, capsys):
     assert main([*command, "--seeds", *seeds]) == 2
     assert "seeds must" in capsys.readouterr().err
+
+
+def without_seconds(summary):
+    return {
+        **summary,
+        "seeds": {
+            seed: {name: value for name, value in last.items() if name != "seconds"}
+            for seed, last in summary["seeds"].items()
+        },
+    }
+
+
+# The summary, the first seed's config, three files before its first update and three after its last; then the second
+# seed's config.
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "begun"), [(4, ["seed-3"]), (7, ["seed-3"]), (9, ["seed-3", "seed-5"])])
+def test_seeds_that_were_interrupted_go_on_to_all_of_them_without_being_named(
+    tmp_path, command, interrupt_at_file, number, begun
+):
+    runs, whole = tmp_path / "runs", tmp_path / "whole"
+    seeds = ["--runner", "local", "--seeds", "3", "5"]
+    assert main([*command, *seeds, "--run-dir", str(whole)]) == 0
+    interrupt_at_file(number)
+    assert main([*command, *seeds]) == 130
+    stored = json.loads((runs / "seeds.json").read_text())
+    assert (stored["asked"], stored["interrupted"]) == ([3, 5], True)
+    assert sorted(path.name for path in runs.glob("seed-*")) == begun
+    assert main(["--run-dir", str(runs), "--resume", "--no-progress", "--runner", "local"]) == 0
+    summaries = [json.loads((folder / "seeds.json").read_text()) for folder in (runs, whole)]
+    assert without_seconds(summaries[0]) == without_seconds(summaries[1])
+    for name in ("seed-3/policy.safetensors", "seed-5/policy.safetensors"):
+        assert (runs / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_seeds_go_on_where_the_first_of_them_was_ended_before_it_began(tmp_path, command):
+    assert main([*command, "--run-dir", str(tmp_path / "runs" / "seed-5"), "--seed", "5"]) == 0
+    (tmp_path / "runs" / "seed-3").mkdir()
+    (tmp_path / "runs" / "seed-3" / ".config.json.0123abcd.tmp").write_text("{")
+    (tmp_path / "runs" / "seed-old").mkdir()
+    assert main(["--run-dir", str(tmp_path / "runs"), "--resume", "--no-progress", "--runner", "local"]) == 0
+    assert list(json.loads((tmp_path / "runs" / "seeds.json").read_text())["seeds"]) == ["3", "5"]
+    assert not list(tmp_path.rglob(".*.tmp"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"asked": null}', '{"asked": ["three"]}'])
+def test_a_summary_that_names_no_seeds_counts_as_none(tmp_path, text):
+    (tmp_path / "seeds.json").write_text(text)
+    (tmp_path / "seed-4").mkdir()
+    assert seeds_of(tmp_path) == (4,)

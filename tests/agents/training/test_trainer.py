@@ -130,7 +130,7 @@ def test_a_finished_run_can_be_prolonged(tmp_path):
 
 
 def without_environments(state):
-    return {name: entry for name, entry in state.items() if name != "envs"}
+    return {**state, "envs": []}
 
 
 def without_weights(state):
@@ -143,7 +143,7 @@ def test_a_training_state_of_another_release_is_refused(tmp_path):
     for change in (without_environments, without_weights):
         state = read_state(tmp_path / "run")
         write_state(tmp_path / "run", change(state))
-        with pytest.raises(RunDirectoryError, match="cannot be resumed: its training state is of another release"):
+        with pytest.raises(RunDirectoryError, match="damaged or of another release: it does not fit the run"):
             train(dataclasses.replace(config, resume=True, total_timesteps=128))
         write_state(tmp_path / "run", state)
 
