@@ -64,7 +64,7 @@ def at_an_edge(server: Verification, draft_lengths: IntArray) -> float:
 
 
 def gap(name: str, cells: int, steps: int) -> dict[str, float]:
-    """Mean ratios to the reference of an agent's decisions, and of the same decisions changed for the better."""
+    """Ratios of sums to the reference of an agent's decisions, and of the same decisions changed for the better."""
     agent = load_agent(name)
     if agent.spec.variant.action_set == "common_length":
         raise ValueError(f"agents must be trained with a draft length for each user, got {name}")
@@ -81,7 +81,7 @@ def gap(name: str, cells: int, steps: int) -> dict[str, float]:
     goodputs["heterogeneous"] = compute_round(users, cell, closed_form).goodput
     away = np.abs(decision.draft_lengths - closed_form.draft_lengths)
     return {
-        **{key: float((goodput / held_out.reference).mean()) for key, goodput in goodputs.items()},
+        **{key: float(goodput.sum() / held_out.reference.sum()) for key, goodput in goodputs.items()},
         "same lengths": float((away == 0).mean()),
         "lengths within 1": float((away <= 1).mean()),
         "agent at an edge": at_an_edge(cell.verification, decision.draft_lengths),

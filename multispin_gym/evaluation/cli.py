@@ -171,7 +171,10 @@ def _evaluate(
     alarm = None
     folder = output / "tasks" if options.resume or options.runner != "local" else None
     alike = ("rounds", "max_time", "loop", "runner", "jobs", "resume", "sampled", "env_id", "reference", "baseline")
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+    watched = sys.stderr.isatty()
+    # Some releases of rich end even a bar that is switched off with an empty line, unless its console is interactive.
+    console = Console(stderr=True, force_interactive=None if watched else True)
+    with Progress(console=console, transient=True, disable=not watched) as progress:
         task = progress.add_task("playing", total=None)
         try:
             result = evaluate(

@@ -1,4 +1,4 @@
-"""Policies by name: closed-form controllers, trained agents, and any callable of one's own."""
+"""Policies by name: controllers, trained agents, and any callable of one's own."""
 
 from __future__ import annotations
 

@@ -101,6 +101,7 @@ def test_training_by_the_verb_plays_the_changed_cell(tmp_path, capsys):
     from multispin_gym.agents import load_agent
 
     words = ["--num-users", "2", "--total-timesteps", "1", "--ppo.num-envs", "8", "--eval-cells", "4", "--no-progress"]
+    words += ["--ppo.batch-size", "32"]
     words += ["--cloning.num-cells", "0", "--policy.width", "8", "--policy.critic-width", "8"]
     changes = ["--set", "cell.bandwidth=5e6", "--set", "cell.max_draft_length=3"]
     folder = str(tmp_path / "run")
