@@ -176,6 +176,7 @@ class TextKind(Kind):
         return Case(f"{dotted(way)} with the key {name[:40]!r}", self.emit(changed).encode())
 
 
+@cache
 def whole_files(valid: bytes) -> list[Case]:
     """Return what may lie in the place of any file."""
 
@@ -337,7 +338,7 @@ class MeasuredTable(Kind):
         from multispin_gym.scenarios.measured_tables import PRESETS
 
         valid = PRESETS.joinpath("a100_verification_latency_ms.csv").read_bytes()
-        whole = [*whole_files(valid), Case("a million lines", valid + b"9999,1,1,1\n" * 1_000_000)]
+        whole = [*whole_files(valid), Case("a hundred thousand lines", valid + b"9999,1,1,1\n" * 100_000)]
         if number < len(whole):
             return whole[number]
         if rng.random() < 0.5:
@@ -727,7 +728,7 @@ class Sb3File(Kind):
 
     def case(self, rng: Rng, number: int, seed: int) -> Case:
         valid = _sb3_file()
-        whole = [*whole_files(valid), Case("a zip of a gigabyte of nothing", _zip({"data": b"0" * 2**30}))]
+        whole = [*whole_files(valid), Case("a zip of a gigabyte of nothing", _put_bomb)]
         if number < len(whole):
             return whole[number]
         if rng.random() < 0.4:
@@ -773,6 +774,10 @@ def _zip(parts: Mapping[str, bytes]) -> bytes:
         for name, data in parts.items():
             archive.writestr(name, data)
     return buffer.getvalue()
+
+
+def _put_bomb(path: Path) -> None:
+    path.write_bytes(_zip({"data": b"0" * 2**30}))
 
 
 @cache

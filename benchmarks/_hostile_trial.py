@@ -25,11 +25,14 @@ LONGEST_MESSAGE = 800
 _PATIENCE = 60.0
 _HEADROOM = 6 * 2**30
 # Where the file is refused as a whole, its keys are not known.
-_OF_THE_WHOLE = re.compile(r"the text|has a key of more|it must have at most|not valid JSON|not valid TOML")
+_OF_THE_WHOLE = re.compile(
+    "the text|the file|has a key of more|must have at most .* bytes|not valid JSON|not valid TOML|it is nested"
+)
 # Words of which one is in every refusal: what is allowed, or what is wrong with the file as a whole.
 _SAYS_WHY = re.compile(
     "must|not a key|missing|needs|not valid|nested|more than|unknown key|cannot|damaged|does not|it was|there is no|"
-    "lacks|fit|not of the format|given|former name|No such|Too many|too long|Is a directory|holds"
+    "lacks|fit|not of the format|given|former name|No such|Too many|too long|Is a directory|holds|Unrecognized|has no|"
+    "not a dotted key|its name is|if you trust|is not a run directory|takes at most"
 )
 
 
@@ -86,7 +89,7 @@ def _inside(kind: Kind, case: Case, folder: Path, seed: int, number: int) -> dic
     torch.set_num_threads(1)
     size = _status("VmSize")
     resource.setrlimit(resource.RLIMIT_AS, (size * 1024 + _HEADROOM,) * 2)
-    before, problems, said = _snapshot(folder), [], ""
+    before, problems, said = snapshot(folder), [], ""
     Path("/proc/self/clear_refs").write_text("5")
     memory, start = _status("VmRSS"), time.process_time()
     found: Any = None
@@ -104,8 +107,8 @@ def _inside(kind: Kind, case: Case, folder: Path, seed: int, number: int) -> dic
     seconds, megabytes = time.process_time() - start, (_status("VmHWM") - memory) / 1024.0
     if outcome == "refused":
         problems += refusal_problems(said, case.key)
-        if _snapshot(folder) != before and not case.place:
-            problems.append(f"changed: {sorted(set(_snapshot(folder)) ^ set(before))}")
+        if snapshot(folder) != before and not case.place:
+            problems.append(f"changed: {sorted(set(snapshot(folder)) ^ set(before))}")
     if outcome != "accepted" or not case.place:
         if seconds > MOST_SECONDS and outcome == "refused":
             problems.append(f"{seconds:.1f} s until it was {outcome}")
@@ -158,7 +161,7 @@ def _status(name: str) -> int:
     raise KeyError(name)
 
 
-def _snapshot(folder: Path) -> dict[str, tuple[int, int]]:
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     found = {}
     for path in folder.rglob("*"):
         if path.is_symlink() or not path.is_dir():

@@ -34,7 +34,7 @@ SLOWEST, FASTEST = 1e-30, 1e30
 MOST_DECIBELS = 1000.0
 # Characters of a value, and of a name that is not ours, in a message.
 LONGEST_SHOWN, LONGEST_NAME = 200, 80
-LONGEST_LINE = 1000
+LONGEST_LINE = 700
 
 
 class _Short(reprlib.Repr):
