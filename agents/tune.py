@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from multispin_gym._command_line import complaint, parse
 from multispin_gym._files import write_atomically
 from multispin_gym._validation import check_integer
-from multispin_gym.agents.config import PolicyConfig, PPOConfig, TrainConfig
+from multispin_gym.agents.config import TrainConfig
+from multispin_gym.agents.config_sections import PolicyConfig, PPOConfig
 from multispin_gym.agents.hyperparameter_files import (
     hyperparameter_text,
     hyperparameters,
@@ -184,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = sys.argv[1:] if arguments is None else arguments
     try:
         report = search(parse(SearchConfig, args, "python -m multispin_gym.agents.tune"))
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"search: error: {complaint(error, 'search')}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -20,7 +20,8 @@ from publish import CARD_SEED, common_reference
 
 from multispin_gym import list_scenarios
 from multispin_gym._validation import check_choice, check_integer
-from multispin_gym.agents.config import LengthDistribution, TrainConfig
+from multispin_gym.agents.config import TrainConfig
+from multispin_gym.agents.config_sections import LengthDistribution
 from multispin_gym.agents.hyperparameter_files import RECIPES, hyperparameters
 from multispin_gym.agents.training.seeds import seed_directory, train_seeds
 from multispin_gym.baselines import make_controller

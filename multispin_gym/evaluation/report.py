@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multispin_gym._files import write_atomically
+from multispin_gym._reading import read_json
 from multispin_gym.evaluation import words
 from multispin_gym.evaluation.results import EvaluationResult
 from multispin_gym.statistics import Estimate
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 RESULTS = ("results.csv", "results.png", "results.json")
+LARGEST_RESULTS = 2**26
 # Characters from which on a mean and its interval stand on one line; below the other some intervals are left out.
 WIDE, NARROW = 130, 96
 _COLUMNS = ("policy", "episode", "seed")
@@ -53,7 +55,7 @@ def _is_ours(directory: Path) -> bool:
 
 def _is_result(path: Path) -> bool:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, LARGEST_RESULTS)
     except (OSError, ValueError):
         return False
     return isinstance(data, dict) and {"scenario", "policies", "episodes", "seed"} <= data.keys()

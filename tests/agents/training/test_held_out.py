@@ -9,7 +9,7 @@ from delayed_variant import DELAYED
 
 from multispin_gym import load_scenario
 from multispin_gym.agents import PPOConfig, TrainConfig, load_agent, train
-from multispin_gym.agents.config import PolicyConfig
+from multispin_gym.agents.config_sections import PolicyConfig
 from multispin_gym.agents.run_directory import AgentSpec
 from multispin_gym.agents.training.held_out import HELD_OUT_SEED, HeldOutCells, HeldOutEpisodes, held_out
 from multispin_gym.baselines import make_controller
