@@ -189,7 +189,7 @@ def _inside(
     def replace(*names: Any, **options: Any) -> None:
         replaces.value += 1
         if replaces.value == disturbance.before_replace:
-            os.kill(os.getpid(), _signal(disturbance))
+            signal.raise_signal(_signal(disturbance))
         place(*names, **options)
 
     # Semaphores that the system frees when their process is killed.

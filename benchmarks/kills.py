@@ -134,6 +134,7 @@ def page(report: dict[str, Any]) -> str:
         f"- {result['command']}, {result['how']} {result['number']}: {result['outcome']}; {result['details']}\n"
         for result in (*wrong, *refused)
     )
+    listed += "\n" if listed else ""
     commands = "".join(
         f"- {name}, which puts {entry['replaces']} files in place: `{entry['command']}`\n"
         f"  - resumed: `{entry['resumed']}`\n"
@@ -149,9 +150,9 @@ Each command below was run undisturbed. Then it was disturbed, once in each of m
 none besides: a half-written file that stays counts as a difference. Or it must refuse in one line, and the command as
 it was at first must end with these files. {verdict}
 
-{listed}
-{counts(report)}
-The places:
+{listed}{counts(report)}
+The commands: a training from scratch, one that ends at a target ratio, one that clones a controller first, one of
+several seeds, a search for hyperparameters, an evaluation. The places:
 
 {ways}
 What came of it:
@@ -159,7 +160,7 @@ What came of it:
 - *ended before*: the command was done, or had nothing left to do when it heard of it; its files are compared too.
 - *resumed*: `--resume` ended with the files of the undisturbed run.
 - *refused, then started anew*: nothing was there to be resumed, `--resume` said so in one line, and the command as at
-  first ended with these files.
+  first ended with these files. These trainings last a second, of which a good part is their start: hence so many.
 - *refused*: that one refused in one line too; another directory is needed.
 - *something else*: other bytes, a missing file, a file too many, another exit status. The study fails then.
 

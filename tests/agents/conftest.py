@@ -18,7 +18,7 @@ def interrupt_at_file(monkeypatch):
             nonlocal count
             count += 1
             if count == number:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             place(*names)
 
         monkeypatch.setattr(os, "replace", replace)

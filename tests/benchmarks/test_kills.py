@@ -4,8 +4,12 @@ import json
 import re
 
 import pytest
+from library import ROOT
 
 pytestmark = pytest.mark.slow
+
+
+FILE = "kill at a file"
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +63,22 @@ def test_the_study_counts_what_came_of_each_kill(benchmark, tmp_path, capsys):
     assert capsys.readouterr().out.strip() in page
     report = json.loads((tmp_path / "kills.json").read_text())
     assert [(result["how"], result["number"]) for result in report["results"]] == [
-        (how, number) for how in ("kill at a file", "interrupt at a file") for number in (1, 4)
+        (how, number) for how in (FILE, "interrupt at a file") for number in (1, 4)
     ]
     # Without the weights of the last checkpoint, whose state is there.
     report["results"][1].update(outcome="resumed, and other files", details="run/policy.safetensors")
     assert re.search(r"^\| target \| kill at a file \| 2 \| 0 \| 0 \| 1 \| 0 \| 1 \|$", kills.page(report), re.M)
     assert "target, kill at a file 4: resumed, and other files; run/policy.safetensors" in kills.page(report)
+
+
+def test_the_published_page_follows_from_its_figures_which_are_all_well(benchmark):
+    kills = benchmark("kills")
+    report = json.loads((ROOT / "docs" / "results" / "kills" / "kills.json").read_text())
+    assert (ROOT / "docs" / "results" / "kills" / "kills.md").read_text() == kills.page(report)
+    assert {result["outcome"] for result in report["results"]} <= set(kills.KEPT[:3])
+    for name, entry in report["commands"].items():
+        found = [entry["number"] for entry in report["results"] if (entry["command"], entry["how"]) == (name, FILE)]
+        assert sorted(found) == list(range(1, entry["replaces"] + 1))
 
 
 def test_a_leftover_and_another_byte_are_seen_and_seconds_are_not(benchmark, tmp_path):

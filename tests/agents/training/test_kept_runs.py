@@ -1,7 +1,6 @@
 """What kills and interrupts leave of a run, and what comes of it when it goes on or starts anew."""
 
 import dataclasses
-import os
 import shutil
 import signal
 
@@ -15,6 +14,7 @@ from multispin_gym.agents.run_directory import (
     CONFIG_FILE,
     EVALUATIONS_FILE,
     STATE_FILE,
+    SUMMARY_FILE,
     WEIGHTS_FILE,
     RunDirectoryError,
 )
@@ -76,7 +76,8 @@ def test_what_follows_from_a_state_is_written_anew_when_a_finished_run_is_resume
     if stale:
         train(at(SMALL, tmp_path / "shorter", total_timesteps=32))
         shutil.copy(tmp_path / "shorter" / name, run)
-    (run / f".{name}.0123abcd.tmp").write_bytes(b"half")
+    for leftover in (name, STATE_FILE):
+        (run / f".{leftover}.0123abcd.tmp").write_bytes(b"half")
     assert main(["--run-dir", str(run), "--resume", "--no-progress"]) == 0
     assert files(run) == expected
 
@@ -109,7 +110,8 @@ def test_a_run_that_was_ended_before_its_first_checkpoint_starts_anew(whole, tmp
     if left != "nothing":
         run.mkdir()
     if left == "a leftover":
-        (run / f".{CONFIG_FILE}.0123abcd.tmp").write_bytes(b"{")
+        for name in (CONFIG_FILE, SUMMARY_FILE):
+            (run / f".{name}.0123abcd.tmp").write_bytes(b"{")
     if left.startswith("a start"):
         shutil.copy(path / CONFIG_FILE, run)
         (run / f".{STATE_FILE}.0123abcd.tmp").write_bytes(b"half")
@@ -161,7 +163,7 @@ def test_an_interrupt_while_cloning_ends_it_and_the_run_starts_anew(cloned, tmp_
         def decide(users, cell):
             calls.append(users.num_users)
             if len(calls) == number:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             return controller(users, cell)
 
         return decide
