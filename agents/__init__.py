@@ -11,7 +11,8 @@ from multispin_gym._lazy import lazy_names
 
 if TYPE_CHECKING:
     from multispin_gym.agents.agent import Agent, load_agent
-    from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig, TrainConfig
+    from multispin_gym.agents.config import TrainConfig
+    from multispin_gym.agents.config_sections import CloningConfig, PolicyConfig, PPOConfig
     from multispin_gym.agents.policy.sb3_policy import EquivariantPolicy
     from multispin_gym.agents.pretrained_agents import list_pretrained, pretrained_card
     from multispin_gym.agents.run_directory import RunDirectoryError
@@ -41,11 +42,11 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Agent": "agent",
-        "CloningConfig": "config",
+        "CloningConfig": "config_sections",
         "EquivariantPolicy": "policy.sb3_policy",
         "MixedUsersPPO": "training.mixed_users",
-        "PPOConfig": "config",
-        "PolicyConfig": "config",
+        "PPOConfig": "config_sections",
+        "PolicyConfig": "config_sections",
         "RunDirectoryError": "run_directory",
         "SB3VecEnv": "training.vec_adapter",
         "TrainConfig": "config",

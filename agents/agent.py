@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from multispin_gym._validation import shown_name, shown_path
 from multispin_gym.agents.policy.distribution import ActionLayout
 from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.policy.torch_physics import CellTerms
@@ -192,9 +193,15 @@ def load_agent(path: str | Path, *, cell: Cell | None = None) -> Agent:
 def _load(folder: Path, name: str, cell: Cell | None) -> Agent:
     spec = read_spec(folder)
     weights = read_weights(folder)
+    # A network of any size is built without its weights first.
+    with torch.device("meta"):
+        expected = {key: tuple(tensor.shape) for key, tensor in build_network(spec, cell).state_dict().items()}
+    found = {key: tuple(tensor.shape) for key, tensor in weights.items()}
+    for key in (*expected, *found):
+        if found.get(key) != expected.get(key):
+            where = f"the weights in {shown_path(folder)} do not fit its configuration"
+            wanted, got = (f"of shape {shapes[key]}" if key in shapes else "missing" for shapes in (expected, found))
+            raise RunDirectoryError(f"{where}: {shown_name(key)} must be {wanted}, and is {got}")
     network = build_network(spec, cell)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise RunDirectoryError(f"the weights in {folder} do not fit its configuration: {error}") from error
+    network.load_state_dict(weights)
     return Agent(name, spec, network)

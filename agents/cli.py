@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multispin_gym import _command_line
+from multispin_gym._validation import shown, shown_path
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.hyperparameter_files import FORMER_KEYS, SECTIONS, build_section, hyperparameters
 
@@ -42,8 +43,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> int:
         from multispin_gym.agents.training.trainer import train
 
         result = train(config)
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        print(f"{prog}: error: {_command_line.complaint(error, 'train')}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; --resume continues from the last checkpoint, if there is one", file=sys.stderr)
@@ -135,14 +136,16 @@ def _stored(run_dir: str | None) -> TrainConfig:
             fields[name] = build_section(name, fields[name])
         return TrainConfig(**fields, policy=spec.policy, run_dir=run_dir, resume=True)
     except (TypeError, ValueError) as error:
-        raise RunDirectoryError(f"{run_dir} cannot be resumed: {error}") from error
+        raise RunDirectoryError(f"{shown_path(run_dir)} cannot be resumed: {error}") from error
 
 
 def _check_resumed(stored: TrainConfig, config: TrainConfig) -> None:
     for entry in dataclasses.fields(TrainConfig):
         before, now = getattr(stored, entry.name), getattr(config, entry.name)
         if entry.name not in RESUMABLE and before != now:
-            raise ValueError(f"{entry.name} cannot change when a run is resumed: it was {before!r}, got {now!r}")
+            raise ValueError(
+                f"{entry.name} cannot change when a run is resumed: it was {shown(before)}, got {shown(now)}"
+            )
 
 
 if __name__ == "__main__":

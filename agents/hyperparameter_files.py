@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from multispin_gym import _toml
-from multispin_gym._validation import nearest, shown, shown_name
-from multispin_gym.agents.config import CloningConfig, PolicyConfig, PPOConfig, TrainConfig
+from multispin_gym._reading import read_text
+from multispin_gym._validation import nearest, shown, shown_name, shown_path
+from multispin_gym.agents.config import TrainConfig
+from multispin_gym.agents.config_sections import CloningConfig, PolicyConfig, PPOConfig
 from multispin_gym.scenarios.library import list_scenarios
 
 RECIPES = ("cloned", "mixed")
@@ -84,7 +86,11 @@ def hyperparameters(scenario: str, path: str | None = None) -> dict[str, Any]:
     if path in RECIPES:
         return {**shipped_hyperparameters(f"{path}.toml"), "hyperparameters": path}
     if path is not None:
-        return {**read_hyperparameters(Path(path).read_text(encoding="utf-8"), path), "hyperparameters": path}
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"hyperparameters file {shown(path)} does not exist")
+        with _toml.prefixed(f"{shown_path(path)}: "):
+            text = read_text(Path(path), _toml.LONGEST_TEXT)
+            return {**read_hyperparameters(text, "the file"), "hyperparameters": path}
     own = Path(scenario).stem
     return shipped_hyperparameters(f"{own if own in list_scenarios() else 'any'}.toml")
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from multispin_gym import _toml
 from multispin_gym._files import leftovers, remove_leftovers, write_atomically
-from multispin_gym._validation import MOST_USERS, check_integer, shown, shown_name
-from multispin_gym.agents.config import PolicyConfig
+from multispin_gym._reading import parse_json, read_bytes, read_text
+from multispin_gym._validation import MOST_USERS, check_integer, shown, shown_name, shown_path
+from multispin_gym.agents.config_sections import PolicyConfig
 from multispin_gym.agents.hyperparameter_files import build_section
 from multispin_gym.envs.variants import Variant, variant_of
 from multispin_gym.physics.cell import Cell
@@ -33,6 +34,7 @@ WEIGHTS_FILE = "policy.safetensors"
 STATE_FILE = "training_state.pt"
 # Bytes of a configuration, whose scenario is a text of its own.
 LARGEST_CONFIG = 4_000_000
+LARGEST_WEIGHTS, LARGEST_STATE = 2**30, 2**34
 EVALUATIONS_FILE = "evaluations.csv"
 SUMMARY_FILE = "seeds.json"
 FILES = (CONFIG_FILE, WEIGHTS_FILE, STATE_FILE, EVALUATIONS_FILE, SUMMARY_FILE)
@@ -100,10 +102,7 @@ class AgentSpec:
 
         Text that is not JSON, not of this format, or lacks an entry gives a ``ValueError``.
         """
-        try:
-            fields = json.loads(text)
-        except RecursionError:
-            raise ValueError("it is nested too deeply") from None
+        fields = parse_json(text)
         if not isinstance(fields, dict) or fields.get("format") != FORMAT:
             raise ValueError(f"it is not of the format {FORMAT!r}")
         if fields.get("format_version") != FORMAT_VERSION:
@@ -169,12 +168,10 @@ def read_spec(path: Path) -> AgentSpec:
     if not (path / CONFIG_FILE).is_file():
         raise RunDirectoryError(f"{path} is not a run directory: it holds no {CONFIG_FILE}")
     try:
-        data = (path / CONFIG_FILE).read_bytes()
-        if len(data) > LARGEST_CONFIG:
-            raise ValueError(f"it must have at most {LARGEST_CONFIG} bytes, got {len(data)}")
-        return AgentSpec.from_json(data.decode("utf-8"))
+        return AgentSpec.from_json(read_text(path / CONFIG_FILE, LARGEST_CONFIG))
     except (ValueError, TypeError) as error:
-        raise RunDirectoryError(f"{path / CONFIG_FILE} cannot be read as an agent's configuration: {error}") from error
+        where = shown_path(path / CONFIG_FILE)
+        raise RunDirectoryError(f"{where} cannot be read as an agent's configuration: {error}") from error
 
 
 def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
@@ -195,13 +192,16 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     if not file.is_file():
         raise RunDirectoryError(f"{path} holds no {WEIGHTS_FILE}: its training wrote no checkpoint, or it is truncated")
     try:
-        weights = load(file.read_bytes())
-    except (SafetensorError, ValueError, TypeError, KeyError) as error:
-        raise RunDirectoryError(f"{file} is damaged: {shown_name(str(error))}") from error
+        weights = load(read_bytes(file, LARGEST_WEIGHTS))
+    except (SafetensorError, ValueError, TypeError, KeyError, OverflowError) as error:
+        raise RunDirectoryError(f"{shown_path(file)} is damaged: {shown_name(str(error))}") from error
     for name, tensor in weights.items():
-        if tensor.dtype != torch.float32:
-            kind = str(tensor.dtype).removeprefix("torch.")
-            raise RunDirectoryError(f"{file} holds {shown_name(name)} as {kind}: all weights must be float32")
+        kind = str(tensor.dtype).removeprefix("torch.")
+        if tensor.dtype == torch.float32 and not tensor.isfinite().all():
+            kind = "numbers that are not finite"
+        if kind != "float32":
+            where = f"{shown_path(file)} holds {shown_name(name)} as {kind}"
+            raise RunDirectoryError(f"{where}: all weights must be finite and float32")
     return weights
 
 
@@ -227,10 +227,12 @@ def read_state(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise RunDirectoryError(f"{path} cannot be resumed: it holds no {STATE_FILE}")
     try:
+        if file.stat().st_size > LARGEST_STATE:
+            raise ValueError(f"it must have at most {LARGEST_STATE} bytes, got {file.stat().st_size}")
         state = torch.load(file, weights_only=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunDirectoryError(f"{file} is damaged: {shown_name(reason)}") from error
+        raise RunDirectoryError(f"{shown_path(file)} is damaged: {shown_name(reason)}") from error
     if not isinstance(state, dict):
         raise RunDirectoryError(f"{file} is damaged: it must hold a dict, got {shown(state)}")
     kinds = {"num_timesteps": int, "num_updates": int, "torch_rng": torch.Tensor}

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multispin_gym._command_line import parse
+from multispin_gym._command_line import complaint, parse
 from multispin_gym._files import write_atomically
 from multispin_gym._validation import check_integer
-from multispin_gym.agents.config import PolicyConfig, PPOConfig, TrainConfig
+from multispin_gym.agents.config import TrainConfig
+from multispin_gym.agents.config_sections import PolicyConfig, PPOConfig
 from multispin_gym.agents.hyperparameter_files import (
     hyperparameter_text,
     hyperparameters,
@@ -184,8 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = sys.argv[1:] if arguments is None else arguments
     try:
         report = search(parse(SearchConfig, args, "python -m multispin_gym.agents.tune"))
-    except (ValueError, TypeError, OSError) as error:
-        print(f"search: error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        print(f"search: error: {complaint(error, 'search')}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("search: interrupted; --resume goes on after the last finished trial", file=sys.stderr)

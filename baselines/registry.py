@@ -68,13 +68,13 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Rule]]] = {
         _uniform_fixed,
     ),
     "uniform_best": ("equal shares and the best common length", lambda: uniform_best),
-    "tk_slt": ("equal shares, each user its own single-user optimum", lambda: tk_slt),
+    "tk_slt": ("equal shares, each user's length as if it were alone at the server", lambda: tk_slt),
     "homogeneous": (
         "the best common length, with shares that let all finish together",
         _for_an_objective(homogeneous),
     ),
     "heterogeneous": (
-        "own length for each user: the relaxation in closed form, rounded",
+        "own length for each user: the relaxation by Newton's iteration, rounded and polished",
         _for_an_objective(heterogeneous),
     ),
     "long_run": ("the most tokens per second over a run (options: lengths, samples, seed)", LongRunPolicy),

@@ -43,8 +43,8 @@ def tk_slt_length(
 def tk_slt(users: Users, cell: Cell) -> Decision:
     """Equal shares, and for each user the length that is best if it were alone at the server.
 
-    The closed form for affine verification, whose time per token counts as part of the drafted token's; a table is
-    searched over the whole lengths.
+    The single-user optimum (:func:`tk_slt_length`) for affine verification, whose time per token counts as part of the
+    drafted token's; a table is searched over the whole lengths.
     """
     low, high = max(1, cell.min_draft_length), cell.max_draft_length
     upload, drafting = upload_time(users, cell), users.drafting_time

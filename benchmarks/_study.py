@@ -16,6 +16,7 @@ from _report import write
 
 from multispin_gym import Scenario, Users, list_scenarios, load_scenario
 from multispin_gym._command_line import parse
+from multispin_gym._validation import one_line
 from multispin_gym.runner import Task, run_tasks
 
 Options = TypeVar("Options")
@@ -99,7 +100,7 @@ def run(options: type[Options], work: Callable[[Options, str], int | None], args
     try:
         return work(parse(options, args, script), shlex.join(["python", f"benchmarks/{script}", *args])) or 0
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
         print(str(error) or "interrupted: nothing was written", file=sys.stderr)

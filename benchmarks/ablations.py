@@ -19,7 +19,8 @@ from _study import StudyInPieces, run
 from ablation_policies import FlatGaussianPolicy, FlatPolicy, GaussianPolicy, UnnormalisedPolicy
 
 from multispin_gym._validation import check_choice
-from multispin_gym.agents.config import CloningConfig, TrainConfig
+from multispin_gym.agents.config import TrainConfig
+from multispin_gym.agents.config_sections import CloningConfig
 from multispin_gym.agents.hyperparameter_files import hyperparameters
 from multispin_gym.agents.policy.sb3_policy import EquivariantPolicy
 from multispin_gym.agents.training.seeds import mean_interval

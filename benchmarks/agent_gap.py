@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from _report import head, table
 from _study import StudyInPieces, run
-from publish import CARD_SEED
+from publish import CARD_SEED, common_reference
 
 from multispin_gym._validation import IntArray, check_integer
 from multispin_gym.agents import load_agent
@@ -63,12 +63,12 @@ def at_an_edge(server: Verification, draft_lengths: IntArray) -> float:
     return float((after - here > STEEPER * np.abs(here - before) + 1e-12).mean())
 
 
-def gap(name: str, cells: int, steps: int) -> dict[str, float]:
-    """Mean ratios to the reference of an agent's decisions, and of the same decisions changed for the better."""
+def gap(name: str, cells: int, steps: int, reference: str) -> dict[str, float]:
+    """Ratios of sums to the reference of an agent's decisions, and of the same decisions changed for the better."""
     agent = load_agent(name)
     if agent.spec.variant.action_set == "common_length":
         raise ValueError(f"agents must be trained with a draft length for each user, got {name}")
-    held_out = HeldOutCells(agent.spec.scenario, agent.spec.num_users, cells, seed=CARD_SEED)
+    held_out = HeldOutCells(agent.spec.scenario, agent.spec.num_users, cells, seed=CARD_SEED, reference=reference)
     users, cell = held_out.users, held_out.cell
     problem = Problem.of(users, cell)
     decision = agent(users, cell)
@@ -81,7 +81,7 @@ def gap(name: str, cells: int, steps: int) -> dict[str, float]:
     goodputs["heterogeneous"] = compute_round(users, cell, closed_form).goodput
     away = np.abs(decision.draft_lengths - closed_form.draft_lengths)
     return {
-        **{key: float((goodput / held_out.reference).mean()) for key, goodput in goodputs.items()},
+        **{key: float(goodput.sum() / held_out.reference.sum()) for key, goodput in goodputs.items()},
         "same lengths": float((away == 0).mean()),
         "lengths within 1": float((away <= 1).mean()),
         "agent at an edge": at_an_edge(cell.verification, decision.draft_lengths),
@@ -90,8 +90,9 @@ def gap(name: str, cells: int, steps: int) -> dict[str, float]:
 
 
 def study(options: AgentGap, command: str) -> None:
-    rows = options.do(gap, {name: (name, options.cells, options.steps) for name in options.agents})
-    options.write({"agent_gap.json": {**head(command), "agents": rows}})
+    reference = common_reference("own_lengths", [load_agent(name).spec.num_users for name in options.agents])
+    rows = options.do(gap, {name: (name, options.cells, options.steps, reference) for name in options.agents})
+    options.write({"agent_gap.json": {**head(command), "reference": reference, "agents": rows}})
     columns = list(next(iter(rows.values())))
     lines = [[name, *(f"{row[column]:.4f}" for column in columns)] for name, row in rows.items()]
     print(table(["agent", *columns], lines))

@@ -1,4 +1,4 @@
-"""How long a decision takes: an agent beside the closed forms, over the number of users and the batch.
+"""How long a decision takes: an agent beside the controllers, over the number of users and the batch.
 
 Everything is timed in one process. ``python benchmarks/decision_time.py --help``. Writes decision_time.json and
 prints a Markdown table.

@@ -105,8 +105,9 @@ def _introduction(gains: Sequence[Gain], draws: int, seed: int) -> list[str]:
         and gain.high < 0.0
     ]
     return [
-        "`homogeneous` and `heterogeneous` use the users' differences;",
-        f"{', '.join(f'`{name}`' for name in AGNOSTIC)} do not.",
+        "`homogeneous` and `heterogeneous` weigh the users against each other;",
+        f"{', '.join(f'`{name}`' for name in AGNOSTIC)} do not: none of them knows more than",
+        "each user's own values, as if it were alone, or one number of all.",
         f"For every scenario {draws} cells are drawn (seed {seed}); then the distances of their users",
         "from the cell's median user are multiplied by a factor: of the acceptance rates' logits, of the",
         "logarithms of drafting speeds and of received powers, one at a time (the other two at 0, where all users",
@@ -123,8 +124,9 @@ def _introduction(gains: Sequence[Gain], draws: int, seed: int) -> list[str]:
         "",
         "`uniform_fixed` drafts four tokens everywhere, so much of the gain over it is that of a better common length,",
         "and is there without any differences between users (factor 0). `uniform_best` knows the best common length,",
-        "`tk_slt` each user's own. Where `server_only` has more goodput than `heterogeneous`, speculation does not pay",
-        f"at all; with factor 1 of all three this is so in: {', '.join(plain) or 'no scenario'}.",
+        "`tk_slt` each user's own as if it were alone. Where `server_only` has more goodput than `heterogeneous`,",
+        "speculation does not pay at all; with factor 1 of all three this is so in:",
+        f"{', '.join(plain) or 'no scenario'}.",
     ]
 
 

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from _report import write
 from _study import run
 
 from multispin_gym import play_round
 from multispin_gym.baselines import make_controller
-from multispin_gym.baselines.reference import ROUGH_GAP, Reference
+from multispin_gym.baselines.reference import ActionSet, Reference
 from multispin_gym.evaluation.report import versions
+from multispin_gym.statistics import ratio_estimate
 
 # Far from every seed that a run trains on or is evaluated with while it trains.
 CARD_SEED = 3_000_000_000
@@ -44,26 +46,34 @@ class Publish:
     """Where pretrained agents lie."""
 
 
-def measure(name: str | Path, num_users: int, cells: int, seed: int = CARD_SEED) -> dict[str, Any]:
-    """Mean goodput and ratios of an agent and of the controllers on held-out cells."""
+def common_reference(action_set: ActionSet, counts: Sequence[int]) -> str:
+    """Return the reference that fits every number of users: a table has one."""
+    return Reference.of_actions(action_set, max(counts)).name
+
+
+def measure(name: str | Path, num_users: int, cells: int, reference: str, seed: int = CARD_SEED) -> dict[str, Any]:
+    """Mean goodput of an agent on held-out cells, and its and the controllers' ratios of sums to the reference."""
     from multispin_gym.agents import load_agent
     from multispin_gym.agents.training.held_out import HeldOutCells
 
     agent = load_agent(name)
-    held_out = HeldOutCells(agent.spec.scenario, num_users, cells, agent.spec.env_id, seed)
+    held_out = HeldOutCells(agent.spec.scenario, num_users, cells, agent.spec.env_id, seed, reference)
     goodput = held_out.goodput(agent.act(held_out.observation))
+    ratio = ratio_estimate(goodput, held_out.reference, seed)
     figures = {
         "num_users": num_users,
         "cells": cells,
         "seed": seed,
-        "reference": Reference.of_actions(agent.spec.variant.action_set, num_users, ROUGH_GAP).description,
+        "reference": held_out.reference_text,
         "goodput": float(goodput.mean()),
-        "ratio_to_reference": float((goodput / held_out.reference).mean()),
+        "ratio_to_reference": ratio.mean,
+        "ratio_to_reference_ci95": ratio.ci95,
+        "lowest_decile_ratio_to_reference": float(np.quantile(goodput / held_out.reference, 0.1)),
     }
     for other in ("uniform_best", "homogeneous", "heterogeneous"):
         decision = make_controller(other)(held_out.users, held_out.cell)
         reached = play_round(held_out.users, held_out.cell, decision).goodput
-        figures[f"{other}_ratio_to_reference"] = float((reached / held_out.reference).mean())
+        figures[f"{other}_ratio_to_reference"] = float(reached.sum() / held_out.reference.sum())
     return figures
 
 
@@ -74,6 +84,7 @@ def study(options: Publish, command: str) -> None:
     spec = read_spec(options.run)
     training = spec.training
     cloned = training["cloning"]["num_cells"] > 0
+    reference = common_reference(spec.variant.action_set, options.num_users)
     counts = training["cloning" if cloned else "ppo"]["num_users"]
     card = {
         "name": options.name,
@@ -84,7 +95,7 @@ def study(options: Publish, command: str) -> None:
         "total_timesteps": training["total_timesteps"],
         "start": "cloned" if cloned else "from scratch",
         "command": options.command,
-        "held_out": [measure(options.run, count, options.cells) for count in options.num_users],
+        "held_out": [measure(options.run, count, options.cells, reference) for count in options.num_users],
         "limits": options.limits,
         "versions": versions(),
     }

@@ -13,17 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from _report import head, interval_text, table
 from _study import OverScenarios, StudyInPieces, run
-from publish import CARD_SEED
+from publish import CARD_SEED, common_reference
 
 from multispin_gym import list_scenarios
 from multispin_gym._validation import check_choice, check_integer
-from multispin_gym.agents.config import LengthDistribution, TrainConfig
+from multispin_gym.agents.config import TrainConfig
+from multispin_gym.agents.config_sections import LengthDistribution
 from multispin_gym.agents.hyperparameter_files import RECIPES, hyperparameters
-from multispin_gym.agents.training.seeds import mean_interval, seed_directory, train_seeds
+from multispin_gym.agents.training.seeds import seed_directory, train_seeds
 from multispin_gym.baselines import make_controller
 from multispin_gym.envs.variants import HOMOGENEOUS, MULTI_SPIN
+from multispin_gym.statistics import interquartile_mean, ratio_estimate
 
 STARTS = ("scratch", "cloned", "homogeneous")
 AGNOSTIC = ("random", "uniform_fixed", "uniform_best", "tk_slt")
@@ -87,28 +90,34 @@ def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
     )
 
 
-def measure(config: TrainConfig, cells: int, num_users: int | None = None) -> dict[str, Any]:
-    """Ratios to the reference on held-out cells: of the agents, with an interval over seeds, and of the controllers."""
+def measure(config: TrainConfig, cells: int, counts: Sequence[int], num_users: int | None = None) -> dict[str, Any]:
+    """Ratios of sums to the reference on held-out cells: of the agents, over seeds and cells, and of the controllers.
+
+    The reference is one that fits all of ``counts``, the numbers of users in the table. The lowest decile is that of a
+    cell's own ratio, over all seeds and cells.
+    """
     from multispin_gym.agents import load_agent
     from multispin_gym.agents.training.held_out import HeldOutCells
     from multispin_gym.physics.rounds import compute_round
 
     agents = {seed: load_agent(seed_directory(config.run_dir, seed)) for seed in config.seeds}
     spec = next(iter(agents.values())).spec
-    held_out = HeldOutCells(spec.scenario, num_users or spec.num_users, cells, spec.env_id, CARD_SEED)
-    ratios = {
-        seed: float((held_out.goodput(agent.act(held_out.observation)) / held_out.reference).mean())
-        for seed, agent in agents.items()
-    }
+    reference = common_reference(spec.variant.action_set, [spec.num_users, *counts])
+    held_out = HeldOutCells(spec.scenario, num_users or spec.num_users, cells, spec.env_id, CARD_SEED, reference)
+    reached = {seed: held_out.goodput(agent.act(held_out.observation)) for seed, agent in agents.items()}
+    ratios = {seed: float(goodput.sum() / held_out.reference.sum()) for seed, goodput in reached.items()}
     controllers = {}
     for name in (*AGNOSTIC, *OTHERS):
         decision = make_controller(name)(held_out.users, held_out.cell)
         goodput = compute_round(held_out.users, held_out.cell, decision).goodput
-        controllers[name] = mean_interval((goodput / held_out.reference).tolist())
+        controllers[name] = ratio_estimate(goodput, held_out.reference, CARD_SEED).to_dict()
     return {
         "num_users": held_out.users.num_users,
         "cells": cells,
-        "ratio": mean_interval(list(ratios.values())),
+        "reference": held_out.reference_text,
+        "ratio": ratio_estimate(list(reached.values()), held_out.reference, CARD_SEED).to_dict(),
+        "iqm_over_seeds": float(interquartile_mean(list(ratios.values()))),
+        "lowest_decile": float(np.quantile(list(reached.values()) / held_out.reference, 0.1)),
         "seeds": ratios,
         "controllers": controllers,
     }
@@ -128,8 +137,8 @@ def train_and_measure(config: TrainConfig, cells: int, other_users: Sequence[int
     if train_seeds(dataclasses.replace(config, resume=Path(config.run_dir).is_dir()))["interrupted"]:
         raise KeyboardInterrupt
     settings = {name: dataclasses.asdict(getattr(config, name)) for name in ("policy", "ppo", "cloning")}
-    row = {**measure(config, cells), "curves": curves(config), "hyperparameters": settings}
-    row["other_users"] = [measure(config, cells, count) for count in other_users]
+    row = {**measure(config, cells, other_users), "curves": curves(config), "hyperparameters": settings}
+    row["other_users"] = [measure(config, cells, other_users, count) for count in other_users]
     return row
 
 

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Sequence
 from typing import TypeVar
 
+from multispin_gym._validation import one_line
+
 Config = TypeVar("Config")
+
+_NAME = r"Error parsing (?P<name>\S+): "
+_WORDS = [
+    (
+        re.compile(_NAME + r"invalid literal for int\(\) with base 10: (?P<got>.*)"),
+        "{name} must be a whole number, got {got}",
+    ),
+    (re.compile(_NAME + r"could not convert string to float: (?P<got>.*)"), "{name} must be a number, got {got}"),
+    (
+        re.compile(_NAME + r"no type matching (?P<kind>.*) could be instantiated from \[(?P<got>.*)\]\.?"),
+        "{name} must be {kind}, got {got}",
+    ),
+    (
+        re.compile(_NAME + r"Could not find valid parse for arguments: \[(?P<got>.*)\]\.?"),
+        "{name} must be of the kind that its help shows, got {got}",
+    ),
+    # A section's own words name the option already.
+    (re.compile(_NAME + r"(?P<words>\w+\..* must .*)"), "{words}"),
+]
 
 
 def parse(config: type[Config], args: Sequence[str], prog: str, default: Config | None = None) -> Config:
@@ -16,19 +38,35 @@ def parse(config: type[Config], args: Sequence[str], prog: str, default: Config 
 
     args = _gather(args, "--set")
 
-    complaint = io.StringIO()
+    drawn = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(drawn):
             if default is None:
                 return tyro.cli(config, args=args, prog=prog)
             return tyro.cli(config, args=args, prog=prog, default=default)
     except SystemExit as leaving:
         if leaving.code in (None, 0):
             raise
-        lines = [line.strip("│╭╮╰╯─ ") for line in complaint.getvalue().splitlines()]
+        lines = [line.strip("│╭╮╰╯─ ") for line in drawn.getvalue().splitlines()]
         text = " ".join(line for line in lines[1:] if line and "full helptext" not in line)
         message = text.partition(" Argument helptext:")[0].partition(" Got errors:")[0]
-        raise ValueError(f"{message} (see {prog} --help)") from None
+        raise ValueError(f"{_in_our_words(message)} (see {prog} --help)") from None
+
+
+def _in_our_words(message: str) -> str:
+    """Say what an option must be and what it got, as all other refusals do; what is not known stays as it is."""
+    message = message.strip("─- ")
+    for pattern, words in _WORDS:
+        found = pattern.fullmatch(message)
+        if found:
+            return words.format(**found.groupdict())
+    choices = re.fullmatch(
+        r"invalid choice (?P<got>.*) for argument '(?P<name>.*?)'\. Expected one of \((?P<all>.*)\)\.", message
+    )
+    if choices:
+        known = ", ".join(sorted(choice.strip(" ',") for choice in choices["all"].split(", ")))
+        return f"{choices['name']} must be one of {known}; got {choices['got']}"
+    return message
 
 
 def _gather(args: Sequence[str], flag: str) -> list[str]:
@@ -47,3 +85,10 @@ def _gather(args: Sequence[str], flag: str) -> list[str]:
             taking = False
             kept.append(word)
     return [*kept, flag, *values] if found else kept
+
+
+def complaint(error: Exception, extra: str) -> str:
+    """Say in one line what went wrong; where a library is missing, which extra of this package brings it."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"{error.name.partition('.')[0]} is not installed: pip install 'multispin-gym[{extra}]'"
+    return one_line(error)

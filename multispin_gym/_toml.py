@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
-from multispin_gym._validation import nearest, shown, shown_name
+from multispin_gym._validation import nearest, one_line, shown, shown_name, shown_path
 
 T = TypeVar("T")
 Parser = Callable[[Any, str], Any]
@@ -22,8 +22,13 @@ _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MOST_PARTS}}}")
 
 
+class NotTomlError(ValueError):
+    """A text is not TOML."""
+
+
 def read(text: str, name: str = "the text") -> dict[str, Any]:
     """Read TOML of at most :data:`LONGEST_TEXT` characters; whatever is wrong gives one ``ValueError``."""
+    name = shown_path(name)
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"{name} must have at most {LONGEST_TEXT} characters, got {len(text)}")
     if _LONG_KEY.search(text):
@@ -34,7 +39,15 @@ def read(text: str, name: str = "the text") -> dict[str, Any]:
         raise ValueError(f"{name} is nested too deeply") from None
     except ValueError as error:
         # Not only the parser's own errors: whole numbers of thousands of digits have another.
-        raise ValueError(f"{name} is not valid TOML: {error}") from None
+        raise NotTomlError(f"{name} is not valid TOML: {one_line(error)}") from None
+
+
+def read_value(text: str, name: str) -> Any:
+    """Read one value; what is no value of TOML's gives a :class:`NotTomlError`."""
+    table = read(f"value = {text}", name)
+    if set(table) != {"value"}:
+        raise NotTomlError(f"{name} must be one value, got {shown(text)}")
+    return table["value"]
 
 
 def dotted(path: str, key: str) -> str:

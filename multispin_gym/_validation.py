@@ -34,6 +34,7 @@ SLOWEST, FASTEST = 1e-30, 1e30
 MOST_DECIBELS = 1000.0
 # Characters of a value, and of a name that is not ours, in a message.
 LONGEST_SHOWN, LONGEST_NAME = 200, 80
+LONGEST_LINE = 700
 
 
 class _Short(reprlib.Repr):
@@ -61,6 +62,20 @@ def shown_name(name: Any) -> str:
     """Return a name that somebody else gave as messages show it: as it is, unless it is long or does not print."""
     text = name if isinstance(name, str) and name.isprintable() else shown(name)
     return _cut(text, LONGEST_NAME)
+
+
+def shown_path(path: Any) -> str:
+    """Return a file's name as messages show it: as it is, unless it is very long or does not print."""
+    text = str(path) if str(path).isprintable() else shown(str(path))
+    return _cut(text, LONGEST_SHOWN)
+
+
+def one_line(error: object) -> str:
+    """Return what an error says as a command prints it: on one line that prints, of at most :data:`LONGEST_LINE`."""
+    text = " ".join(str(error).split())
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return _cut(text, LONGEST_LINE)
 
 
 def _cut(text: str, most: int) -> str:

@@ -24,6 +24,7 @@ from multispin_gym._validation import check_choice, check_integer
 __all__ = ["RUNNERS", "Interrupted", "Task", "interrupted", "pass_on_interrupt", "run_tasks"]
 
 RUNNERS = ("local", "processes", "ray")
+MOST_JOBS = 2**16
 _FIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,+=@-]{0,199}")
 
 
@@ -148,7 +149,7 @@ def run_tasks(
         If the runner is unknown, the jobs are negative, or two tasks have one name.
     """
     check_choice("runner", runner, RUNNERS)
-    jobs = check_integer("jobs", jobs, low=0, high=2**16)
+    jobs = check_integer("jobs", jobs, low=0, high=MOST_JOBS)
     tasks = list(tasks)
     _check_names(tasks)
     if resume and folder is None:

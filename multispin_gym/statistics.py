@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,32 +122,102 @@ def mean_estimate(values: ArrayLike, seed: int) -> Estimate:
     return _bootstrap((np.asarray(values, dtype=np.float64),), np.mean, seed)
 
 
-def mean_interval(values: list[float]) -> dict[str, Any]:
-    """Mean of a few independent values, with Student's 95 % interval.
+def mean_interval(values: ArrayLike) -> dict[str, Any]:
+    """Mean of a few independent values, such as those of the seeds of a training, with its bootstrap interval.
 
     Parameters
     ----------
     values
-        The values.
+        The values. Shape (values,).
 
     Returns
     -------
     dict
-        ``mean`` and ``ci95``; the interval of a single value is unbounded and given as None.
+        ``mean`` and ``ci95``; a single value has no interval: None.
 
     Examples
     --------
-    >>> [round(end, 4) for end in mean_interval([1.0, 2.0, 3.0])["ci95"]]
-    [-0.4841, 4.4841]
+    >>> mean_interval([1.0, 2.0, 3.0])
+    {'mean': 2.0, 'ci95': [1.0, 3.0]}
     """
-    from scipy.stats import t as student
+    return mean_estimate(values, 0).to_dict()
 
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return {"mean": mean, "ci95": None}
-    quantile = student.ppf(0.5 + CONFIDENCE_LEVEL / 2, len(values) - 1)
-    half = float(quantile * np.std(values, ddof=1) / np.sqrt(len(values)))
-    return {"mean": mean, "ci95": [mean - half, mean + half]}
+
+def ratio_estimate(values: ArrayLike, reference: ArrayLike, seed: int) -> Estimate:
+    """Ratio of sums ``sum(values) / sum(reference)`` over a fixed set of cells, with its bootstrap interval.
+
+    A mean of each cell's own ratio would be ruled by the cells in which the reference is small; the ratio of sums says
+    how much of what could be had was had. Cells are resampled as pairs. With several runs, such as the seeds of a
+    training, runs are resampled as well, independently of the cells.
+
+    Parameters
+    ----------
+    values
+        What was reached in each cell. Shape (cells,) or (runs, cells).
+    reference
+        What it is compared with, in the same order. Shape (cells,).
+    seed
+        Seed of the resampling.
+
+    Returns
+    -------
+    Estimate
+        The ratio and its interval; NaN and None where the reference's sum is not positive.
+
+    Examples
+    --------
+    >>> ratio_estimate([1.0, 90.0], [10.0, 90.0], 0).mean
+    0.91
+    """
+    reached, base = np.asarray(values, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    if reached.ndim == 1 or len(reached) == 1:
+        return _bootstrap((reached.reshape(-1), base), _ratio_of_means, seed)
+    value = float(_ratio_of_means(reached.mean(axis=0), base))
+    if not np.isfinite(value):
+        return Estimate(value, None)
+    rng = np.random.default_rng(seed)
+    ratios = [
+        np.einsum("nr,rc,nc->n", runs, reached, cells, optimize=True) / len(reached) / (cells @ base)
+        for runs, cells in _counts(reached.shape, rng)
+    ]
+    low, high = np.quantile(np.concatenate(ratios), [0.5 - CONFIDENCE_LEVEL / 2, 0.5 + CONFIDENCE_LEVEL / 2])
+    return Estimate(value, (float(low), float(high)))
+
+
+def _counts(shape: tuple[int, int], rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """How often each run and each cell is drawn in each resample, in batches. Shapes (batch, runs), (batch, cells)."""
+    batch = max(1, _BATCH_NUMBERS // sum(shape))
+    for start in range(0, NUM_RESAMPLES, batch):
+        size = min(batch, NUM_RESAMPLES - start)
+        runs, cells = (rng.multinomial(n, np.full(n, 1.0 / n), size=size).astype(np.float64) for n in shape)
+        yield runs, cells
+
+
+def lowest_decile_estimate(values: ArrayLike, seed: int) -> Estimate:
+    """Value that a tenth of the episodes stay below, with its bootstrap interval.
+
+    Parameters
+    ----------
+    values
+        One value per episode. Shape (episodes,).
+    seed
+        Seed of the resampling.
+
+    Returns
+    -------
+    Estimate
+        The lowest decile and its interval.
+
+    Examples
+    --------
+    >>> lowest_decile_estimate(range(11), 0).mean
+    1.0
+    """
+    return _bootstrap((np.asarray(values, dtype=np.float64),), _lowest_decile, seed)
+
+
+def _lowest_decile(values: FloatArray, axis: int = -1) -> FloatArray:
+    return np.asarray(np.quantile(values, 0.1, axis=axis))
 
 
 def iqm_estimate(values: ArrayLike, seed: int) -> Estimate:
@@ -190,9 +260,13 @@ def gain_estimate(values: ArrayLike, baseline: ArrayLike, seed: int) -> Estimate
 
 
 def _gain_of_means(values: FloatArray, baseline: FloatArray, axis: int = -1) -> FloatArray:
+    return _ratio_of_means(values, baseline, axis) - 1.0
+
+
+def _ratio_of_means(values: FloatArray, reference: FloatArray, axis: int = -1) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = values.mean(axis=axis) / baseline.mean(axis=axis) - 1.0
-    return np.where(np.isfinite(gain), gain, np.nan)
+        ratio = values.mean(axis=axis) / reference.mean(axis=axis)
+    return np.where(np.isfinite(ratio), ratio, np.nan)
 
 
 def _bootstrap(samples: tuple[FloatArray, ...], statistic: Callable[..., Any], seed: int) -> Estimate:

@@ -114,6 +114,15 @@ def verification_pieces(users, cell):
             yield cell.max_draft_length, float(server.time(left)) - slope * left, slope, (left, right)
 
 
+def within(bounds):
+    """Bounds as a constraint: the SLSQP of some releases of SciPy oversteps its own by a rounding error, and warns."""
+    low, high = np.array(bounds, dtype=np.float64).T  # no bound is a NaN
+    ends = np.append(low, -high)
+    bounded = ~np.isnan(ends)
+    rows = np.concatenate([np.eye(len(low)), -np.eye(len(low))])[bounded]
+    return {"type": "ineq", "fun": lambda z: rows @ z - ends[bounded], "jac": lambda z: rows}
+
+
 def _slsqp(users, cell, piece, rng):
     longest, base, slope, batch = piece
     num_users, shortest = users.num_users, cell.min_draft_length
@@ -149,9 +158,8 @@ def _slsqp(users, cell, piece, rng):
     deadline = (lengths * (tau + cell.payload / rate_on(users, cell, shares * cell.bandwidth))).max()
     bounds = [(shortest, longest)] * num_users + [(1e-9, 1.0)] * num_users + [(0.0, None)]
     start = np.concatenate([lengths, shares, [deadline / scale]])
-    found = minimize(
-        cost, start, method="SLSQP", bounds=bounds, constraints=constraints, options={"maxiter": 500, "ftol": 1e-13}
-    )
+    constraints.append(within(bounds))
+    found = minimize(cost, start, method="SLSQP", constraints=constraints, options={"maxiter": 500, "ftol": 1e-13})
     feasible = all(np.min(constraint["fun"](found.x)) > -1e-8 for constraint in constraints)
     return -found.fun / scale if feasible else 0.0
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from multispin_gym.agents.config import PolicyConfig
+from multispin_gym.agents.config_sections import PolicyConfig
 from multispin_gym.agents.policy.distribution import ActionLayout, DecisionDistribution
 from multispin_gym.agents.policy.features import DRAFT_FEATURES, USER_FEATURES, draft_features, user_features
 from multispin_gym.agents.policy.lengths import IndependentLengths, Lengths, SequentialLengths

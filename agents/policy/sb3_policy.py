@@ -10,7 +10,7 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import CombinedExtractor
 
-from multispin_gym.agents.config import PolicyConfig
+from multispin_gym.agents.config_sections import PolicyConfig
 from multispin_gym.agents.policy.distribution import ActionLayout, DecisionDistribution
 from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.policy.torch_physics import CellTerms

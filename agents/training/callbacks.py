@@ -153,8 +153,8 @@ class BetweenUpdates(BaseCallback):
         return action
 
     def _measure(self) -> None:
-        goodput, ratios = self.held_out.measure(self._act)
-        ratio = float(ratios.mean())
+        goodput = self.held_out.measure(self._act)
+        ratio = float(goodput.sum() / self.held_out.reference.sum())
         self.evaluations.append(
             {
                 "timesteps": self.model.num_timesteps,

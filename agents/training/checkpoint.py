@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from multispin_gym._files import write_atomically
-from multispin_gym._validation import shown_name
+from multispin_gym._validation import one_line, shown_name
 from multispin_gym.agents.run_directory import (
     EVALUATIONS_FILE,
     STATE_FILE,
@@ -21,6 +21,7 @@ from multispin_gym.agents.run_directory import (
     write_weights,
 )
 from multispin_gym.agents.training.mixed_users import EnvSlot, MixedUsersPPO
+from multispin_gym.agents.training.state_check import check_state
 
 
 def write_checkpoint(path: Path, model: MixedUsersPPO, evaluations: list[dict[str, float]], seconds: float) -> None:
@@ -79,12 +80,14 @@ def restore_state(model: MixedUsersPPO, state: dict[str, Any]) -> None:
     try:
         _restore(model, state)
     except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        kind = f"damaged or of another release: it does not fit the run ({shown_name(reason)})"
+        known = isinstance(error, (ValueError, TypeError))
+        reason = str(error) if known else f"{type(error).__name__}: {shown_name(str(error))}"
+        kind = f"damaged or of another release: it does not fit the run ({one_line(reason)})"
         raise RunDirectoryError(f"{STATE_FILE} is {kind}") from error
 
 
 def _restore(model: MixedUsersPPO, state: dict[str, Any]) -> None:
+    check_state(state, collect_state(model), model.n_steps * model.n_envs)
     model.num_timesteps = state["num_timesteps"]
     model._n_updates = state["num_updates"]
     model.policy.load_state_dict(state["policy"])

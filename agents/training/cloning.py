@@ -15,7 +15,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.agents.agent import observe
-from multispin_gym.agents.config import CloningConfig
+from multispin_gym.agents.config_sections import CloningConfig
 from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.run_directory import AgentSpec
 from multispin_gym.agents.training.callbacks import schedule

@@ -43,10 +43,18 @@ class HeldOutCells:
         The environment's id.
     seed
         Seed of the first cell's row.
+    reference
+        Another reference than that, by its name.
     """
 
     def __init__(
-        self, scenario: Scenario, num_users: int, num_cells: int, env_id: str = MULTI_SPIN.id, seed: int = HELD_OUT_SEED
+        self,
+        scenario: Scenario,
+        num_users: int,
+        num_cells: int,
+        env_id: str = MULTI_SPIN.id,
+        seed: int = HELD_OUT_SEED,
+        reference: str | None = None,
     ) -> None:
         env: Any = make_native_env(scenario, num_users=num_users, num_envs=num_cells, env_id=env_id).unwrapped
         self.observation: Observation = env.reset(seed=seed)[0]
@@ -55,7 +63,8 @@ class HeldOutCells:
         variant = variant_of(env_id)
         self.actions = variant.actions(self.cell, num_users)
         chosen = Reference.of_actions(variant.action_set, num_users, ROUGH_GAP)
-        self.reference_name = chosen.name
+        chosen = chosen if reference is None else Reference(reference, ROUGH_GAP)
+        self.reference_name, self.reference_text = chosen.name, chosen.description
         self.reference: FloatArray = chosen.goodput(self.users, self.cell)
 
     def goodput(self, action: np.ndarray[Any, Any]) -> FloatArray:
@@ -73,8 +82,8 @@ class HeldOutCells:
         """
         return compute_round(self.users, self.cell, self.actions.decode(action)).goodput
 
-    def measure(self, act: Act) -> tuple[FloatArray, FloatArray]:
-        """Expected goodput of a policy, token/s, and its ratio to the reference, in every cell.
+    def measure(self, act: Act) -> FloatArray:
+        """Expected goodput of a policy in every cell.
 
         Parameters
         ----------
@@ -83,11 +92,10 @@ class HeldOutCells:
 
         Returns
         -------
-        tuple of numpy.ndarray
-            Goodputs and ratios. Shape (num_cells,).
+        numpy.ndarray
+            Goodputs, token/s, of which the ratio to ``reference`` is one of sums. Shape (num_cells,).
         """
-        goodput = self.goodput(act(self.observation))
-        return goodput, goodput / self.reference
+        return self.goodput(act(self.observation))
 
 
 class HeldOutEpisodes:
@@ -135,8 +143,8 @@ class HeldOutEpisodes:
             under_way &= ~game.ended
         return tokens / seconds
 
-    def measure(self, act: Act) -> tuple[FloatArray, FloatArray]:
-        """Goodput of a policy over each episode, token/s, and its ratio to the reference.
+    def measure(self, act: Act) -> FloatArray:
+        """Goodput of a policy over each episode.
 
         Parameters
         ----------
@@ -145,11 +153,10 @@ class HeldOutEpisodes:
 
         Returns
         -------
-        tuple of numpy.ndarray
-            Goodputs and ratios. Shape (num_cells,).
+        numpy.ndarray
+            Goodputs, token/s. Shape (num_cells,).
         """
-        goodput = self._play(lambda: self._game.play(act(self._game.observe())))
-        return goodput, goodput / self.reference
+        return self._play(lambda: self._game.play(act(self._game.observe())))
 
 
 def held_out(spec: AgentSpec, num_cells: int) -> HeldOutCells | HeldOutEpisodes:

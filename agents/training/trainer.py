@@ -22,6 +22,7 @@ from multispin_gym.agents.run_directory import (
     FILES,
     TENSORBOARD_FOLDER,
     AgentSpec,
+    RunDirectoryError,
     has_trained_nothing,
     read_spec,
     read_state,
@@ -175,8 +176,13 @@ def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = Equivaria
     model = build_model(config, spec, policy_class)
     if not config.resume:
         start_run_directory(path, spec)
+    model.set_logger(Logger(str(path), []))
+    if state:
+        restore_state(model, state)
+        if not state["evaluations"] and model.num_timesteps >= config.total_timesteps:
+            raise RunDirectoryError(f"{path} cannot be resumed: its training is over, and nothing was evaluated")
     tensorboard = _ContinuedTensorBoard(str(path / TENSORBOARD_FOLDER), state.get("num_timesteps", -1) + 1)
-    model.set_logger(Logger(str(path), [tensorboard]))
+    model.logger.output_formats.append(tensorboard)
     try:
         with stop_flag() as stop:
             result = _learn(config, spec, model, cells, state, stop)
@@ -216,7 +222,6 @@ def _learn(
 
     callback = BetweenUpdates(config, cells, save, evaluations, state.get("seconds", 0.0), stop)
     if state:
-        restore_state(model, state)
         write_what_follows(path, model, evaluations)
     elif config.cloning.num_cells:
         _clone(config, spec, model, stop)

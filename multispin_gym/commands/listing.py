@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from multispin_gym._text_tables import text_table
-from multispin_gym._validation import check_choice
+from multispin_gym._validation import check_choice, one_line
 from multispin_gym.agents.pretrained_agents import list_pretrained, pretrained_card
 from multispin_gym.baselines.registry import list_controllers, make_controller
 from multispin_gym.envs.variants import VARIANTS
@@ -92,7 +92,7 @@ def main(args: Sequence[str], prog: str = "multispin list") -> int:
     try:
         shown = SECTIONS if chosen is None else {chosen: SECTIONS[check_choice("section", chosen, SECTIONS)]}
     except ValueError as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
+        print(f"{prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     print("\n\n".join("\n".join(text_table(section())) for section in shown.values()))
     return 0

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from multispin_gym._files import write_atomically
+from multispin_gym._validation import one_line, shown, shown_path
 
 _NAME = 'name = "my_cell"'
 
@@ -31,12 +32,12 @@ def main(args: Sequence[str], prog: str = "multispin new") -> int:
     path: Path = parser.parse_args(args).file
     try:
         if path.suffix != ".toml":
-            raise ValueError(f"file must end in .toml, so that --scenario knows it for a file; got {str(path)!r}")
+            raise ValueError(f"file must end in .toml, so that --scenario knows it for a file; got {shown(str(path))}")
         if path.exists():
-            raise FileExistsError(f"{path} exists already: nothing was written")
+            raise FileExistsError(f"{shown_path(path)} exists already: nothing was written")
         write_atomically(path.parent, {path.name: template(path.stem).encode()})
     except (ValueError, OSError) as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
+        print(f"{prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     print(f"written to {path}; it plays as it is: multispin evaluate --scenario {path}")
     return 0

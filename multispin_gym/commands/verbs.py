@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from multispin_gym._text_tables import text_table
-from multispin_gym._validation import nearest
+from multispin_gym._validation import nearest, shown
 
 PROG = "multispin"
 
@@ -37,6 +37,7 @@ class Verb:
 VERBS = (
     Verb("train", "train an agent in a scenario", "multispin_gym.agents.cli:main"),
     Verb("evaluate", "play policies on the same episodes and compare them", "multispin_gym.evaluation.cli:main"),
+    Verb("render", "draw an episode: a picture, an animation or a film", "multispin_gym.commands.render:main"),
     Verb("list", "show scenarios, controllers, agents, environments, tables", "multispin_gym.commands.listing:main"),
     Verb("new", "write a commented template of a scenario", "multispin_gym.commands.new_scenario:main"),
 )
@@ -66,7 +67,9 @@ def main(args: Sequence[str] | None = None) -> int:
     found = {verb.name: verb for verb in VERBS}
     if first not in found:
         known = ", ".join(found)
-        print(f"{PROG}: error: verb must be one of {known}; got {first!r}.{nearest(first, found)}", file=sys.stderr)
+        print(
+            f"{PROG}: error: verb must be one of {known}; got {shown(first)}.{nearest(first, found)}", file=sys.stderr
+        )
         return 2
     module, _, function = found[first].function.partition(":")
     status: int = getattr(importlib.import_module(module), function)(rest[:-1], f"{PROG} {first}")

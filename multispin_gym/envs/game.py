@@ -19,6 +19,7 @@ from multispin_gym._validation import (
     IntArray,
     check_integer,
     check_number,
+    shown,
 )
 from multispin_gym.envs.observations import Observation
 from multispin_gym.envs.rewards import RewardRule
@@ -247,6 +248,9 @@ class Game:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`state` was taken, in a game made with the same arguments."""
         self._streams.restore(state)
+        for name in ("clock", "latency"):
+            if not (state[name] >= 0.0).all():
+                raise ValueError(f"the state's {name} must lie in [0, inf], got {shown(state[name])}")
         self._clock[...] = state["clock"]
         self._latency = np.array(state["latency"])
         self._users = self._streams.users

@@ -141,4 +141,6 @@ class VectorDisplay:
         **kwargs
             Not used.
         """
-        self._view.close()
+        # Some releases of Gymnasium close an environment when it is deleted, even one whose arguments were refused.
+        if hasattr(self, "_view"):
+            self._view.close()

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
-from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
@@ -37,6 +37,12 @@ def _cell_access(env: Any) -> CellAccess:
     if not isinstance(base, CellAccess):
         raise TypeError(f"this wrapper is for MultiSpin environments, got {base!r}")
     return base
+
+
+def _autoreset_mode(env: VectorEnv[Any, Any, Any]) -> AutoresetMode:
+    """Return how a vector environment resets: TorchRL asks the outermost wrapper, and these hide the attribute."""
+    mode: AutoresetMode = env.metadata["autoreset_mode"]
+    return mode
 
 
 def dict_action_space(access: CellAccess) -> spaces.Dict:
@@ -154,6 +160,7 @@ class VectorDictAction(_VectorActions):
 
     def __init__(self, env: VectorEnv[Observation, Float32Array, NDArray[Any]]) -> None:
         super().__init__(env)
+        self.autoreset_mode = _autoreset_mode(env)
         self._access = _cell_access(env)
         self.single_action_space = dict_action_space(self._access)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -229,6 +236,7 @@ class VectorScaledObservation(_VectorObservations):
 
     def __init__(self, env: VectorEnv[Observation, Any, NDArray[Any]]) -> None:
         super().__init__(env)
+        self.autoreset_mode = _autoreset_mode(env)
         self._scale = ObservationScale(env.single_observation_space)
         self.single_observation_space = self._scale.space
         self.observation_space = batch_space(self._scale.space, self.num_envs)

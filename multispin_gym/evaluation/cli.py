@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from multispin_gym._command_line import parse
+from multispin_gym._command_line import complaint, parse
 from multispin_gym._validation import MOST_USERS, check_integer
 from multispin_gym.envs.variants import MULTI_SPIN, variant_of
 from multispin_gym.evaluation.results import EvaluationResult
@@ -114,12 +114,8 @@ def main(args: Sequence[str] | None = None, prog: str = "evaluate.py") -> int:
         more = "more " if len(options.num_users) > 1 else ""
         python = ["python"] if prog.endswith(".py") else []
         return _run(options, shlex.join([*python, *prog.split(), *args]))
-    except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
-        print(f"error: {package} is not installed: pip install 'multispin-gym[report]'", file=sys.stderr)
-        return 1
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {complaint(error, 'report')}", file=sys.stderr)
         return 1
     except Interrupted as interrupt:
         print(f"{interrupt}; --resume goes on", file=sys.stderr)
@@ -171,7 +167,10 @@ def _evaluate(
     alarm = None
     folder = output / "tasks" if options.resume or options.runner != "local" else None
     alike = ("rounds", "max_time", "loop", "runner", "jobs", "resume", "sampled", "env_id", "reference", "baseline")
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+    watched = sys.stderr.isatty()
+    # Some releases of rich end even a bar that is switched off with an empty line, unless its console is interactive.
+    console = Console(stderr=True, force_interactive=None if watched else True)
+    with Progress(console=console, transient=True, disable=not watched) as progress:
         task = progress.add_task("playing", total=None)
         try:
             result = evaluate(

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 
-from multispin_gym._validation import check_choice
+from multispin_gym._validation import check_choice, check_integer
 from multispin_gym.baselines.reference import MOST_USERS_CERTIFIED, REFERENCES
 from multispin_gym.envs.variants import MULTI_SPIN
 from multispin_gym.evaluation.pieces import play_in_pieces
 from multispin_gym.evaluation.plan import Plan, Progress, make_plan, play
 from multispin_gym.evaluation.policies import Policy, make_player, make_policies, name_policies
 from multispin_gym.evaluation.results import EvaluationResult, PolicyResult
+from multispin_gym.runner import MOST_JOBS, RUNNERS
 from multispin_gym.scenarios.scenario import Scenario
 
 __all__ = ["MOST_USERS_CERTIFIED", "REFERENCES", "ReferenceExceededError", "evaluate"]
@@ -128,6 +129,8 @@ def evaluate(
     ReferenceExceededError
         If feasible decisions of a policy have more expected goodput than the reference allows.
     """
+    check_choice("runner", runner, RUNNERS)
+    check_integer("jobs", jobs, low=0, high=MOST_JOBS)
     plan = make_plan(scenario, num_users, episodes, seed, rounds, sampled, env_id, reference, loop, max_time)
     plan = dataclasses.replace(plan, allow_pickle=allow_pickle)
     named = name_policies(policies)

@@ -28,9 +28,9 @@ def draw_result(result: EvaluationResult) -> bytes:
     left.set_ylim(len(names) - 0.4, -0.6)
     right.axvline(1.0, color="black", linestyle=":", linewidth=1.2, label=f"reference: {result.reference}")
     right.set_xlabel(f"goodput / {result.reference} reference")
-    iqm = [estimates["iqm_ratio_to_optimum"].mean for estimates in result.estimates.values()]
+    low = [estimates["lowest_decile_ratio_to_optimum"].mean for estimates in result.estimates.values()]
     right.plot(
-        iqm, range(len(names)), "D", color="white", markeredgecolor=_POLICY, ms=4, zorder=5, label="interquartile mean"
+        low, range(len(names)), "D", color="white", markeredgecolor=_POLICY, ms=4, zorder=5, label="lowest decile"
     )
     for axes, measure, kept in ((left, "goodput", (0.0, plain)), (right, "ratio_to_optimum", (1.0,))):
         _draw_measure(axes, result, measure)

@@ -1,4 +1,4 @@
-"""Policies by name: closed-form controllers, trained agents, and any callable of one's own."""
+"""Policies by name: controllers, trained agents, and any callable of one's own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multispin_gym._toml import prefixed
-from multispin_gym._validation import nearest
+from multispin_gym._validation import nearest, shown
 from multispin_gym.baselines.protocols import Preparable, Rule
 from multispin_gym.baselines.registry import list_controllers, make_controller
 from multispin_gym.envs.variants import Variant
@@ -92,11 +92,12 @@ class Player:
             If its action stands for no decision, or its decision is for other rounds.
         """
         if isinstance(self._ready, Agent):
-            with prefixed(f"policy {self.name!r}: "):
+            with prefixed(f"policy {shown(self.name)}: "):
                 return decode(self._ready.act(observation))
-        decision = self._ready(users, cell)
+        with prefixed(f"policy {shown(self.name)}: "):
+            decision = self._ready(users, cell)
         if not isinstance(decision, Decision):
-            raise TypeError(f"policy {self.name!r} must return a Decision, got {type(decision).__name__}")
+            raise TypeError(f"policy {shown(self.name)} must return a Decision, got {type(decision).__name__}")
         return decision
 
     def expect(self, users: Users, cell: Cell, decision: Decision) -> RoundOutcome:
@@ -104,10 +105,10 @@ class Player:
         try:
             expected = play_round(users, cell, decision)
         except ValueError as error:
-            raise ValueError(f"policy {self.name!r}: {error}") from error
+            raise ValueError(f"policy {shown(self.name)}: {error}") from error
         if expected.goodput.shape != users.batch_shape:
             raise ValueError(
-                f"policy {self.name!r} decided for a batch of shape {expected.goodput.shape}, "
+                f"policy {shown(self.name)} decided for a batch of shape {expected.goodput.shape}, "
                 f"the rounds have the shape {users.batch_shape}"
             )
         return expected
@@ -129,9 +130,9 @@ def name_policies(policies: Iterable[str] | Mapping[str, str | Policy]) -> dict[
         names = list(policies)
         for name in names:
             if not isinstance(name, str):
-                raise TypeError(f"policies must be names, or a mapping from names to policies; got {name!r}")
+                raise TypeError(f"policies must be names, or a mapping from names to policies; got {shown(name)}")
             if names.count(name) > 1:
-                raise ValueError(f"policies must each be named once, got {name!r} {names.count(name)} times")
+                raise ValueError(f"policies must each be named once, got {shown(name)} {names.count(name)} times")
         policies = {name: name for name in names}
     if not policies:
         raise ValueError("policies must name at least one policy, got none")
@@ -171,14 +172,14 @@ def make_player(
         try:
             made = ModelPolicy(made, variant, scenario, _statistics_beside(policy))
         except ValueError as error:
-            raise ValueError(f"policy {name!r}: {error}") from error
+            raise ValueError(f"policy {shown(name)}: {error}") from error
     if not isinstance(made, Agent) and not callable(made):
-        raise TypeError(f"policy {name!r} must be a name, a callable of users and cell, or an agent; got {made!r}")
+        raise TypeError(f"policy {shown(name)} must be a name, a callable of users and cell, or an agent; got {made!r}")
     if isinstance(made, CellSpecific):
         try:
             made = made.in_cell(variant.cell(scenario), scenario.reference_power)
         except ValueError as error:
-            raise ValueError(f"policy {name!r}: {error}") from error
+            raise ValueError(f"policy {shown(name)}: {error}") from error
     return Player(name, made)
 
 
@@ -192,13 +193,13 @@ def _load(name: str, seed: int, allow_pickle: bool) -> Policy:
         found: Policy = load_named_function(name)
         return found
     if name.endswith(".zip") and Path(name).is_file():
-        raise ValueError(f"policy {name!r} is a file: if Stable-Baselines3 wrote it, its name is {SB3}{name}")
-    if not name.startswith(PRETRAINED) and "/" not in name and not Path(name).exists():
+        raise ValueError(f"policy {shown(name)} is a file: if Stable-Baselines3 wrote it, its name is {SB3}{name}")
+    if not name.startswith(PRETRAINED) and "/" not in name and not (name and Path(name).exists()):
         raise ValueError(
             f"policies must be among {', '.join(known)}, the run directory of a trained agent, {PRETRAINED}NAME, "
-            f"module:function, or {SB3}FILE.zip; got {name!r}.{nearest(name, known)}"
+            f"module:function, or {SB3}FILE.zip; got {shown(name)}.{nearest(name, known)}"
         )
-    with _needing_agents(name):
+    with _needing_agents(name), prefixed(f"policy {shown(name)}: "):
         from multispin_gym.agents import load_agent
 
         agent: Agent = load_agent(name)
@@ -207,11 +208,11 @@ def _load(name: str, seed: int, allow_pickle: bool) -> Policy:
 
 def _load_sb3(name: str, path: Path, allow_pickle: bool) -> Model:
     if not path.is_file():
-        raise FileNotFoundError(f"policy {name!r}: there is no file {str(path)!r}")
+        raise FileNotFoundError(f"policy {shown(name)}: there is no file {shown(str(path))}")
     if not allow_pickle:
         raise ValueError(
-            f"policy {name!r}: loading a file of Stable-Baselines3 runs the code that is pickled in it; if you trust "
-            f"where it comes from, say so with --allow-pickle, or allow_pickle=True"
+            f"policy {shown(name)}: loading a file of Stable-Baselines3 runs the code that is pickled in it; if you "
+            f"trust where it comes from, say so with --allow-pickle, or allow_pickle=True"
         )
     with _needing_agents(name):
         from multispin_gym.agents.sb3_files import load_sb3_policy
@@ -227,7 +228,7 @@ def _needing_agents(name: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"policy {name!r} is a trained agent and needs {error.name}: pip install 'multispin-gym[train]'"
+            f"policy {shown(name)} is a trained agent and needs {error.name}: pip install 'multispin-gym[train]'"
         ) from error
 
 

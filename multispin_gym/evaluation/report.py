@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multispin_gym._files import write_atomically
+from multispin_gym._reading import read_json
+from multispin_gym.evaluation import words
 from multispin_gym.evaluation.results import EvaluationResult
 from multispin_gym.statistics import Estimate
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 RESULTS = ("results.csv", "results.png", "results.json")
+LARGEST_RESULTS = 2**26
+# Characters from which on a mean and its interval stand on one line; below the other some intervals are left out.
+WIDE, NARROW = 130, 96
 _COLUMNS = ("policy", "episode", "seed")
 _LIBRARIES = ("multispin-gym", "gymnasium", "numpy", "scipy", "stable-baselines3", "torch")
 
@@ -50,7 +55,7 @@ def _is_ours(directory: Path) -> bool:
 
 def _is_result(path: Path) -> bool:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, LARGEST_RESULTS)
     except (OSError, ValueError):
         return False
     return isinstance(data, dict) and {"scenario", "policies", "episodes", "seed"} <= data.keys()
@@ -167,30 +172,25 @@ def to_table(result: EvaluationResult, width: int = 120) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    tokens = "sampled" if result.sampled else "expected"
-    title = (
-        f"{escape(result.scenario)}: {result.num_users} users, {result.episodes} episodes of {result.length}, "
-        f"{tokens} tokens, seed {result.seed}"
-    )
-    table = Table(title=title, box=box.SIMPLE_HEAD, caption="means over episodes with 95 % bootstrap intervals")
+    # Measure -> (heading, form of its numbers, whether its interval is shown).
+    columns = {
+        "goodput": ("goodput\ntoken/s", "{:.4g}", True),
+        "ratio_to_optimum": (f"ratio to\n{result.reference}", "{:.4f}", True),
+        "lowest_decile_ratio_to_optimum": ("its lowest\ndecile", "{:.4f}", False),
+        "long_run_goodput": ("long run\ntoken/s", "{:.4g}", width >= WIDE),
+        "gain_over_server_only": ("goodput over\nserver_only", "{:+.1%}", width >= NARROW),
+    }
+    table = Table(title=escape(words.title(result)), box=box.SIMPLE_HEAD, caption=words.CAPTION, pad_edge=False)
     table.add_column("policy", overflow="fold")
-    headers = (
-        "goodput\ntoken/s",
-        f"ratio to\n{result.reference}",
-        "long-run goodput\ntoken/s",
-        "goodput over\nserver_only",
-    )
-    for header in headers:
-        table.add_column(header, justify="right")
-    gap = "  " if width >= 108 else "\n"
+    for heading, *_ in columns.values():
+        table.add_column(heading, justify="right")
+    gap = "  " if width >= WIDE else "\n"
     for name, estimates in result.estimates.items():
-        table.add_row(
-            escape(name),
-            _cell(estimates["goodput"], "{:.4g}", gap),
-            _cell(estimates["ratio_to_optimum"], "{:.4f}", gap),
-            _cell(estimates["long_run_goodput"], "{:.4g}", gap),
-            _cell(estimates["gain_over_server_only"], "{:+.1%}", gap),
+        cells = (
+            _cell(estimates[measure], form, gap) if interval else form.format(estimates[measure].mean)
+            for measure, (_, form, interval) in columns.items()
         )
+        table.add_row(escape(name), *cells)
     return table
 
 

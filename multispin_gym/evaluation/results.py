@@ -10,7 +10,14 @@ from typing import Any
 from multispin_gym._validation import FloatArray
 from multispin_gym.evaluation import words
 from multispin_gym.evaluation.measures import Alarm, PolicyResult
-from multispin_gym.statistics import Estimate, gain_estimate, iqm_estimate, mean_estimate
+from multispin_gym.statistics import (
+    Estimate,
+    gain_estimate,
+    iqm_estimate,
+    lowest_decile_estimate,
+    mean_estimate,
+    ratio_estimate,
+)
 
 __all__ = ["Alarm", "EvaluationResult", "PolicyResult"]
 
@@ -86,6 +93,8 @@ class EvaluationResult:
 
     def _aggregate(self, name: str | None, result: PolicyResult) -> dict[str, Estimate]:
         measures = {key: mean_estimate(values, self.seed) for key, values in result.per_episode().items()}
+        measures["ratio_to_optimum"] = ratio_estimate(result.goodput, result.reference_goodput, self.seed)
+        measures["lowest_decile_ratio_to_optimum"] = lowest_decile_estimate(result.ratio_to_optimum, self.seed)
         measures["iqm_ratio_to_optimum"] = iqm_estimate(result.ratio_to_optimum, self.seed)
         if name is not None:
             plain = self.server_only

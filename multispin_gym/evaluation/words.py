@@ -10,10 +10,13 @@ from multispin_gym.statistics import Estimate
 if TYPE_CHECKING:
     from multispin_gym.evaluation.results import EvaluationResult
 
+CAPTION = "means over episodes, ratios and gains of these means, with 95 % bootstrap intervals"
+
 # Measure -> (heading, unit, form of its numbers, whether its interval is shown).
 _COLUMNS: dict[str, tuple[str, str, str, bool]] = {
     "goodput": ("goodput", "token/s", "{:.4g}", True),
     "ratio_to_optimum": ("ratio to", "{reference}", "{:.4f}", True),
+    "lowest_decile_ratio_to_optimum": ("its lowest", "decile", "{:.4f}", False),
     "long_run_goodput": ("long run", "token/s", "{:.4g}", False),
     "worst_user_rate": ("worst user", "token/s", "{:.4g}", False),
     "jain_index": ("Jain's", "index", "{:.3f}", False),
@@ -41,7 +44,7 @@ def table(result: EvaluationResult) -> str:
     rows = [["policy", *(head[0] for head in heads)], ["", *(head[1] for head in heads)]]
     rows += [[name, *(_cell(each[m], m) for m in measures)] for name, each in result.estimates.items()]
     lines = text_table(rows, right=[False, *(True for _ in measures)])
-    return "\n".join([title(result), "", *lines, "", "means over episodes with 95 % bootstrap intervals"])
+    return "\n".join([title(result), "", *lines, "", CAPTION])
 
 
 def _cell(estimate: Estimate, measure: str) -> str:

@@ -12,6 +12,8 @@ import numpy as np
 from multispin_gym._validation import FloatArray, check_choice, check_number
 
 FADINGS = ("rayleigh", "none")
+# Rayleigh power falls below -50 dB once in 100,000 draws and above 12 dB once in 7 million; gains are clipped there.
+_BOUNDS_DB = {"rayleigh": (-50.0, 12.0), "none": (0.0, 0.0)}
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Fading:
         if self.model == "none" and rho != 0.0:
             raise ValueError(f"fading.correlation must be 0 where fading.model is 'none', got {rho!r}")
         object.__setattr__(self, "correlation", rho)
+
+    @property
+    def bounds_db(self) -> tuple[float, float]:
+        """Least and largest power gain that is told apart, dB."""
+        return _BOUNDS_DB[self.model]
 
     def sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
         """Draw power gains of one round from the stationary law.

@@ -176,7 +176,22 @@ def payload_bits(protocol: str, **arguments: Any) -> float:
 def payload_of(value: Any) -> Any:
     """Turn a table with a ``protocol`` and its arguments into bits per drafted token; anything else stays as it is.
 
-    A table without a protocol, or with arguments that it does not take, gives a ``ValueError``.
+    Parameters
+    ----------
+    value
+        The table, or bits already.
+
+    Returns
+    -------
+    Any
+        Bits per drafted token, or what was given.
+
+    Raises
+    ------
+    ValueError
+        If the table lacks a protocol, or holds an argument that is out of range.
+    TypeError
+        If it holds an argument that the protocol does not take.
     """
     if not isinstance(value, Mapping):
         return value

@@ -14,6 +14,7 @@ import numpy as np
 
 from multispin_gym._files import write_atomically
 from multispin_gym._validation import MOST_ROUNDS, MOST_USERS, check_choice, check_integer, check_number
+from multispin_gym.baselines.protocols import Preparable
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision, check_lengths, compute_round
@@ -50,7 +51,8 @@ def render_episode(
     scenario
         A scenario, or the name or path of one.
     decide
-        Controller or agent: from users, shape (K,), and cell to a decision.
+        Controller or agent: from users, shape (K,), and cell to a decision. One that plans ahead (``prepare``) is told
+        the users' mean channel gains first.
     seed
         Seed of users, channels and acceptance.
     rounds
@@ -105,6 +107,8 @@ def _frames(
 ) -> Iterator[Frame]:
     cell = streams.scenario.cell
     streams.begin(np.zeros(1, dtype=np.int64))
+    if isinstance(decide, Preparable):
+        decide = decide.prepare(streams.mean_users[0], streams.scenario)
     yield draw_users(streams.users[0], title_before(1, total), dark=dark)
     for number in range(1, total + 1):
         users, uniforms = streams.users[0], streams.uniforms

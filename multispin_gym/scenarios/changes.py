@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from multispin_gym import _toml
+from multispin_gym._validation import shown, shown_name
 from multispin_gym.scenarios.files import PARSERS
 from multispin_gym.scenarios.scenario import Scenario
 
-_STEP = re.compile(r"(?P<name>[^.\[\]]+)(?P<index>(?:\[\d+\])?)(?:\.|$)")
+_STEP = re.compile(r"(?P<name>[^.\[\]]+)(?P<index>(?:\[\d{1,9}\])?)(?:\.|$)")
 
 
 def change_scenario(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
@@ -47,7 +48,7 @@ def change_scenario(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
     for key, value in changes.items():
         _assign(table, key, value)
     if changes and "name" not in changes:
-        words = ", ".join(f"{key}={value}" for key, value in changes.items())
+        words = ", ".join(f"{key}={_word(value)}" for key, value in changes.items())
         table["name"] = f"{scenario.name} with {words}"
     return _toml.build(Scenario, table, "", PARSERS)
 
@@ -58,19 +59,25 @@ def read_changes(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not (key.strip() and equals and value.strip()):
-            raise ValueError(f"set must be KEY=VALUE, such as cell.bandwidth=5e6; got {text!r}")
+            raise ValueError(f"set must be KEY=VALUE, such as cell.bandwidth=5e6; got {shown(text)}")
         try:
-            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+            changes[key.strip()] = _toml.read_value(value, f"the value of {shown_name(key.strip())}")
+        except _toml.NotTomlError:
             changes[key.strip()] = value.strip()
     return changes
 
 
+def _word(value: Any) -> str:
+    return shown_name(value) if isinstance(value, str) else shown(value)
+
+
 def _assign(table: dict[str, Any], key: str, value: Any) -> None:
     """Set one key of a tree of tables, made where there is none: what is built from it refuses those unknown."""
+    if key.count(".") >= _toml.MOST_PARTS:
+        raise ValueError(f"{shown_name(key)} has more than {_toml.MOST_PARTS} parts")
     steps = list(_STEP.finditer(key))
     if "".join(step.group() for step in steps) != key or key.endswith("."):
-        raise ValueError(f"{key} is not a dotted key such as cell.bandwidth or acceptance[0].weight")
+        raise ValueError(f"{shown_name(key)} is not a dotted key such as cell.bandwidth or acceptance[0].weight")
     here: Any = table
     for number, step in enumerate(steps):
         name, path = step["name"], key[: step.end()].rstrip(".")
@@ -84,10 +91,10 @@ def _assign(table: dict[str, Any], key: str, value: Any) -> None:
             entries, index = here.get(name), int(step["index"][1:-1])
             if not isinstance(entries, list) or index >= len(entries):
                 held = f"{len(entries)} entries" if isinstance(entries, list) else "no such list"
-                raise ValueError(f"{path} does not exist: the scenario has {held}")
+                raise ValueError(f"{shown_name(path)} does not exist: the scenario has {held}")
             if last:
                 entries[index] = value
                 return
             here = entries[index]
         if not isinstance(here, dict):
-            raise ValueError(f"{key} does not exist: {path} is {here!r}, not a table")
+            raise ValueError(f"{shown_name(key)} does not exist: {shown_name(path)} is {shown(here)}, not a table")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from multispin_gym._arrays import Float32Array
 from multispin_gym._generators import WORDS, generator_of, words_of
-from multispin_gym._validation import MOST_ROWS_TIMES_USERS, FloatArray, IntArray
+from multispin_gym._validation import MOST_ROUNDS, MOST_ROWS_TIMES_USERS, FloatArray, IntArray
 from multispin_gym.physics.acceptance import token_terms
 from multispin_gym.physics.users import Users
 
@@ -24,6 +24,8 @@ _EPISODES = (8, 32)
 _ROUNDS = (8, 64)
 # Values filled at a time, which a core's cache holds.
 _CHUNK_VALUES = 32_768
+# What a mean gain may be in a state.
+_LEAST_GAIN, _LARGEST_GAIN = 1e-40, 1e40
 
 
 def episodes_per_block(num_users: int) -> int:
@@ -211,12 +213,21 @@ class CellStreams:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`state` was taken, by streams for the same scenario and sizes."""
+        shown = self.scenario.observation_bounds
+        ranges = {"position": (0.0, MOST_ROUNDS), "_episode": (0.0, self.episodes - 1.0), "seeded": (0.0, 1.0)}
+        ranges |= {"_gain_db": shown["channel_gain_db"], "_uniforms": (0.0, 1.0)}
         for name in _STATE:
             own = getattr(self, name)
             if own is not None:
                 _put_back(name, own, state[name])
+                if name in ranges and self.seeded.all():
+                    _check_range(name, own, *ranges[name])
+        pools = {name: shown[name] for name in ("acceptance_rate", "drafting_speed")}
         for name, pool in self._pool.items():
-            _put_back(name, pool, state[f"pool_{name}"])
+            # Rows without a seed have drawn nothing.
+            stored, drawn = state[f"pool_{name}"], np.flatnonzero(self.seeded)
+            _put_back(name, pool, stored)
+            _check_range(name, stored[:, drawn], *pools.get(name, (_LEAST_GAIN, _LARGEST_GAIN)))
         words = np.asarray(state["generators"]).view(np.uint64)
         for row in np.flatnonzero(self.seeded).tolist():
             self._generators[row] = [generator_of(stream) for stream in words[row]]
@@ -225,6 +236,13 @@ class CellStreams:
 
 
 _STATE = ("seeded", "position", "_episode", "_gain_db", "_uniforms", "_amplitudes")
+
+
+def _check_range(name: str, stored: NDArray[Any], low: float, high: float) -> None:
+    if not ((stored >= low) & (stored <= high)).all():
+        raise ValueError(
+            f"the state's {name} must lie in [{low:g}, {high:g}], got [{stored.min():g}, {stored.max():g}]"
+        )
 
 
 def _put_back(name: str, own: NDArray[Any], stored: NDArray[Any]) -> None:

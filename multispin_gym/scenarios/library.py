@@ -6,7 +6,8 @@ from os import PathLike
 from pathlib import Path
 
 from multispin_gym import _toml
-from multispin_gym._validation import check_choice, shown
+from multispin_gym._reading import read_text
+from multispin_gym._validation import check_choice, shown, shown_path
 from multispin_gym.scenarios.measured_tables import PRESETS
 from multispin_gym.scenarios.scenario import Scenario
 
@@ -63,5 +64,5 @@ def load_scenario(scenario: str | PathLike[str]) -> Scenario:
     path = Path(scenario)
     if not path.is_file():
         raise FileNotFoundError(f"scenario file {shown(str(path))} does not exist")
-    with _toml.prefixed(f"{path}: "):
-        return Scenario.from_toml(path.read_text(encoding="utf-8"))
+    with _toml.prefixed(f"{shown_path(path)}: "):
+        return Scenario.from_toml(read_text(path, _toml.LONGEST_TEXT))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 from functools import cache
-from importlib.resources import files
-from typing import NamedTuple
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from multispin_gym._validation import check_choice, check_quantity
+from multispin_gym._reading import read_text
+from multispin_gym._toml import LONGEST_TEXT, prefixed
+from multispin_gym._validation import check_choice, check_quantity, shown, shown_path
 from multispin_gym.physics.verification import Batching, TableVerification
 
 PRESETS = files("multispin_gym.scenarios.presets")
@@ -82,12 +85,41 @@ def load_measurement(name: str) -> Measurement:
 
 @cache
 def _read(name: str) -> Measurement:
-    header, *lines = PRESETS.joinpath(_A100).read_text(encoding="utf-8").splitlines()
-    rows = list(csv.DictReader(lines))
-    sizes = tuple(float(row["num_tokens"]) for row in rows)
-    # Divided, not multiplied by 1e-3: 9.347 ms then reads as the float nearest to 0.009347 s.
-    seconds = tuple(float(row[_COLUMNS[name]]) / 1000.0 for row in rows)
-    return Measurement(sizes, seconds, header.removeprefix("#").strip())
+    with as_file(PRESETS.joinpath(_A100)) as path:
+        return read_measurements(path)[name]
+
+
+def read_measurements(path: Path) -> dict[str, Measurement]:
+    """Read a file of measurements: a comment with their source, a header, and a line for each size of a batch, in ms.
+
+    A file that is too large, lacks a column or has anything but positive numbers in it gives a ``ValueError`` that
+    names the line and the column.
+    """
+    with prefixed(f"{shown_path(path)}: "):
+        header, *lines = read_text(path, LONGEST_TEXT).splitlines() or [""]
+        rows = list(csv.DictReader(lines, strict=True)) if lines else []
+        columns = {
+            column: [_number(row.get(column), column, line) for line, row in enumerate(rows, start=3)]
+            for column in ("num_tokens", *_COLUMNS.values())
+        }
+        sizes = tuple(columns["num_tokens"])
+        source = header.removeprefix("#").strip()
+        # Divided, not multiplied by 1e-3: 9.347 ms then reads as the float nearest to 0.009347 s.
+        found = {
+            name: Measurement(sizes, tuple(time / 1000.0 for time in columns[column]), source)
+            for name, column in _COLUMNS.items()
+        }
+        for measurement in found.values():
+            TableVerification(measurement.num_tokens, measurement.seconds)
+        return found
+
+
+def _number(text: Any, column: str, line: int) -> float:
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        raise ValueError(f"line {line}: {column} must be a number, got {shown(text)}") from None
+    return check_quantity(f"line {line}: {column}", value)
 
 
 def measured_verification(name: str, *, batching: Batching = "padded", scale: float = 1.0) -> TableVerification:

@@ -38,8 +38,6 @@ from multispin_gym.scenarios.populations import (
 )
 from multispin_gym.scenarios.sources import Source
 
-# Rayleigh power falls below -50 dB once in 100,000 draws and above 12 dB once in 7 million; gains are clipped there.
-FADING_BOUNDS_DB = {"rayleigh": (-50.0, 12.0), "none": (0.0, 0.0)}
 # Well within what float32 holds, so that a gain in it is a normal number.
 GAIN_LIMIT_DB = 350.0
 _INDEPENDENT_RAYLEIGH = Fading()
@@ -124,8 +122,8 @@ class Scenario:
         low, high = self.observation_bounds["channel_gain_db"]
         if not (low >= -GAIN_LIMIT_DB and high <= GAIN_LIMIT_DB):
             raise ValueError(
-                f"path_loss, distance and transmit_power_dbm must keep the channel gain, fading included, in "
-                f"[-{GAIN_LIMIT_DB:g}, {GAIN_LIMIT_DB:g}] dB, got [{low:g}, {high:g}] dB"
+                f"path_loss, distance, transmit_power_dbm and reference_power must keep the channel gain, fading "
+                f"included, in [-{GAIN_LIMIT_DB:g}, {GAIN_LIMIT_DB:g}] dB, got [{low:g}, {high:g}] dB"
             )
 
     @cached_property
@@ -151,9 +149,7 @@ class Scenario:
         slow, fast = float(np.float32(speeds.low)), float(np.float32(speeds.high))
         if slow == fast:
             slow, fast = 0.5 * slow, 2.0 * fast
-        gains = (
-            self.path_loss.gain_db(self.distance[::-1]) + self._power_offset_db + FADING_BOUNDS_DB[self.fading.model]
-        )
+        gains = self.path_loss.gain_db(self.distance[::-1]) + self._power_offset_db + self.fading.bounds_db
         weak, strong = (float(gain) for gain in gains)
         return {
             "acceptance_rate": (0.0, 1.0),
@@ -252,8 +248,7 @@ class Scenario:
         numpy.ndarray
             Gains, dB, float32, clipped to the observation bounds; of the same shape.
         """
-        low, high = self.observation_bounds["channel_gain_db"]
-        return gain_to_db(gain, low, high)
+        return gain_to_db(gain, *self.observation_bounds["channel_gain_db"])
 
     def db_to_gain(self, gain_db: ArrayLike) -> FloatArray:
         """Turn observed gains into those that the round is played with.

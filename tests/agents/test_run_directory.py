@@ -13,7 +13,8 @@ from library import ROOT
 from multispin_gym._files import write_atomically
 from multispin_gym.agents import PolicyConfig, PPOConfig, RunDirectoryError, load_agent
 from multispin_gym.agents.cli import main, parse
-from multispin_gym.agents.config import CloningConfig, TrainConfig
+from multispin_gym.agents.config import TrainConfig
+from multispin_gym.agents.config_sections import CloningConfig
 from multispin_gym.agents.hyperparameter_files import read_hyperparameters, shipped_hyperparameters
 from multispin_gym.scenarios.library import load_scenario
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import FORMS, best_common, brute_force, random_cell, random_users, relaxed_optimum
+from reference import FORMS, best_common, brute_force, random_cell, random_users, relaxed_optimum, within
 from scipy.optimize import minimize, minimize_scalar
 
 from multispin_gym import (
@@ -111,15 +111,15 @@ def test_homogeneous_split_is_what_a_general_solver_finds():
 
         def seconds(shares, users=users, cell=cell):
             signal = users.transmit_power * users.channel_gain / cell.noise_psd
-            band = shares * cell.bandwidth
+            band = np.maximum(shares, 1e-9) * cell.bandwidth
             return 1.0 / users.drafting_speed + cell.payload / (band * np.log2(1.0 + signal / band))
 
         found = minimize(
             lambda z: z[-1],
             np.append(np.full(4, 0.25), seconds(np.full(4, 0.25)).max()),
             method="SLSQP",
-            bounds=[(1e-6, 1.0)] * 4 + [(0.0, None)],
             constraints=[
+                within([(1e-6, 1.0)] * 4 + [(0.0, None)]),
                 {"type": "ineq", "fun": lambda z, seconds=seconds: z[-1] - seconds(z[:4])},
                 {"type": "ineq", "fun": lambda z: 1.0 - z[:4].sum()},
             ],

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from reference import FORMS, random_cell, rate_on, verification_seconds
+from reference import FORMS, random_cell, rate_on, verification_seconds, within
 from scipy.optimize import brentq, minimize
 
 from multispin_gym import AffineVerification, Cell, Users, play_round
@@ -78,7 +78,7 @@ def least_deadline_by_slsqp(users, cell, lengths):
     scale = (lengths * 2.0 / users.drafting_speed).max()
 
     def slack(x):
-        shares, deadline = x[:-1], x[-1] * scale
+        shares, deadline = np.maximum(x[:-1], 1e-12), x[-1] * scale
         return (
             rate_on(users, cell, shares * cell.bandwidth) * (deadline - lengths / users.drafting_speed) / cell.payload
             - lengths
@@ -94,8 +94,8 @@ def least_deadline_by_slsqp(users, cell, lengths):
             lambda x: x[-1],
             np.append(shares, seconds / scale),
             jac=lambda x: np.append(np.zeros(len(x) - 1), 1.0),
-            bounds=[(1e-9, 1.0)] * users.num_users + [(0.0, None)],
             constraints=[
+                within([(1e-9, 1.0)] * users.num_users + [(0.0, None)]),
                 {"type": "ineq", "fun": slack},
                 {"type": "ineq", "fun": lambda x: 1.0 - x[:-1].sum()},
             ],

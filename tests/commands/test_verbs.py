@@ -101,6 +101,7 @@ def test_training_by_the_verb_plays_the_changed_cell(tmp_path, capsys):
     from multispin_gym.agents import load_agent
 
     words = ["--num-users", "2", "--total-timesteps", "1", "--ppo.num-envs", "8", "--eval-cells", "4", "--no-progress"]
+    words += ["--ppo.batch-size", "32"]
     words += ["--cloning.num-cells", "0", "--policy.width", "8", "--policy.critic-width", "8"]
     changes = ["--set", "cell.bandwidth=5e6", "--set", "cell.max_draft_length=3"]
     folder = str(tmp_path / "run")
@@ -114,3 +115,22 @@ def test_training_by_the_verb_plays_the_changed_cell(tmp_path, capsys):
     printed = capsys.readouterr().err
     assert printed.startswith("multispin train: error: cell.bandwith is not a key of [cell]")
     assert "Did you mean 'bandwidth'?" in printed
+
+
+@pytest.mark.parametrize(
+    ("call", "library", "extra"),
+    [
+        ("multispin_gym.commands.verbs:main(['evaluate'])", "tyro", "report"),
+        ("multispin_gym.commands.verbs:main(['train'])", "tyro", "train"),
+        ("multispin_gym.commands.verbs:main(['train'])", "torch", "train"),
+        ("multispin_gym.agents.tune:main([])", "optuna", "search"),
+    ],
+)
+def test_where_a_library_is_missing_one_line_says_which_extra_brings_it(call, library, extra, tmp_path):
+    # None in the place of a module is a module that cannot be found.
+    module, _, main_of = call.partition(":")
+    script = f"import sys; sys.modules[{library!r}] = None; import {module} as verb; sys.exit(verb.{main_of})"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode > 0, done.stdout, list(tmp_path.iterdir())) == (True, "", [])
+    assert done.stderr.endswith(f"error: {library} is not installed: pip install 'multispin-gym[{extra}]'\n")
+    assert done.stderr.count("\n") == 1

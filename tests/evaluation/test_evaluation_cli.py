@@ -62,8 +62,8 @@ def test_help_explains_every_option():
     [
         (["--epsiodes", "3"], "Unrecognized options: --epsiodes"),
         (["--num-users", "many"], "--num-users"),
-        (["--reference", "nobody"], "invalid choice 'nobody'"),
-        (["--seed"], "Missing value for argument '--seed'"),
+        (["--reference", "nobody"], "'nobody'"),
+        (["--seed"], "--seed"),
     ],
 )
 def test_what_cannot_be_parsed_is_refused_in_one_line(args, message, capsys):

@@ -8,11 +8,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+import yaml
 from library import ROOT
 from reference import brute_force
+from stable_baselines3.common.vec_env import VecNormalize
+from torchrl.envs.utils import check_env_specs
 
 import multispin_gym as ms
 from multispin_gym.baselines import certify
+from multispin_gym.evaluation import as_policy, evaluate
 
 pytestmark = pytest.mark.slow
 
@@ -77,3 +81,59 @@ def test_the_decision_for_ones_own_cell_is_the_best_of_all(example):
     goodput, _ = brute_force(module.USERS, module.CELL)
     assert certificate.goodput == pytest.approx(goodput, rel=1e-9)
     assert certificate.upper_bound == pytest.approx(goodput, rel=1e-6)
+
+
+def ratios(policy, num_users=2):
+    """Ratios of a policy and of the controller at random to the optimum, on the same episodes."""
+    result = evaluate({"policy": policy, "random": "random"}, "default", num_users, episodes=4, rounds=25)
+    return [estimates["ratio_to_optimum"].mean for estimates in result.estimates.values()]
+
+
+def test_plain_ppo_comes_near_the_best_common_length_in_a_few_thousand_rounds(example):
+    model = example("sb3_training").train("default", 2, 3_072, recipe="ppo")
+    (model_ratio, random_ratio), gamma = ratios(model), model.gamma
+    assert gamma == 0.0
+    assert random_ratio + 0.1 < model_ratio > 0.9
+
+
+@pytest.mark.parametrize("recipe", ["sac", "ppo_defaults"])
+def test_plain_recipes_see_scaled_observations_without_a_discount(example, recipe):
+    model = example("sb3_training").RECIPES[recipe]("default", 2, seed=0)
+    assert model.gamma == 0.0
+    assert {(box.low.min(), box.high.max()) for box in model.observation_space.values()} == {(-1.0, 1.0)}
+
+
+def test_statistics_of_processes_of_their_own_go_with_the_model(example):
+    model = example("sb3_training").RECIPES["ppo_normalised"]("default", 2, seed=0)
+    envs = model.get_env()
+    assert isinstance(envs, VecNormalize)
+    model.n_steps = model.rollout_buffer.buffer_size = 64
+    model.learn(128)
+    assert envs.obs_rms["channel_gain_db"].mean.max() < -60.0
+    found = ratios(model)[0]
+    envs.obs_rms["channel_gain_db"].mean[:] = 0.0
+    assert ratios(model)[0] != found
+    envs.close()
+
+
+def test_the_zoos_file_has_the_hyperparameters_of_the_example(example):
+    text = (ROOT / "examples" / "rl_zoo3" / "ppo.yml").read_text()
+    (settings,) = yaml.safe_load(text).values()
+    model = example("sb3_training").RECIPES["ppo"]("default", 2, seed=0)
+    for name in ("gamma", "n_steps", "n_envs", "batch_size", "learning_rate"):
+        assert getattr(model, name) == settings[name]
+    assert settings["policy_kwargs"] == "dict({})".format(
+        ", ".join(f"{key}={model.policy_kwargs[key]}" for key in ["log_std_init"])
+    )
+    module, _, wrapper = settings["env_wrapper"].rpartition(".")
+    assert getattr(sys.modules[module], wrapper) is ms.wrappers.ScaledObservation
+
+
+def test_torchrl_trains_from_its_parts(example):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = example("torchrl_ppo")
+        check_env_specs(module.make_env("default", 2))
+        policy, untrained = (module.train("default", 2, rounds) for rounds in (2_048, 1))
+    after, before = (ratios(as_policy(act))[0] for act in (policy, untrained))
+    assert after > before

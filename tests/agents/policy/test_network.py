@@ -8,7 +8,7 @@ import torch
 
 from multispin_gym import AffineVerification, Cell, TableVerification, Users, list_scenarios
 from multispin_gym.agents.agent import Agent, build_network, observe
-from multispin_gym.agents.config import PolicyConfig
+from multispin_gym.agents.config_sections import PolicyConfig
 from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.policy.share_references import share_reference
 from multispin_gym.agents.policy.torch_physics import CellTerms, finish_together

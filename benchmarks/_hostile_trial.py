@@ -1,0 +1,170 @@
+"""One hostile file in a process of its own: whether it is refused in one line, or works; in what time and memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import select
+import signal
+import tempfile
+import time
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _hostile_files import KINDS, REFUSALS, Case, Kind, WrongError
+
+MOST_SECONDS = 1.0
+MOST_MEGABYTES = 300.0
+LONGEST_MESSAGE = 800
+_PATIENCE = 60.0
+_HEADROOM = 6 * 2**30
+# Where the file is refused as a whole, its keys are not known.
+_OF_THE_WHOLE = re.compile(
+    "the text|the file|has a key of more|must have at most .* bytes|not valid JSON|not valid TOML|it is nested"
+)
+# Words of which one is in every refusal: what is allowed, or what is wrong with the file as a whole.
+_SAYS_WHY = re.compile(
+    "must|not a key|missing|needs|not valid|nested|more than|unknown key|cannot|damaged|does not|it was|there is no|"
+    "lacks|fit|not of the format|given|former name|No such|Too many|too long|Is a directory|holds|Unrecognized|has no|"
+    "not a dotted key|its name is|if you trust|is not a run directory|takes at most"
+)
+
+
+def trial(kind_name: str, number: int, seed: int) -> dict[str, Any]:
+    """Make a hostile file, have it read by a forked process, and say what came of it."""
+    kind = KINDS[kind_name]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, data in kind.beside().items():
+            (folder / file).write_bytes(data)
+        case = kind.case(np.random.default_rng([seed, list(KINDS).index(kind_name), number]), number, seed)
+        case.put(folder / kind.file)
+        found = _forked(kind, case, folder, seed, number)
+        problems = [problem.replace(name, ".") for problem in found["problems"]]
+        found = {**found, "problems": problems, "said": found["said"].replace(name, ".")}
+        if not os.access(folder, os.W_OK):
+            os.chmod(folder, 0o700)
+    return {"kind": kind_name, "number": number, "label": _printable(case.label), **found}
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else repr(text)
+
+
+def _forked(kind: Kind, case: Case, folder: Path, seed: int, number: int) -> dict[str, Any]:
+    get, put = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(get)
+        with os.fdopen(put, "w") as pipe:
+            json.dump(_inside(kind, case, folder, seed, number), pipe)
+            pipe.flush()
+            os._exit(0)
+    os.close(put)
+    text, end = b"", time.monotonic() + _PATIENCE
+    with os.fdopen(get, "rb", buffering=0) as pipe:
+        while select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
+            part = pipe.read(1 << 16)
+            text += part
+            if not part:
+                break
+        else:
+            os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if status == 0:
+        found: dict[str, Any] = json.loads(text)
+        return found
+    how = f"no end in {_PATIENCE:g} s" if time.monotonic() >= end else f"ended by signal {os.WTERMSIG(status)}"
+    return {"outcome": "failed", "problems": [how], "said": "", "seconds": None, "megabytes": None}
+
+
+def _inside(kind: Kind, case: Case, folder: Path, seed: int, number: int) -> dict[str, Any]:
+    """Read the file and use it; return what came of it."""
+    torch.set_num_threads(1)
+    size = _status("VmSize")
+    resource.setrlimit(resource.RLIMIT_AS, (size * 1024 + _HEADROOM,) * 2)
+    before, problems, said = snapshot(folder), [], ""
+    Path("/proc/self/clear_refs").write_text("5")
+    memory, start = _status("VmRSS"), time.process_time()
+    found: Any = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            outcome = "accepted"
+            found = kind.read(folder, case)
+        except REFUSALS as error:
+            outcome, said = "refused", str(error)
+        except WrongError as error:
+            outcome, problems = "failed", [str(error)]
+        except BaseException as error:
+            outcome, problems = "failed", [_describe(error)]
+    seconds, megabytes = time.process_time() - start, (_status("VmHWM") - memory) / 1024.0
+    if outcome == "refused":
+        problems += refusal_problems(said, case.key)
+        if snapshot(folder) != before and not case.place:
+            problems.append(f"changed: {sorted(set(snapshot(folder)) ^ set(before))}")
+    if outcome != "accepted" or not case.place:
+        if seconds > MOST_SECONDS and outcome == "refused":
+            problems.append(f"{seconds:.1f} s until it was {outcome}")
+        if megabytes > MOST_MEGABYTES:
+            problems.append(f"{megabytes:.0f} MB until it was {outcome}")
+    if outcome == "accepted":
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            try:
+                kind.use(found, np.random.default_rng([seed, number]))
+            except WrongError as error:
+                problems.append(str(error))
+            except BaseException as error:
+                problems.append(f"in use: {_describe(error)}")
+    return {
+        "outcome": outcome,
+        "problems": [problem[:2000] for problem in problems],
+        "said": said[:400],
+        "seconds": round(seconds, 4),
+        "megabytes": round(megabytes, 1),
+    }
+
+
+def refusal_problems(said: str, key: str) -> list[str]:
+    """Say what is wrong with the text of a refusal; ``key`` is the name that it has to give."""
+    problems = []
+    if len(said) > LONGEST_MESSAGE:
+        problems.append(f"a message of {len(said)} characters")
+    if not said.isprintable():
+        problems.append("a message that does not print on one line")
+    if key and key not in said and not _OF_THE_WHOLE.search(said):
+        problems.append(f"a message without {key!r}")
+    if not _SAYS_WHY.search(said):
+        problems.append("a message that says not what is allowed")
+    return problems
+
+
+def _describe(error: BaseException) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    own = [entry for entry in traceback.extract_tb(error.__traceback__) if "_hostile" not in entry.filename]
+    where = " < ".join(f"{Path(entry.filename).name}:{entry.lineno}" for entry in reversed(own[-4:] or [place]))
+    return f"{type(error).__name__}: {str(error)[:300]} ({where})"
+
+
+def _status(name: str) -> int:
+    """Return an entry of the process's status, kB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    raise KeyError(name)
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not path.is_dir():
+            status = path.lstat()
+            found[path.relative_to(folder).as_posix()] = status.st_size, status.st_mtime_ns
+    return found
