@@ -16,6 +16,7 @@ from multispin_gym._validation import (
     check_number,
     shown,
 )
+from multispin_gym.baselines.registry import list_controllers
 from multispin_gym.envs.variants import MULTI_SPIN, variant_of
 from multispin_gym.runner import RUNNERS
 from multispin_gym.scenarios.changes import read_changes
@@ -228,7 +229,7 @@ class CloningConfig:
         check_integer("cloning.batch_size", self.batch_size, low=1, high=2**20)
         check_number("cloning.learning_rate", self.learning_rate, low=0.0, high=1.0, low_open=True)
         if self.controller is not None:
-            check_text("cloning.controller", self.controller)
+            check_choice("cloning.controller", self.controller, list_controllers())
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ _OF_THE_WHOLE = re.compile(
 _SAYS_WHY = re.compile(
     "must|not a key|missing|needs|not valid|nested|more than|unknown key|cannot|damaged|does not|it was|there is no|"
     "lacks|fit|not of the format|given|former name|No such|Too many|too long|Is a directory|holds|Unrecognized|has no|"
-    "not a dotted key|its name is|if you trust|is not a run directory|takes at most"
+    "not a dotted key|not a table|its name is|if you trust|is not a run directory|takes at most"
 )
 
 
