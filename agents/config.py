@@ -149,7 +149,7 @@ class PPOConfig:
         check_integer("ppo.num_epochs", self.num_epochs, low=1, high=1000)
         if self.rollout_size < 2:
             raise ValueError("ppo.num_envs times ppo.rollout_steps must be at least 2, got 1")
-        size = check_integer("ppo.batch_size", self.batch_size, low=2, high=self.rollout_size)
+        size = check_integer("ppo.batch_size", self.batch_size, low=2)
         if self.rollout_size % size:
             raise ValueError(
                 f"ppo.batch_size must divide ppo.num_envs x ppo.rollout_steps = {self.rollout_size}, got {size}"

@@ -28,7 +28,8 @@ _PATIENCE = 60.0
 _HEADROOM = 6 * 2**30
 # Where the file is refused as a whole, its keys are not known.
 _OF_THE_WHOLE = re.compile(
-    "the text|the file|has a key of more|must have at most .* bytes|not valid JSON|not valid TOML|it is nested"
+    "the text|the file|has a key of more|must have at most .* bytes|not valid JSON|not valid TOML|it is nested|"
+    "do not fit its configuration|that no evaluation wrote"
 )
 # Words of which one is in every refusal: what is allowed, or what is wrong with the file as a whole.
 _SAYS_WHY = re.compile(
