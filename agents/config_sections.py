@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, Literal
 
 from multispin_gym._validation import MOST_ROWS, MOST_USERS, check_choice, check_integer, check_list, check_number
-from multispin_gym.scenarios.populations import check_text
+from multispin_gym.baselines.registry import list_controllers
 
 Schedule = Literal["constant", "linear", "cosine"]
 SCHEDULES = ("constant", "linear", "cosine")
@@ -130,7 +130,7 @@ class PPOConfig:
         check_integer("ppo.num_epochs", self.num_epochs, low=1, high=1000)
         if self.rollout_size < 2:
             raise ValueError("ppo.num_envs times ppo.rollout_steps must be at least 2, got 1")
-        size = check_integer("ppo.batch_size", self.batch_size, low=2, high=self.rollout_size)
+        size = check_integer("ppo.batch_size", self.batch_size, low=2)
         if self.rollout_size % size:
             raise ValueError(
                 f"ppo.batch_size must divide ppo.num_envs x ppo.rollout_steps = {self.rollout_size}, got {size}"
@@ -210,4 +210,4 @@ class CloningConfig:
         check_integer("cloning.batch_size", self.batch_size, low=1, high=2**20)
         check_number("cloning.learning_rate", self.learning_rate, low=0.0, high=1.0, low_open=True)
         if self.controller is not None:
-            check_text("cloning.controller", self.controller)
+            check_choice("cloning.controller", self.controller, list_controllers())

@@ -121,14 +121,22 @@ class AgentSpec:
         )
 
 
+def check_new_run(path: Path) -> None:
+    """Refuse a directory in which no run can start."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise RunDirectoryError(f"run_dir must be a new or an empty directory; {shown_path(there)} is a file")
+    if not has_trained_nothing(path):
+        kind = "a run already (--resume continues it)" if (path / CONFIG_FILE).is_file() else "other files"
+        raise RunDirectoryError(f"run_dir must be a new or an empty directory; {shown_path(path)} holds {kind}")
+
+
 def start_run_directory(path: Path, spec: AgentSpec) -> None:
     """Create the directory of a new run, or take over one that has trained nothing, and say so.
 
     A directory that holds anything else gives a :class:`RunDirectoryError`.
     """
-    if not has_trained_nothing(path):
-        kind = "a run already (--resume continues it)" if (path / CONFIG_FILE).is_file() else "other files"
-        raise RunDirectoryError(f"run_dir must be a new or an empty directory; {path} holds {kind}")
+    check_new_run(path)
     if not is_unused(path):
         print(f"{path} holds the start of a run that has trained nothing: this run takes its place", file=sys.stderr)
     remove_leftovers(path, FILES)

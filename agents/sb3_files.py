@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
+
+from multispin_gym._validation import one_line, shown_path
 
 
 def load_sb3_policy(path: Path) -> BasePolicy:
@@ -15,6 +18,10 @@ def load_sb3_policy(path: Path) -> BasePolicy:
     A file that is none of these gives a ``ValueError``.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            size, most = sum(part.file_size for part in archive.infolist()), 4 * path.stat().st_size + 2**26
+        if size > most:
+            raise ValueError(f"what it holds must have at most {most} bytes, got {size}")
         data, parameters, _ = load_from_zip_file(path, device="cpu")
         if data is None:
             raise ValueError("it holds no data")
@@ -29,8 +36,8 @@ def load_sb3_policy(path: Path) -> BasePolicy:
         policy.load_state_dict(weights)
     except Exception as error:
         raise ValueError(
-            f"{path} is no policy file of Stable-Baselines3, or one that cannot be loaded here: "
-            f"{type(error).__name__}: {error}"
+            f"{shown_path(path)} is no policy file of Stable-Baselines3, or one that cannot be loaded here: "
+            f"{type(error).__name__}: {one_line(error)}"
         ) from error
     policy.set_training_mode(False)
     # As its model would have it: whether it lies in the observation space tells what training saw.

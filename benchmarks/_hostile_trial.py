@@ -7,11 +7,13 @@ import os
 import re
 import resource
 import select
+import shutil
 import signal
 import tempfile
 import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,30 +28,71 @@ _PATIENCE = 60.0
 _HEADROOM = 6 * 2**30
 # Where the file is refused as a whole, its keys are not known.
 _OF_THE_WHOLE = re.compile(
-    "the text|the file|has a key of more|must have at most .* bytes|not valid JSON|not valid TOML|it is nested"
+    "the text|the file|has a key of more|must have at most .* bytes|not valid JSON|not valid TOML|it is nested|"
+    "do not fit its configuration|that no evaluation wrote"
 )
 # Words of which one is in every refusal: what is allowed, or what is wrong with the file as a whole.
 _SAYS_WHY = re.compile(
     "must|not a key|missing|needs|not valid|nested|more than|unknown key|cannot|damaged|does not|it was|there is no|"
     "lacks|fit|not of the format|given|former name|No such|Too many|too long|Is a directory|holds|Unrecognized|has no|"
-    "not a dotted key|its name is|if you trust|is not a run directory|takes at most"
+    "not a dotted key|not a table|its name is|if you trust|is not a run directory|takes at most"
 )
 
 
-def trial(kind_name: str, number: int, seed: int) -> dict[str, Any]:
-    """Make a hostile file, have it read by a forked process, and say what came of it."""
-    kind = KINDS[kind_name]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file, data in kind.beside().items():
-            (folder / file).write_bytes(data)
-        case = kind.case(np.random.default_rng([seed, list(KINDS).index(kind_name), number]), number, seed)
-        case.put(folder / kind.file)
-        found = _forked(kind, case, folder, seed, number)
-        problems = [problem.replace(name, ".") for problem in found["problems"]]
-        found = {**found, "problems": problems, "said": found["said"].replace(name, ".")}
-        if not os.access(folder, os.W_OK):
-            os.chmod(folder, 0o700)
+def trials(kind_name: str, numbers: Sequence[int], seed: int) -> list[dict[str, Any]]:
+    """Make hostile files, have them read by a forked process, and say what came of each.
+
+    A file that ends the process, or is not done within a minute, has failed; the others are read by another process.
+    """
+    found: list[dict[str, Any]] = []
+    while len(found) < len(numbers):
+        with tempfile.TemporaryDirectory() as place:
+            lines, how = _forked(kind_name, numbers[len(found) :], seed, Path(place))
+        found += [json.loads(line) for line in lines]
+        if how:
+            lost = {"kind": kind_name, "number": numbers[len(found)], "label": "", "outcome": "failed"}
+            found.append({**lost, "problems": [how], "said": "", "seconds": 0.0, "megabytes": 0.0})
+    return found
+
+
+def _forked(kind_name: str, numbers: Sequence[int], seed: int, place: Path) -> tuple[list[bytes], str]:
+    """Return what a forked process says, a line for each file, and how it ended if not after the last."""
+    get, put = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(get)
+        with os.fdopen(put, "w") as pipe:
+            for number in numbers:
+                pipe.write(f"{json.dumps(_trial(kind_name, number, seed, place))}\n")
+                pipe.flush()
+            os._exit(0)
+    os.close(put)
+    text = b""
+    with os.fdopen(get, "rb", buffering=0) as pipe:
+        while part := pipe.read(1 << 16) if select.select([pipe], [], [], _PATIENCE)[0] else b"":
+            text += part
+    lines = [line for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
+    if len(lines) == len(numbers):
+        os.waitpid(child, 0)
+        return lines, ""
+    # Of one that has ended already this changes nothing.
+    os.kill(child, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return lines, f"no end within {_PATIENCE:g} s, or an end with status {status}"
+
+
+def _trial(kind_name: str, number: int, seed: int, place: Path) -> dict[str, Any]:
+    kind, folder = KINDS[kind_name], place / str(number)
+    folder.mkdir()
+    for file, data in kind.beside().items():
+        (folder / file).write_bytes(data)
+    case = kind.case(np.random.default_rng([seed, list(KINDS).index(kind_name), number]), number, seed)
+    case.put(folder / kind.file)
+    found = _inside(kind, case, folder, seed, number)
+    name = str(folder)
+    problems = [problem.replace(name, ".") for problem in found["problems"]]
+    found = {**found, "problems": problems, "said": found["said"].replace(name, ".")}
+    shutil.rmtree(folder, ignore_errors=True)
     return {"kind": kind_name, "number": number, "label": _printable(case.label), **found}
 
 
@@ -57,38 +100,10 @@ def _printable(text: str) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def _forked(kind: Kind, case: Case, folder: Path, seed: int, number: int) -> dict[str, Any]:
-    get, put = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(get)
-        with os.fdopen(put, "w") as pipe:
-            json.dump(_inside(kind, case, folder, seed, number), pipe)
-            pipe.flush()
-            os._exit(0)
-    os.close(put)
-    text, end = b"", time.monotonic() + _PATIENCE
-    with os.fdopen(get, "rb", buffering=0) as pipe:
-        while select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
-            part = pipe.read(1 << 16)
-            text += part
-            if not part:
-                break
-        else:
-            os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    if status == 0:
-        found: dict[str, Any] = json.loads(text)
-        return found
-    how = f"no end in {_PATIENCE:g} s" if time.monotonic() >= end else f"ended by signal {os.WTERMSIG(status)}"
-    return {"outcome": "failed", "problems": [how], "said": "", "seconds": None, "megabytes": None}
-
-
 def _inside(kind: Kind, case: Case, folder: Path, seed: int, number: int) -> dict[str, Any]:
     """Read the file and use it; return what came of it."""
     torch.set_num_threads(1)
-    size = _status("VmSize")
-    resource.setrlimit(resource.RLIMIT_AS, (size * 1024 + _HEADROOM,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (_status("VmSize") * 1024 + _HEADROOM, resource.RLIM_INFINITY))
     before, problems, said = snapshot(folder), [], ""
     Path("/proc/self/clear_refs").write_text("5")
     memory, start = _status("VmRSS"), time.process_time()

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from _hostile_commands import lines, run_line
 from _hostile_files import KINDS, SHARES
-from _hostile_trial import LONGEST_MESSAGE, MOST_MEGABYTES, MOST_SECONDS, trial
+from _hostile_trial import LONGEST_MESSAGE, MOST_MEGABYTES, MOST_SECONDS, trials
 from _report import head, machine_text, table
 from _study import StudyInPieces, run
 
@@ -52,7 +52,7 @@ class HostileValues(StudyInPieces):
 def read_files(kind: str, first: int, last: int, seed: int) -> list[dict[str, Any]]:
     """Hand in the hostile files of some numbers; return what came of each."""
     torch.set_num_threads(1)
-    return [trial(kind, number, seed) for number in range(first, last)]
+    return trials(kind, range(first, last), seed)
 
 
 def run_commands(first: int, last: int) -> list[dict[str, Any]]:

@@ -111,6 +111,7 @@ def check_array(
     whole: bool = False,
 ) -> FloatArray:
     """Return ``value`` as a C-contiguous float64 array, refusing anything outside the range."""
+    rule, allowed = "be a whole number" if whole else "lie", _interval(low, high, low_open, high_open)
     try:
         if _holds_text(value):
             raise TypeError
@@ -119,7 +120,10 @@ def check_array(
         if given.dtype.kind not in "iuf" and not all(_is_real(entry) for entry in given.ravel().tolist()):
             raise TypeError
         array = np.array(given, dtype=np.float64, order="C")
-    except (TypeError, ValueError, OverflowError):
+    except OverflowError:
+        # A whole number too large for any float.
+        raise ValueError(f"{name} must {rule} in {allowed}, got {shown(value)}") from None
+    except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number or an array of numbers, got {shown(value)}") from None
     good = np.isfinite(array)
     good &= (array > low) if low_open else (array >= low)
@@ -129,8 +133,6 @@ def check_array(
     if not good.all():
         index = tuple(int(i) for i in np.argwhere(~good)[0])
         where = f" at index {index}" if index else ""
-        allowed = _interval(low, high, low_open, high_open)
-        rule = "be a whole number" if whole else "lie"
         wrong = float(array[index])
         number = int(wrong) if whole and abs(wrong) < LARGEST_WHOLE and wrong.is_integer() else wrong
         raise ValueError(f"{name} must {rule} in {allowed}, got {number!r}{where}")

@@ -120,6 +120,18 @@ def test_a_resumed_run_does_what_is_missing_changed_or_damaged(tmp_path):
     assert executions(traces, *"abcdefg") == [2, 2, 2, 2, 2, 2, 1]
 
 
+@pytest.mark.parametrize("result", [["a", 0.2], {"x": float("nan")}, 10**400, None, [[[]]]])
+def test_a_result_that_somebody_has_changed_counts_as_nothing(tmp_path, result):
+    kept = tmp_path / "kept"
+    (first,) = run_tasks(counting(tmp_path, {"a": ["a", 0.1]}), folder=kept)
+    stored = json.loads((kept / "a.json").read_text())
+    (kept / "a.json").write_text(json.dumps({**stored, "result": result}))
+    assert run_tasks(counting(tmp_path, {"a": ["a", 0.1]}), folder=kept, resume=True) == [first]
+    (kept / "a.json").write_bytes(b"[" * 100_000)
+    assert run_tasks(counting(tmp_path, {"a": ["a", 0.1]}), folder=kept, resume=True) == [first]
+    assert executions(tmp_path, "a") == [3]
+
+
 def test_a_run_that_is_not_resumed_starts_anew_and_leaves_other_files_alone(tmp_path):
     kept = tmp_path / "kept"
     run_tasks(counting(tmp_path, {"a": 1, "b": 2}), folder=kept)

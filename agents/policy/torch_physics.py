@@ -18,6 +18,10 @@ from multispin_gym.physics.uplink import LN2
 from multispin_gym.physics.verification import Verification
 
 _DEADLINE_STEPS = 6
+# A cell's quantities and the signals over the whole band, so that products and quotients of them are float32 numbers.
+_RANGE, _STRONGEST = 1e15, 1e20
+# A time, s, beyond which its square is none.
+_LONGEST, _LARGEST = 1e15, 1e30
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,16 @@ class CellTerms:
     """
 
     def __init__(self, cell: Cell, reference_power: float) -> None:
+        for name, value, most in (
+            ("cell.bandwidth", cell.bandwidth, _RANGE),
+            ("cell.payload", cell.payload, _RANGE),
+            ("cell.payload / cell.bandwidth", cell.payload / cell.bandwidth, _RANGE),
+            ("reference_power / cell.noise_psd", reference_power / cell.noise_psd, _LARGEST),
+            ("cell.verification of one token", float(cell.verification.time(1.0)), _RANGE),
+        ):
+            if not 1.0 / most <= value <= most:
+                allowed = f"[{1.0 / most:g}, {most:g}]"
+                raise ValueError(f"{name} must lie in {allowed} for an agent, which computes in float32, got {value:g}")
         self.cell = cell
         self.reference_power = reference_power
         self._scales: dict[int, tuple[float, float]] = {}
@@ -76,6 +90,7 @@ class CellTerms:
         acceptance_rate = observation["acceptance_rate"]
         scale = self.reference_power / self.cell.noise_psd
         signal = scale * torch.exp(observation["channel_gain_db"] * (math.log(10.0) / 10.0))
+        signal = signal.clamp(self.cell.bandwidth / _STRONGEST, self.cell.bandwidth * _STRONGEST)
         limit_time, equal_time = upload_times(signal, self.cell)
         unit, slope = self._scale(acceptance_rate.shape[-1])
         return RoundTerms(
@@ -94,8 +109,10 @@ def upload_times(signal: torch.Tensor, cell: Cell) -> tuple[torch.Tensor, torch.
     num_users = signal.shape[-1]
     if cell.power == "total":
         share = cell.bandwidth / num_users
-        return cell.payload * LN2 / signal, cell.payload * LN2 / (share * torch.log1p(signal / share))
+        limit_time = (cell.payload * LN2 / signal).clamp_max(_LARGEST)
+        return limit_time, (cell.payload * LN2 / (share * torch.log1p(signal / share))).clamp_max(_LARGEST)
     limit_time = cell.payload * LN2 / (cell.bandwidth * torch.log1p(signal / cell.bandwidth))
+    limit_time = limit_time.clamp_max(_LARGEST / num_users)
     return limit_time, num_users * limit_time
 
 
@@ -109,12 +126,13 @@ def finish_together(terms: RoundTerms, cell: Cell, lengths: torch.Tensor, steps:
     with torch.no_grad():
         uploads = lengths > 0.0
         bits = lengths * (cell.payload * LN2 / cell.bandwidth)
-        alone = bits / torch.log1p(terms.signal / cell.bandwidth)
-        drafting = lengths * terms.drafting_time
+        alone = (bits / torch.log1p(terms.signal / cell.bandwidth)).clamp(1.0 / _LONGEST, _LONGEST)
+        drafting = (lengths * terms.drafting_time).clamp_max(_LONGEST)
         deadline = least = (drafting + alone).amax(dim=-1, keepdim=True)
         log_snr: torch.Tensor | None = None
         for step in range(steps):
-            left = torch.where(uploads, deadline - drafting, 1.0)
+            # In float32 an upload may vanish beside a drafting time; no upload is faster than on the whole band.
+            left = torch.where(uploads, torch.maximum(deadline - drafting, alone), 1.0)
             if cell.power == "density":
                 share, fall = alone / left, alone / left.square()
             else:

@@ -30,11 +30,13 @@ def check_state(state: Mapping[str, Any], own: Mapping[str, Any], update: int) -
     for number, env in enumerate(state["envs"]):
         if not env["game"]["seeded"].all():
             raise ValueError(f"envs[{number}].game.seeded must be true in every row, got {shown(env['game'])}")
-    for number, evaluation in enumerate(check_list("evaluations", state["evaluations"], of=dict)):
+    for number, evaluation in enumerate(
+        check_list("evaluations", state["evaluations"], kind="a list of tables", of=dict)
+    ):
         for name in _same_names(f"evaluations[{number}]", evaluation, _EVALUATION):
             check_number(f"evaluations[{number}].{name}", evaluation[name])
     check_number("seconds", state["seconds"], low=0.0)
-    for number, episode in enumerate(check_list("episodes", state["episodes"], of=dict)):
+    for number, episode in enumerate(check_list("episodes", state["episodes"], kind="a list of tables", of=dict)):
         for name in _same_names(f"episodes[{number}]", episode, {"r": 0.0, "l": 0, "t": 0.0}):
             check_number(f"episodes[{number}].{name}", episode[name])
     for name, value in state["pending_logs"].items():

@@ -23,6 +23,7 @@ from multispin_gym.agents.run_directory import (
     TENSORBOARD_FOLDER,
     AgentSpec,
     RunDirectoryError,
+    check_new_run,
     has_trained_nothing,
     read_spec,
     read_state,
@@ -172,6 +173,7 @@ def train(config: TrainConfig, policy_class: type[EquivariantPolicy] = Equivaria
         state = _state_to_resume(path)
     else:
         spec = describe(config, change_scenario(load_scenario(config.scenario), read_changes(config.set)))
+        check_new_run(path)
     cells = held_out(spec, config.eval_cells)
     model = build_model(config, spec, policy_class)
     if not config.resume:

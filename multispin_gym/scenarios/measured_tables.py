@@ -97,7 +97,12 @@ def read_measurements(path: Path) -> dict[str, Measurement]:
     """
     with prefixed(f"{shown_path(path)}: "):
         header, *lines = read_text(path, LONGEST_TEXT).splitlines() or [""]
-        rows = list(csv.DictReader(lines, strict=True)) if lines else []
+        if len(lines) < 2:
+            raise ValueError("it needs a line of a source, one of names and at least one of numbers")
+        try:
+            rows = list(csv.DictReader(lines, strict=True))
+        except csv.Error as error:
+            raise ValueError(f"it is not a table of comma-separated values: {error}") from None
         columns = {
             column: [_number(row.get(column), column, line) for line, row in enumerate(rows, start=3)]
             for column in ("num_tokens", *_COLUMNS.values())

@@ -1,6 +1,7 @@
 """Policies of one's own: functions of observations, models of Stable-Baselines3, functions named where they stand."""
 
 import re
+import zipfile
 
 import gymnasium as gym
 import numpy as np
@@ -90,6 +91,14 @@ def test_a_file_is_evaluated_by_the_command_over_the_cores_as_well(tmp_path, cap
     for output, more in (("a", []), ("b", ["--runner", "processes", "--jobs", "1"])):
         assert main([*words, "--allow-pickle", *more, "--output", str(tmp_path / output)]) == 0
     assert (tmp_path / "a" / "results.csv").read_bytes() == (tmp_path / "b" / "results.csv").read_bytes()
+
+
+def test_a_file_that_unpacks_to_much_more_than_it_is_is_refused_unread(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("data", bytes(2**27))
+    with pytest.raises(ValueError, match=r"what it holds must have at most [0-9]+ bytes, got 134217728") as refused:
+        evaluate([f"sb3:{tmp_path / 'x.zip'}"], small(), allow_pickle=True)
+    assert str(refused.value).isprintable()
 
 
 def test_nothing_of_a_file_is_run_before_it_is_allowed(tmp_path):

@@ -118,6 +118,11 @@ def test_no_study_is_refused_with_what_to_do(tmp_path):
         lambda data: data.replace(b'"ratios": [', b'"ratios": ["a", '),
         lambda data: data.replace(b'"ratio": ', b'"ratio": "much", "other": '),
         lambda data: data.replace(b'"ratio": ', b'"ratio": NaN, "other": '),
+        lambda data: data.replace(b'"ratio": ', b'"ratio": 0.5, "other": ', 1),
+        lambda data: data.replace(b'"ratios": [', b'"ratios": [0.1, 0.2, 0.3, ', 1),
+        lambda data: data.replace(b'"ratios": [', b'"ratios": [], "more": [', 1),
+        lambda data: data.replace(b'"trials": [', b'"trials": [3, '),
+        lambda data: data + b" " * 2**26,
     ],
 )
 def test_a_damaged_study_is_refused_in_one_line(config, damage):

@@ -73,6 +73,7 @@ def test_the_script_is_the_function_that_is_installed():
         ("multispin_gym", "usage: multispin VERB"),
         ("multispin_gym.evaluation.cli", "usage: python -m multispin_gym.evaluation.cli "),
         ("multispin_gym.agents.cli", "usage: python -m multispin_gym.agents.cli "),
+        ("multispin_gym.agents.tune", "usage: python -m multispin_gym.agents.tune "),
     ],
 )
 def test_modules_run_as_commands(module, start):

@@ -86,6 +86,22 @@ def test_what_cannot_be_parsed_is_refused_in_one_line(args, message, capsys):
         (["--num-users", "0"], "num_users must be a whole number in [1, 100000], got 0"),
         (["--episodes", "-1"], "episodes must be a whole number in [1, 1e+07], got -1"),
         (["--baseline", "tk_slt"], "baseline must be one of"),
+        (["--num-users", "1000000000"], "num_users must be a whole number in [1, 100000], got 1000000000"),
+        (["--num-users", "1e9"], "--num-users must be of the kind that its help shows, got '1e9'"),
+        (["--episodes", "1e12"], "--episodes must be a whole number, got '1e12'"),
+        (["--episodes", "1000000000000"], "episodes must be a whole number in [1, 1e+07], got 1000000000000"),
+        (["--max-time", "x"], "--max-time must be {None}|FLOAT, got 'x'"),
+        (["--loop", "nosuch"], "--loop must be one of None, closed, open; got 'nosuch'"),
+        (["--jobs", "-1"], "jobs must be a whole number in [0, 65536], got -1"),
+        (
+            ["--set", "cell.max_draft_length=1e18"],
+            "cell.max_draft_length must be a whole number in [1, 10000], got 1e+18",
+        ),
+        (["--policies", ""], "policies must be among server_only,"),
+        (["--policies", "tests"], "policy 'tests': tests is not a run directory"),
+        (["--policies", "os:system", "--episodes", "1", "--rounds", "1"], "policy 'os:system': system() takes at most"),
+        (["--scenario", "\x1b[31m.toml"], "scenario file '\\x1b[31m.toml' does not exist"),
+        (["--scenario", "x" * 5000 + ".toml"], "File name too long"),
     ],
 )
 def test_bad_input_ends_with_one_line_and_writes_nothing(args, message, tmp_path, capsys):
@@ -94,7 +110,17 @@ def test_bad_input_ends_with_one_line_and_writes_nothing(args, message, tmp_path
     assert error.startswith("error: ")
     assert message in error
     assert error.count("\n") == 1
+    assert len(error) < 800
+    assert error[:-1].isprintable()
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"scenario": 1}', "[]", ""])
+def test_results_that_no_evaluation_wrote_are_kept(tmp_path, capsys, text):
+    (tmp_path / "results.json").write_text(text)
+    assert main(["--output", str(tmp_path)]) == 1
+    assert "holds a results.json that no evaluation wrote" in capsys.readouterr().err
+    assert (tmp_path / "results.json").read_text() == text
 
 
 def test_a_directory_of_someone_elses_results_is_refused_before_anything_is_played(tmp_path, capsys):

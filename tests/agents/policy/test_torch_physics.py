@@ -213,3 +213,45 @@ def test_between_whole_numbers_of_tokens_the_servers_time_is_a_line_with_its_slo
     )
     slope = (after - before) * (5.0 if times.padded else 1.0)
     assert float(others.grad) == pytest.approx(slope, abs=4 * 5 * ROUNDING * after)
+
+
+@pytest.mark.parametrize("power", ["total", "density"])
+@pytest.mark.parametrize("bandwidth", [1e-4, 1e7, 1e14])
+def test_shares_are_numbers_however_far_apart_the_users_are(power, bandwidth):
+    cell = dataclasses.replace(CELL, power=power, bandwidth=bandwidth)
+    rng = np.random.default_rng(12)
+    observation = {
+        "acceptance_rate": rng.uniform(0.0, 1.0, (2000, 5)).astype(np.float32),
+        "drafting_speed": (10.0 ** rng.uniform(-30.0, 30.0, (2000, 5))).astype(np.float32),
+        "channel_gain_db": rng.uniform(-350.0, 350.0, (2000, 5)).astype(np.float32),
+    }
+    terms = terms_of(observation, cell)
+    assert all(bool(values.isfinite().all()) for values in (terms.signal, terms.limit_time, terms.equal_time))
+    lengths = torch.from_numpy(some_lengths(observation)).float()
+    assert finish_together(terms, cell, lengths).isfinite().all()
+
+
+def test_an_upload_that_vanishes_beside_a_drafting_time_gets_a_share():
+    # In float32 the slow user's deadline is its drafting time: nothing is left for its upload.
+    cell = dataclasses.replace(CELL, power="density", payload=3.0)
+    observation = {
+        "acceptance_rate": np.float32([[0.5, 0.5]]),
+        "drafting_speed": np.float32([[1e-3, 100.0]]),
+        "channel_gain_db": np.float32([[-90.0, -90.0]]),
+    }
+    shares = split(observation, cell, np.float32([[2.0, 2.0]]))
+    assert (shares > 0.0).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bandwidth": 1e40}, r"cell.bandwidth must lie in \[1e-15, 1e\+15\] for an agent.*got 1e\+40"),
+        ({"payload": 1e-40}, r"cell.payload must lie in \[1e-15, 1e\+15\] for an agent.*got 1e-40"),
+        ({"noise_psd": 1e-50}, r"reference_power / cell.noise_psd must lie in \[1e-30, 1e\+30\] for an agent"),
+        ({"verification": AffineVerification(1e40)}, "cell.verification of one token must lie in"),
+    ],
+)
+def test_a_cell_beyond_float32_is_refused_by_its_key(changes, message):
+    with pytest.raises(ValueError, match=message):
+        CellTerms(dataclasses.replace(CELL, **changes), POWER)
