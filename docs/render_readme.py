@@ -45,8 +45,8 @@ def table(result: dict[str, Any]) -> str:
     last = result["seed"] + result["episodes"] - 1
     lines += [
         "",
-        "Means over episodes, ratios of these means, and 95 % bootstrap intervals; nine of ten episodes have at least the "
-        "decile's ratio. Trained with seed 0, evaluated with seeds "
+        "Means over episodes, ratios of these means, and 95 % bootstrap intervals; nine of ten episodes have at least "
+        "the decile's ratio. Trained with seed 0, evaluated with seeds "
         f"{result['seed']} to {last}, by the first command on two cores of an AMD EPYC ({versions}).",
         "[All figures](docs/results/quickstart/results.json). Another machine may round differently in training,",
         "and so end with a slightly different agent.",
