@@ -92,6 +92,7 @@ def cleanrl(options: dict[str, Any], gamma: float = 0.0) -> Any:
 
 TRAININGS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "sb3_sac": example("sb3_training", recipe="sac"),
+    "sb3_ppo_native": example("sb3_training", recipe="ppo_native"),
     "sb3_ppo": example("sb3_training", recipe="ppo"),
     "sb3_ppo_normalised": example("sb3_training", recipe="ppo_normalised"),
     "rl_zoo3": rl_zoo3,

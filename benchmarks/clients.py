@@ -102,6 +102,7 @@ class Client:
 SB3, MINARI = ("stable-baselines3",), ("d3rlpy", "minari")
 CLIENTS = {
     "sb3_sac": Client(environment="sb3", shown=SB3, what="SAC, scaled observations", budgets=(10_000,), work=20),
+    "sb3_ppo_native": Client(environment="sb3", shown=SB3, what="PPO over `make_training_env`"),
     "sb3_ppo": Client(environment="sb3", shown=SB3, what="PPO, scaled observations"),
     "sb3_ppo_normalised": Client(environment="sb3", shown=SB3, what="PPO, `SubprocVecEnv`, `VecNormalize`"),
     "rl_zoo3": Client(environment="rl_zoo3", shown=("rl_zoo3",), what="its command line with `ppo.yml`"),
@@ -204,23 +205,14 @@ def make_environment(name: str, folder: Path) -> None:
     print(f"{name}: environment made in {folder}", file=sys.stderr)
 
 
-def train(options: Clients, name: str, budget: int, seed: int) -> dict[str, Any]:
+def train(name: str, training: dict[str, Any], environments: Path, episodes: int) -> dict[str, Any]:
     """Train once in the client's environment; return what the probe found."""
     client = CLIENTS[name]
-    python = python_of(options.environments / client.environment)
-    training = {
-        "scenario": options.scenario,
-        "num_users": options.num_users,
-        "total_timesteps": budget,
-        "seed": seed,
-    }
-    wanted = {
-        "name": name,
-        "options": training,
-        "episodes": options.episodes,
-        "packages": [*client.shown, "gymnasium", "torch", "numpy"],
-    }
-    answer = call([python, "-W", "ignore", PROBE, json.dumps(wanted)], f"{name} with {budget} rounds")
+    packages = [*client.shown, "gymnasium", "torch", "numpy"]
+    wanted = {"name": name, "options": training, "episodes": episodes, "packages": packages}
+    python = python_of(environments / client.environment)
+    what = f"{name} with {training['total_timesteps']} rounds"
+    answer = call([python, "-W", "ignore", PROBE, json.dumps(wanted)], what)
     return dict(json.loads(answer.splitlines()[-1]))
 
 
@@ -272,8 +264,12 @@ def study(options: Clients, command: str) -> None:
         for budget in options.budgets or client.budgets
         for seed in options.seeds
     ]
+    pieces = {}
     # What fails mostly fails soon: the short trainings first.
-    pieces = {key: (options, *key) for key in sorted(keys, key=lambda key: key[1] * clients[key[0]].work)}
+    for name, budget, seed in sorted(keys, key=lambda key: key[1] * clients[key[0]].work):
+        training = {"scenario": options.scenario, "num_users": options.num_users}
+        training |= {"total_timesteps": budget, "seed": seed}
+        pieces[name, budget, seed] = (name, training, options.environments, options.episodes)
     found = options.do(train, pieces)
     controllers = play_controllers(options.scenario, options.num_users, options.episodes)
     optimum = controllers.pop("optimum")

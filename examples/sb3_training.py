@@ -16,6 +16,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
 import multispin_gym  # noqa: F401 (registers the environments)
+from multispin_gym.agents import make_training_env
 from multispin_gym.evaluation import evaluate
 from multispin_gym.wrappers import ScaledObservation
 
@@ -39,6 +40,22 @@ def make_envs(scenario: str, num_users: int | None, seed: int, num_envs: int = 1
 def sac(scenario: str, num_users: int | None, seed: int, gamma: float = 0.0) -> BaseAlgorithm:
     """SAC: few rounds, much computation in each."""
     return SAC("MultiInputPolicy", make_envs(scenario, num_users, seed), gamma=gamma, seed=seed, device="cpu")
+
+
+def ppo_native(scenario: str, num_users: int | None, seed: int, gamma: float = 0.0) -> BaseAlgorithm:
+    """PPO over the native vector environment: many cells at once, and steps that become small towards the end."""
+    envs = make_training_env(scenario, num_users=num_users, num_envs=128, discount=gamma, scaled_observations=True)
+    return PPO(
+        "MultiInputPolicy",
+        envs,
+        gamma=gamma,
+        n_steps=8,
+        batch_size=256,
+        learning_rate=lambda remaining: 3e-3 * remaining,
+        policy_kwargs={"log_std_init": -1.0},
+        seed=seed,
+        device="cpu",
+    )
 
 
 def ppo(scenario: str, num_users: int | None, seed: int, gamma: float = 0.0) -> BaseAlgorithm:
@@ -76,6 +93,7 @@ def ppo_normalised(scenario: str, num_users: int | None, seed: int, gamma: float
 
 RECIPES: dict[str, Callable[..., BaseAlgorithm]] = {
     "sac": sac,
+    "ppo_native": ppo_native,
     "ppo": ppo,
     "ppo_defaults": ppo_defaults,
     "ppo_normalised": ppo_normalised,
@@ -116,7 +134,7 @@ def main(
     seed
         Seed of users, channels, network and actions.
     recipe
-        sac, ppo, ppo_defaults or ppo_normalised.
+        sac, ppo_native, ppo, ppo_defaults or ppo_normalised.
     gamma
         Discount.
     """
