@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from multispin_gym._command_line import complaint, parse
 from multispin_gym._files import write_atomically
-from multispin_gym._validation import check_integer
+from multispin_gym._validation import check_integer, shown
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.config_sections import PolicyConfig, PPOConfig
 from multispin_gym.agents.hyperparameter_files import (
@@ -104,6 +104,7 @@ def search(config: SearchConfig) -> dict[str, Any]:
     import optuna
 
     load_scenario(config.scenario)
+    _check_output(config.output)
     base = _base(config)
     kept = kept_trials(config) if config.resume else []
     study = optuna.create_study(
@@ -127,6 +128,15 @@ def search(config: SearchConfig) -> dict[str, Any]:
             print(f"{number + 1} of {config.num_trials} trials are finished", file=sys.stderr)
     # Also where nothing was left to try: a search may have been killed between its two files.
     return _write(config, study, base)
+
+
+def _check_output(output: Path) -> None:
+    """Refuse a file that cannot be written, before anything is trained."""
+    if output.is_dir():
+        raise IsADirectoryError(f"output must be a file, got the directory {shown(str(output))}")
+    there = next(place for place in output.absolute().parents if place.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"output must lie in a directory, got {shown(str(output))} below a file")
 
 
 def _base(config: SearchConfig) -> TrainConfig:

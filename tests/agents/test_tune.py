@@ -142,3 +142,15 @@ def test_a_search_that_was_killed_between_its_files_writes_the_other_when_it_goe
         assert capsys.readouterr().err == ""
         assert files(tmp_path) == undisturbed
         (tmp_path / "study.toml").unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [(".", "output must be a file, got the directory"), ("file/study.json", "output must lie in a directory, got")],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_trained(tmp_path, capsys, name, message):
+    (tmp_path / "file").touch()
+    assert main(["--output", str(tmp_path / name)]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
