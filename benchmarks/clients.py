@@ -30,12 +30,14 @@ UNTOUCHED = "untouched"
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What a client's environment has beside this library with its ``report`` extra.
+    """What a client's environment has beside this library and torch.
 
     Parameters
     ----------
     packages
         Requirements, pinned.
+    extra
+        This library's extra.
     bare
         Requirements that are installed without what they ask for, and whatever Python they ask for.
     constrained
@@ -43,12 +45,13 @@ class Environment:
     """
 
     packages: tuple[str, ...]
+    extra: str = "report"
     bare: tuple[str, ...] = ()
     constrained: bool = True
 
 
 ENVIRONMENTS = {
-    "sb3": Environment(packages=("stable-baselines3==2.9.2",)),
+    "sb3": Environment(packages=("stable-baselines3==2.9.2",), extra="train"),
     "rl_zoo3": Environment(packages=("rl_zoo3==2.9.2",), constrained=False),
     # The newest release asks for Python below 3.11 and for packages of its time; its script needs none of them.
     "cleanrl": Environment(packages=("tensorboard==2.21.0", "setuptools==84.2.1"), bare=("cleanrl==1.2.0",)),
@@ -61,10 +64,12 @@ ENVIRONMENTS = {
         packages=(
             "minari[create,hdf5]==0.5.4",
             "gym==0.26.2",
-            "structlog",
-            "colorama",
-            "dataclasses-json",
-            "scikit-learn",
+            "structlog==26.1.0",
+            "colorama==0.4.6",
+            "dataclasses-json==0.6.7",
+            "scikit-learn==1.9.1",
+            "tqdm==4.70.1",
+            "click==8.5.1",
         ),
         bare=("d3rlpy==2.8.1",),
     ),
@@ -197,7 +202,7 @@ def make_environment(name: str, folder: Path) -> None:
     pip = [python_of(unfinished), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     constraints = ["-c", ROOT / "constraints.txt"] if wanted.constrained else []
     what = f"installing {name}"
-    call([*pip, *constraints, "-e", f"{ROOT}[report]", TORCH, *wanted.packages], what)
+    call([*pip, *constraints, "-e", f"{ROOT}[{wanted.extra}]", TORCH, *wanted.packages], what)
     if wanted.bare:
         call([*pip, "--no-deps", "--ignore-requires-python", *wanted.bare], what)
     # An environment's scripts know where it was made; its interpreter does not mind.
