@@ -1,4 +1,4 @@
-"""One hostile file in a process of its own: whether it is refused in one line, or works; in what time and memory."""
+"""Hostile files in a forked process: whether each is refused in one line, or works; in what time and memory."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _OF_THE_WHOLE = re.compile(
 # Words of which one is in every refusal: what is allowed, or what is wrong with the file as a whole.
 _SAYS_WHY = re.compile(
     "must|not a key|missing|needs|not valid|nested|more than|unknown key|cannot|damaged|does not|it was|there is no|"
-    "lacks|fit|not of the format|given|former name|No such|Too many|too long|Is a directory|holds|Unrecognized|has no|"
-    "not a dotted key|not a table|its name is|if you trust|is not a run directory|takes at most"
+    "lacks|fit|not of the format|given|former name|No such|Too many|too long|Is a directory|holds|exists|has no|"
+    "Unrecognized|not a dotted key|not a table|its name is|if you trust|is not a run directory|takes at most"
 )
 
 

@@ -32,7 +32,7 @@ class HostileValues(StudyInPieces):
     """
 
     files: int = 10_000
-    """Hostile files, each read in a process of its own."""
+    """Hostile files."""
     commands: int | None = None
     """Command lines, the first so many of them; None: all."""
     kinds: tuple[str, ...] = tuple(KINDS)
@@ -116,7 +116,7 @@ def page(report: dict[str, Any]) -> str:
 
 `{report["command"]}`
 
-Each file is read in a process of its own, as the package reads it, and each command line is run as people run it. The
+Each file is read in a forked process, as the package reads it, and each command line is run as people run it. The
 files are made of valid ones: every key in turn has every hostile value, and the rest is drawn with the seed
 {report["seed"]}: random values, several keys at the ends of what is allowed, keys left out, added and given twice,
 bytes changed, and what is no file of the kind at all. {machine_text(report)}.

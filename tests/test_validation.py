@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multispin_gym import AffineVerification, Cell, Decision, Users, play_round
-from multispin_gym._validation import check_array, check_choice, check_integer, check_number, nearest
+from multispin_gym._validation import check_array, check_choice, check_integer, check_list, check_number, nearest
 
 USERS = {"acceptance_rate": [0.8, 0.6], "drafting_speed": 50.0, "channel_gain": 1e-10, "transmit_power": 0.02}
 CELL = {"bandwidth": 10e6, "noise_psd": 4e-21, "payload": 16384.0, "verification": AffineVerification(0.06, 3e-4)}
@@ -186,3 +186,9 @@ def test_unknown_names_point_at_the_nearest_known_one():
     assert nearest("zzz", ["total", "density"]) == ""
     with pytest.raises(ValueError, match=r"power must be one of total, density; got array\(\['total'\]"):
         check_choice("power", np.array(["total"]), ["total", "density"])
+
+
+def test_a_list_has_a_bounded_number_of_entries():
+    assert check_list("weights", [1, 2]) == [1, 2]
+    with pytest.raises(ValueError, match=r"^weights must have at most 1000000 entries, got 1000001$"):
+        check_list("weights", [1] * 1_000_001)
