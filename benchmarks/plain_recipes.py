@@ -99,7 +99,7 @@ def to_markdown(report: dict[str, Any]) -> str:
             "that of the certified optimum, median (least, most). Time: processor time of a training, s, on one",
             f"thread. {machine_text(report)}.\n",
             table(["recipe", "gamma", "rounds", "token/s", "ratio to the optimum", "processor time, s"], rows),
-            "The recipes are those of [examples/sb3_training.py](../../examples/sb3_training.py): `sac` and",
+            "The recipes are those of [examples/sb3_training.py](../../../examples/sb3_training.py): `sac` and",
             "`ppo_defaults` are the library's defaults with observations scaled to [-1, 1]; `ppo_native` plays 128",
             "cells at a time, with a narrower first policy and a learning rate that falls.\n",
         ]
