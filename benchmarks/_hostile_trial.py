@@ -39,7 +39,9 @@ _SAYS_WHY = re.compile(
 )
 
 
-def trials(kind_name: str, numbers: Sequence[int], seed: int) -> list[dict[str, Any]]:
+def trials(
+    kind_name: str, numbers: Sequence[int], seed: int, most_seconds: float = MOST_SECONDS
+) -> list[dict[str, Any]]:
     """Make hostile files, have them read by a forked process, and say what came of each.
 
     A file that ends the process, or is not done within a minute, has failed; the others are read by another process.
@@ -47,7 +49,7 @@ def trials(kind_name: str, numbers: Sequence[int], seed: int) -> list[dict[str, 
     found: list[dict[str, Any]] = []
     while len(found) < len(numbers):
         with tempfile.TemporaryDirectory() as place:
-            lines, how = _forked(kind_name, numbers[len(found) :], seed, Path(place))
+            lines, how = _forked(kind_name, numbers[len(found) :], seed, most_seconds, Path(place))
         found += [json.loads(line) for line in lines]
         if how:
             lost = {"kind": kind_name, "number": numbers[len(found)], "label": "", "outcome": "failed"}
@@ -55,7 +57,9 @@ def trials(kind_name: str, numbers: Sequence[int], seed: int) -> list[dict[str, 
     return found
 
 
-def _forked(kind_name: str, numbers: Sequence[int], seed: int, place: Path) -> tuple[list[bytes], str]:
+def _forked(
+    kind_name: str, numbers: Sequence[int], seed: int, most_seconds: float, place: Path
+) -> tuple[list[bytes], str]:
     """Return what a forked process says, a line for each file, and how it ended if not after the last."""
     get, put = os.pipe()
     child = os.fork()
@@ -63,7 +67,7 @@ def _forked(kind_name: str, numbers: Sequence[int], seed: int, place: Path) -> t
         os.close(get)
         with os.fdopen(put, "w") as pipe:
             for number in numbers:
-                pipe.write(f"{json.dumps(_trial(kind_name, number, seed, place))}\n")
+                pipe.write(f"{json.dumps(_trial(kind_name, number, seed, most_seconds, place))}\n")
                 pipe.flush()
             os._exit(0)
     os.close(put)
@@ -81,14 +85,14 @@ def _forked(kind_name: str, numbers: Sequence[int], seed: int, place: Path) -> t
     return lines, f"no end within {_PATIENCE:g} s, or an end with status {status}"
 
 
-def _trial(kind_name: str, number: int, seed: int, place: Path) -> dict[str, Any]:
+def _trial(kind_name: str, number: int, seed: int, most_seconds: float, place: Path) -> dict[str, Any]:
     kind, folder = KINDS[kind_name], place / str(number)
     folder.mkdir()
     for file, data in kind.beside().items():
         (folder / file).write_bytes(data)
     case = kind.case(np.random.default_rng([seed, list(KINDS).index(kind_name), number]), number, seed)
     case.put(folder / kind.file)
-    found = _inside(kind, case, folder, seed, number)
+    found = _inside(kind, case, folder, seed, number, most_seconds)
     name = str(folder)
     problems = [problem.replace(name, ".") for problem in found["problems"]]
     found = {**found, "problems": problems, "said": found["said"].replace(name, ".")}
@@ -100,7 +104,7 @@ def _printable(text: str) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def _inside(kind: Kind, case: Case, folder: Path, seed: int, number: int) -> dict[str, Any]:
+def _inside(kind: Kind, case: Case, folder: Path, seed: int, number: int, most_seconds: float) -> dict[str, Any]:
     """Read the file and use it; return what came of it."""
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_AS, (_status("VmSize") * 1024 + _HEADROOM, resource.RLIM_INFINITY))
@@ -125,7 +129,7 @@ def _inside(kind: Kind, case: Case, folder: Path, seed: int, number: int) -> dic
         if snapshot(folder) != before and not case.place:
             problems.append(f"changed: {sorted(set(snapshot(folder)) ^ set(before))}")
     if outcome != "accepted" or not case.place:
-        if seconds > MOST_SECONDS and outcome == "refused":
+        if seconds > most_seconds and outcome == "refused":
             problems.append(f"{seconds:.1f} s until it was {outcome}")
         if megabytes > MOST_MEGABYTES:
             problems.append(f"{megabytes:.0f} MB until it was {outcome}")

@@ -14,7 +14,6 @@ import numpy as np
 
 from multispin_gym._files import write_atomically
 from multispin_gym._validation import MOST_ROUNDS, MOST_USERS, check_choice, check_integer, check_number
-from multispin_gym.baselines.protocols import Preparable
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision, check_lengths, compute_round
@@ -107,6 +106,8 @@ def _frames(
 ) -> Iterator[Frame]:
     cell = streams.scenario.cell
     streams.begin(np.zeros(1, dtype=np.int64))
+    from multispin_gym.baselines.protocols import Preparable
+
     if isinstance(decide, Preparable):
         decide = decide.prepare(streams.mean_users[0], streams.scenario)
     yield draw_users(streams.users[0], title_before(1, total), dark=dark)

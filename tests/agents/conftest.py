@@ -10,6 +10,8 @@ import pytest
 def interrupt_at_file(monkeypatch):
     """Send this process an interrupt, as Ctrl-C does, before the n-th file from now on takes its place."""
     place = os.replace
+    # Whatever the tests were started by: a shell's job in the background, and all that it starts, ignores interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def at(number):
         count = 0
@@ -23,4 +25,5 @@ def interrupt_at_file(monkeypatch):
 
         monkeypatch.setattr(os, "replace", replace)
 
-    return at
+    yield at
+    signal.signal(signal.SIGINT, before)

@@ -296,3 +296,8 @@ def test_gymnasiums_other_vector_wrappers_work_over_it():
     _, rewards, _, _, infos = envs.step(envs.action_space.sample())
     assert np.isfinite(rewards).all()
     assert [info["tokens"].shape for info in infos] == [(2,)] * 3
+
+
+def test_more_cells_times_users_than_fit_into_memory_are_refused_before_anything_is_drawn():
+    with pytest.raises(ValueError, match=r"^cells times num_users must lie in \[1, 4000000\], got 1000000 x 5$"):
+        gym.make_vec(MULTI, num_envs=1_000_000, num_users=5, vectorization_mode="vector_entry_point")

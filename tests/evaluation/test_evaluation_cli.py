@@ -149,3 +149,18 @@ def test_interrupting_writes_nothing(tmp_path, capsys, monkeypatch):
     assert main([*QUICK, "--output", str(tmp_path / "r")]) == 130
     assert capsys.readouterr().err == "interrupted: nothing was written\n"
     assert not (tmp_path / "r").exists()
+
+
+def test_several_numbers_of_users_are_an_evaluation_each(tmp_path, capsys):
+    words = ["--policies", "uniform_best", "heterogeneous", "--episodes", "2", "--rounds", "2"]
+    assert main([*words, "--num-users", "2", "4", "--output", str(tmp_path / "r")]) == 0
+    printed = capsys.readouterr().out
+    for count in (2, 4):
+        assert main([*words, "--num-users", str(count), "--output", str(tmp_path / str(count))]) == 0
+        alone, together = tmp_path / str(count), tmp_path / "r" / f"K={count}"
+        assert (together / "results.csv").read_bytes() == (alone / "results.csv").read_bytes()
+        goodput = json.loads((alone / "results.json").read_text())["policies"]["heterogeneous"]["goodput"]["mean"]
+        assert f"K = {count}: heterogeneous has the most goodput, {goodput:.4g} token/s" in printed
+    assert main([*words, "--num-users", "2", "4", "2", "--output", str(tmp_path / "no")]) == 1
+    assert capsys.readouterr().err == "error: num_users must each be given once, got 2 2 times\n"
+    assert not (tmp_path / "no").exists()

@@ -289,3 +289,39 @@ def test_foreign_files_are_not_overwritten(tmp_path):
     (tmp_path / "d" / "notes.txt").write_text("")
     check_output(tmp_path / "d")
     check_output(tmp_path / "none" / "yet")
+
+
+def test_the_plain_table_is_what_print_shows_and_no_array_is_dumped(result):
+    text = result.table()
+    assert str(result) == text
+    lines = text.splitlines()
+    assert lines[0] == "default: 3 users, 6 episodes of 5 rounds, expected tokens, seed 70"
+    assert [line.split()[0] for line in lines[4:7]] == ["server_only", "uniform_best", "heterogeneous"]
+    estimate = result.estimates["uniform_best"]["ratio_to_optimum"]
+    low, high = estimate.ci95
+    assert f"{estimate.mean:.4f} ({low:.4f}, {high:.4f})" in lines[5]
+    assert lines[5].endswith("+0.0%")
+    assert f"{result.estimates['heterogeneous']['gain_over_baseline'].mean:+.1%}" in lines[6]
+    assert "gain over" not in dataclasses.replace(result, baseline=None).table().partition("gain over")[2]
+    assert repr(result) == (f"<EvaluationResult of server_only, uniform_best, heterogeneous in {lines[0]}>")
+    goodput = result.policies["uniform_best"].goodput.mean()
+    assert repr(result.policies["uniform_best"]).startswith(
+        f"<PolicyResult of 6 episodes, means: goodput {goodput:.4g}, "
+    )
+
+
+def test_a_single_episode_has_no_intervals_in_the_table():
+    scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
+    assert "(" not in evaluate(["uniform_best"], scenario, episodes=1).table()
+
+
+def test_a_dataframe_has_a_row_for_each_policy_and_episode(result, monkeypatch):
+    frame = result.to_dataframe()
+    assert list(frame.columns) == ["policy", "episode", "seed", *MEASURES]
+    assert len(frame) == 3 * 6
+    mine = frame[frame.policy == "heterogeneous"]
+    assert mine.seed.tolist() == [70, 71, 72, 73, 74, 75]
+    assert mine.goodput.tolist() == result.policies["heterogeneous"].goodput.tolist()
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install pandas"):
+        result.to_dataframe()
