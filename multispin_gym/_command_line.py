@@ -20,15 +20,19 @@ _WORDS = [
     ),
     (re.compile(_NAME + r"could not convert string to float: (?P<got>.*)"), "{name} must be a number, got {got}"),
     (
-        re.compile(_NAME + r"no type matching (?P<kind>.*) could be instantiated from \[(?P<got>.*)\]\.?"),
-        "{name} must be {kind}, got {got}",
-    ),
-    (
-        re.compile(_NAME + r"Could not find valid parse for arguments: \[(?P<got>.*)\]\.?"),
+        re.compile(
+            _NAME + r"(no type .* could be instantiated from|Could not find valid parse for arguments:) "
+            r"\[(?P<got>.*)\]\.?"
+        ),
         "{name} must be of the kind that its help shows, got {got}",
     ),
     # A section's own words name the option already.
     (re.compile(_NAME + r"(?P<words>\w+\..* must .*)"), "{words}"),
+]
+# In the words of today's parser, and of earlier ones.
+_CHOICES = [
+    re.compile(r"invalid choice (?P<got>.*) for argument '(?P<name>.*?)'\. Expected one of \((?P<all>.*)\)\."),
+    re.compile(r"Argument (?P<name>\S+): invalid choice: (?P<got>.*) \(choose from (?P<all>.*)\)"),
 ]
 
 
@@ -60,12 +64,11 @@ def _in_our_words(message: str) -> str:
         found = pattern.fullmatch(message)
         if found:
             return words.format(**found.groupdict())
-    choices = re.fullmatch(
-        r"invalid choice (?P<got>.*) for argument '(?P<name>.*?)'\. Expected one of \((?P<all>.*)\)\.", message
-    )
-    if choices:
-        known = ", ".join(sorted(choice.strip(" ',") for choice in choices["all"].split(", ")))
-        return f"{choices['name']} must be one of {known}; got {choices['got']}"
+    for pattern in _CHOICES:
+        found = pattern.fullmatch(message)
+        if found:
+            known = ", ".join(sorted(choice.strip(" ',") for choice in found["all"].split(", ")))
+            return f"{found['name']} must be one of {known}; got {found['got']}"
     return message
 
 

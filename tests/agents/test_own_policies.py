@@ -93,6 +93,15 @@ def test_a_file_is_evaluated_by_the_command_over_the_cores_as_well(tmp_path, cap
     assert (tmp_path / "a" / "results.csv").read_bytes() == (tmp_path / "b" / "results.csv").read_bytes()
 
 
+def test_a_folder_that_is_no_run_is_refused_in_one_line(tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    assert main(["--policies", str(tmp_path / "folder"), "--output", str(tmp_path / "r")]) == 1
+    refusal = capsys.readouterr().err
+    assert refusal.count("\n") == 1
+    assert "folder is not a run directory: it holds no config.json" in refusal
+    assert not (tmp_path / "r").exists()
+
+
 def test_a_file_that_unpacks_to_much_more_than_it_is_is_refused_unread(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr("data", bytes(2**27))
