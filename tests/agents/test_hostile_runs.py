@@ -102,7 +102,7 @@ def test_complex_weights_are_refused(run):
     header = json.dumps({"log_std": {"dtype": "C64", "shape": [1], "data_offsets": [0, 8]}}).encode()
     (run / "policy.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
     # Earlier releases of safetensors do not know the kind.
-    assert refused(run, "log_std as complex64: all weights must be finite and float32|is damaged: .*C64")
+    assert refused(run, "log_std as complex64: all weights must be finite and float32|policy.safetensors is damaged: ")
 
 
 def test_weights_that_are_missing_or_too_many_are_refused(run):
