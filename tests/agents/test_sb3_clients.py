@@ -20,7 +20,7 @@ from multispin_gym.wrappers import VectorDictAction, VectorScaledObservation
 IDS = list(VARIANTS)
 
 
-def wrapped(envs):
+def check_drawn(envs):
     assert isinstance(envs, DummyVecEnv | SubprocVecEnv)
     assert envs.render_mode == "rgb_array"
     envs.seed(0)
@@ -37,12 +37,12 @@ def wrapped(envs):
 
 @pytest.mark.parametrize("env_id", IDS)
 def test_stable_baselines_makes_and_draws_environments_by_their_ids(env_id):
-    wrapped(make_vec_env(env_id, n_envs=2))
+    check_drawn(make_vec_env(env_id, n_envs=2))
 
 
 @pytest.mark.slow
 def test_stable_baselines_makes_and_draws_them_in_processes_of_their_own():
-    wrapped(make_vec_env(f"multispin_gym:{IDS[0]}", n_envs=2, vec_env_cls=SubprocVecEnv))
+    check_drawn(make_vec_env(f"multispin_gym:{IDS[0]}", n_envs=2, vec_env_cls=SubprocVecEnv))
 
 
 @pytest.mark.slow
