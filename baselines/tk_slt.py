@@ -48,7 +48,7 @@ def tk_slt(users: Users, cell: Cell) -> Decision:
     """
     low, high = max(1, cell.min_draft_length), cell.max_draft_length
     upload, drafting = upload_time(users, cell), users.drafting_time
-    server = cell.verification
+    server = cell.verification.of_batch(1)
     if isinstance(server, AffineVerification):
         # One user's batch of L + 1 tokens takes fixed + per_token (L + 1), padded or ragged.
         alone = server.fixed + server.per_token

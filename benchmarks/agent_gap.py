@@ -59,6 +59,7 @@ def best_step(problem: Problem, cell: Cell, whole: WholeLengths) -> WholeLengths
 def at_an_edge(server: Verification, draft_lengths: IntArray) -> float:
     """Fraction of rounds in which one more token costs the server several times what the last one did."""
     tokens = batch_tokens(draft_lengths, server.batching)
+    server = server.of_batch(draft_lengths.shape[-1])
     before, here, after = (server.time(tokens + change) for change in (-1.0, 0.0, 1.0))
     return float((after - here > STEEPER * np.abs(here - before) + 1e-12).mean())
 

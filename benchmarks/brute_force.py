@@ -19,7 +19,7 @@ def share_needed(users: Users, cell: Cell, seconds_per_token: np.ndarray) -> np.
     """Share of the band with which one drafted token is made and sent in the given time; infinite if none does."""
     spare = seconds_per_token - 1.0 / users.drafting_speed
     rate = np.divide(cell.payload, spare, out=np.full(spare.shape, np.inf), where=spare > 0.0)
-    signal = np.broadcast_to(users.transmit_power * users.channel_gain / cell.noise_psd, rate.shape)
+    signal = np.broadcast_to(users.transmit_power * users.channel_gain / cell.noise_density, rate.shape)
     if cell.power == "density":
         return np.asarray(rate / np.log2(1.0 + signal / cell.bandwidth) / cell.bandwidth)
     y = rate * LN2 / signal
@@ -34,7 +34,7 @@ def share_needed(users: Users, cell: Cell, seconds_per_token: np.ndarray) -> np.
 def rate_on(users: Users, cell: Cell, share: float) -> np.ndarray:
     """Rate of each user on a share of the band, bit/s."""
     band = share * cell.bandwidth
-    signal = users.transmit_power * users.channel_gain / cell.noise_psd
+    signal = users.transmit_power * users.channel_gain / cell.noise_density
     return np.asarray(band * np.log2(1.0 + signal / (band if cell.power == "total" else cell.bandwidth)))
 
 
@@ -43,7 +43,7 @@ def verification_seconds(cell: Cell, lengths: np.ndarray) -> np.ndarray:
     num_users = lengths.shape[-1]
     padded = cell.verification.batching == "padded"
     tokens = num_users * (lengths.max(axis=-1) + 1.0) if padded else lengths.sum(axis=-1) + num_users
-    return np.asarray(cell.verification.time(tokens))
+    return np.asarray(cell.verification.time(tokens, num_users))
 
 
 def deadlines(users: Users, cell: Cell, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -46,7 +46,7 @@ def resident_bytes() -> int:
 def reward_bound(cell: ms.Cell, num_users: int) -> float:
     """Goodput that no round passes: all drafts of the greatest length accepted, in the fastest verification."""
     counts = np.arange(num_users, num_users * (cell.max_draft_length + 1) + 1)
-    return float(num_users * (cell.max_draft_length + 1) / np.min(cell.verification.time(counts)))
+    return float(num_users * (cell.max_draft_length + 1) / np.min(cell.verification.time(counts, num_users)))
 
 
 def check(step: tuple[Any, ...], space: gym.spaces.Dict, bound: float) -> None:

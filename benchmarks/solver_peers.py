@@ -27,13 +27,13 @@ class Formulation:
     """
 
     def __init__(self, users: Users, cell: Cell) -> None:
-        server: Any = cell.verification
+        server: Any = cell.verification.of_batch(users.num_users)
         self.num_users = users.num_users
         self.unit = float(server.fixed)
         self.slope = float(server.per_token) / self.unit
         self.tau = 1.0 / users.drafting_speed / self.unit
         self.alpha, self.decay = users.acceptance_rate, -np.log(users.acceptance_rate)
-        self.signal = users.transmit_power * users.channel_gain / cell.noise_psd / cell.bandwidth
+        self.signal = users.transmit_power * users.channel_gain / cell.noise_density / cell.bandwidth
         self.tokens_per_unit = cell.bandwidth * self.unit / cell.payload
         self.total = cell.power == "total"
         low, high = max(float(cell.min_draft_length), 1e-3), float(cell.max_draft_length)

@@ -67,8 +67,8 @@ class CellTerms:
             ("cell.bandwidth", cell.bandwidth, _RANGE),
             ("cell.payload", cell.payload, _RANGE),
             ("cell.payload / cell.bandwidth", cell.payload / cell.bandwidth, _RANGE),
-            ("reference_power / cell.noise_psd", reference_power / cell.noise_psd, _LARGEST),
-            ("cell.verification of one token", float(cell.verification.time(1.0)), _RANGE),
+            ("reference_power / cell.noise_density", reference_power / cell.noise_density, _LARGEST),
+            ("cell.verification of one token", float(cell.verification.time(1.0, 1)), _RANGE),
         ):
             if not 1.0 / most <= value <= most:
                 allowed = f"[{1.0 / most:g}, {most:g}]"
@@ -88,7 +88,7 @@ class CellTerms:
     def __call__(self, observation: Mapping[str, torch.Tensor]) -> RoundTerms:
         """Compute the terms of a batch of rounds from the environments' three arrays, unscaled, of shape (N, K)."""
         acceptance_rate = observation["acceptance_rate"]
-        scale = self.reference_power / self.cell.noise_psd
+        scale = self.reference_power / self.cell.noise_density
         signal = scale * torch.exp(observation["channel_gain_db"] * (math.log(10.0) / 10.0))
         signal = signal.clamp(self.cell.bandwidth / _STRONGEST, self.cell.bandwidth * _STRONGEST)
         limit_time, equal_time = upload_times(signal, self.cell)
@@ -176,7 +176,7 @@ class ServerTimes:
     def __init__(self, verification: Verification, num_users: int, max_draft_length: int) -> None:
         self.padded = verification.batching == "padded"
         self.num_users = num_users
-        times = verification.time(np.arange(num_users * (max_draft_length + 1) + 2.0))
+        times = verification.time(np.arange(num_users * (max_draft_length + 1) + 2.0), num_users)
         self._times = torch.as_tensor(num_users * times / times[2 * num_users], dtype=torch.float32)
 
     def __call__(self, others: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -175,6 +175,7 @@ def _top(values: FloatArray, count: int) -> tuple[np.ndarray, FloatArray]:
 
 def _times_after(server: Verification, lengths: FloatArray) -> FloatArray:
     """Verification time after each user's step up, step down and opting out. Shape (M, 3K)."""
+    server = server.of_batch(lengths.shape[-1])
     targets = np.concatenate([lengths + 1.0, lengths - 1.0, np.zeros_like(lengths)], axis=-1)
     before = np.tile(lengths, 3)
     if server.batching == "ragged":

@@ -16,9 +16,9 @@ from multispin_gym.physics.verification import AffineVerification, TableVerifica
 class Pieces:
     """Cuts of the decision space on each of which the verification time is ``base + slope * n``.
 
-    A padded batch has one piece for each longest draft m (lengths up to m, constant time); a ragged affine batch
-    is one piece; a ragged table has one piece for each stretch between two measured batch sizes, with
-    ``least <= n <= most`` for the tokens n of the batch.
+    A padded batch has one piece for each longest draft m (lengths up to m, constant time); a ragged affine batch, or
+    one whose time does not depend on the lengths, is one piece; a ragged table has one piece for each stretch between
+    two measured batch sizes, with ``least <= n <= most`` for the tokens n of the batch.
 
     Parameters
     ----------
@@ -48,12 +48,13 @@ class Pieces:
 
 def pieces_of(cell: Cell, num_users: int) -> Pieces:
     """Cut the decision space of a cell into pieces that together hold every decision in which somebody drafts."""
-    server, low, high = cell.verification, cell.min_draft_length, cell.max_draft_length
+    server, low, high = cell.verification.of_batch(num_users), cell.min_draft_length, cell.max_draft_length
+    if isinstance(server, AffineVerification) and (server.batching == "ragged" or server.per_token == 0.0):
+        return _pieces(np.array([float(high)]), np.array([server.fixed]), server.per_token, -np.inf, np.inf)
     if server.batching == "padded":
         longest = np.arange(max(low, 1), high + 1, dtype=np.float64)
         return _pieces(longest, server.time(num_users * (longest + 1.0)), 0.0, -np.inf, np.inf)
-    if isinstance(server, AffineVerification):
-        return _pieces(np.array([float(high)]), np.array([server.fixed]), server.per_token, -np.inf, np.inf)
+    assert isinstance(server, TableVerification)
     return _table_pieces(server, low, high, num_users)
 
 

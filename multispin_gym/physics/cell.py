@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -24,7 +24,7 @@ class Cell:
     bandwidth
         Uplink band B, Hz; in [1e-50, 1e50].
     noise_psd
-        Noise power spectral density N0, W/Hz; in [1e-50, 1e50].
+        Noise power spectral density N0, W/Hz; in [1e-50, 1e50]. Either this or ``noise_power``.
     payload
         What one drafted token costs on the uplink, bit; in [1e-50, 1e50]. Or, as in a scenario's file, a table of a
         ``protocol`` and its arguments, from which the bits are computed; see
@@ -36,32 +36,51 @@ class Cell:
         ``"density"``: power per Hz is ``transmit_power / bandwidth``, ``R = b log2(1 + P g / (N0 B))``.
     min_draft_length, max_draft_length
         Allowed draft lengths, token; ``0 <= min <= max``, ``1 <= max <= 10000``. A minimum of 0 lets users opt out.
+    noise_power
+        Noise power over the band, W, whatever the band; in [1e-50, 1e50]. The spectral efficiency is then
+        ``log2(1 + P g / noise_power)`` and does not depend on the bandwidth. Only with ``power="density"``.
 
     Raises
     ------
     ValueError
-        If a value is out of range.
+        If a value is out of range or missing, both or neither of the two forms of noise are given, or a noise power is
+        given without a power density.
     TypeError
         If a value is of the wrong type.
     """
 
     bandwidth: float
-    noise_psd: float
-    payload: float
-    verification: Verification
+    noise_psd: float | None = None
+    noise_power: float | None = field(default=None, kw_only=True)
+    # Neither has a default; a field behind one that has must have one.
+    payload: float = None  # type: ignore[assignment]
+    verification: Verification = None  # type: ignore[assignment]
     power: Literal["total", "density"] = "total"
     min_draft_length: int = 1
     max_draft_length: int = 12
 
     def __post_init__(self) -> None:
+        for name in ("payload", "verification"):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} is missing")
         object.__setattr__(self, "payload", payload_of(self.payload))
-        for name in ("bandwidth", "noise_psd", "payload"):
+        if self.noise_psd is None and self.noise_power is None:
+            raise ValueError("noise_psd is missing: it, W/Hz, or noise_power, W, must be given")
+        if self.noise_psd is not None and self.noise_power is not None:
+            raise ValueError(
+                f"noise_psd and noise_power must not both be given, got {shown(self.noise_psd)} W/Hz and "
+                f"{shown(self.noise_power)} W"
+            )
+        noise = "noise_psd" if self.noise_power is None else "noise_power"
+        for name in ("bandwidth", noise, "payload"):
             object.__setattr__(self, name, check_quantity(name, getattr(self, name)))
         if not isinstance(self.verification, (AffineVerification, TableVerification)):
             raise TypeError(
                 f"verification must be an AffineVerification or a TableVerification, got {shown(self.verification)}"
             )
         check_choice("power", self.power, POWERS)
+        if self.noise_power is not None and self.power != "density":
+            raise ValueError(f"noise_power needs power 'density', got power {shown(self.power)}")
         longest = check_integer("max_draft_length", self.max_draft_length, low=1, high=LONGEST_DRAFT)
         shortest = check_integer("min_draft_length", self.min_draft_length, low=0, high=longest)
         object.__setattr__(self, "max_draft_length", longest)
@@ -71,6 +90,14 @@ class Cell:
     def uplink(self) -> Uplink:
         """The uplink model that ``power`` names."""
         return TotalPowerUplink() if self.power == "total" else DensityUplink(self.bandwidth)
+
+    @cached_property
+    def noise_density(self) -> float:
+        """Noise power per Hz of the band: ``noise_psd``, or ``noise_power / bandwidth``, W/Hz."""
+        if self.noise_power is not None:
+            return self.noise_power / self.bandwidth
+        assert self.noise_psd is not None
+        return self.noise_psd
 
     @property
     def num_draft_lengths(self) -> int:
@@ -90,4 +117,4 @@ class Cell:
         numpy.ndarray
             Signal in Hz: the bandwidth over which the SNR is one. Shape (..., K).
         """
-        return users.received_power / self.noise_psd
+        return users.received_power / self.noise_density

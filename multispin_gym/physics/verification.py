@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -41,7 +41,7 @@ def batch_tokens(draft_lengths: ArrayLike, batching: str) -> FloatArray:
 
 @dataclass(frozen=True)
 class AffineVerification:
-    """Verification time ``fixed + per_token * n`` for a batch of n tokens.
+    """Verification time ``fixed + per_draft * K + per_token * n`` for a batch of K drafts with n tokens.
 
     Parameters
     ----------
@@ -51,6 +51,9 @@ class AffineVerification:
         Time per token of the batch, s; in [0, 1e50].
     batching
         ``"padded"`` (n = K (longest draft + 1)) or ``"ragged"`` (n = sum of drafts + K).
+    per_draft
+        Time per draft of the batch, s; in [0, 1e50]. All users of a cell are in its batch, those without a draft
+        included: they get a token from the server, too.
 
     Raises
     ------
@@ -61,33 +64,64 @@ class AffineVerification:
     --------
     >>> AffineVerification(fixed=0.06, per_token=3e-4, batching="ragged").round_time([2, 4])
     array(0.0624)
+    >>> AffineVerification(fixed=0.02, per_draft=0.01).round_time([2, 4])
+    array(0.04)
     """
 
     fixed: float
+    per_draft: float = field(default=0.0, kw_only=True)
     per_token: float = 0.0
     batching: Batching = "padded"
 
     def __post_init__(self) -> None:
         fixed = check_quantity("verification.fixed", self.fixed)
-        per_token = check_number("verification.per_token", self.per_token, low=0.0, high=LARGEST)
         object.__setattr__(self, "fixed", fixed)
-        object.__setattr__(self, "per_token", per_token)
+        for name in ("per_token", "per_draft"):
+            value = check_number(f"verification.{name}", getattr(self, name), low=0.0, high=LARGEST)
+            object.__setattr__(self, name, value)
         check_choice("verification.batching", self.batching, BATCHINGS)
 
-    def time(self, num_tokens: ArrayLike) -> FloatArray:
+    def of_batch(self, num_drafts: int) -> AffineVerification:
+        """The same server for batches of one number of drafts, whose time is then part of the fixed one.
+
+        Parameters
+        ----------
+        num_drafts
+            Drafts in the batch, which are the users of a cell; at least 0.
+
+        Returns
+        -------
+        AffineVerification
+            A server without a time per draft; this one where it has none.
+        """
+        if self.per_draft == 0.0:
+            return self
+        return replace(self, fixed=self.fixed + self.per_draft * num_drafts, per_draft=0.0)
+
+    def time(self, num_tokens: ArrayLike, num_drafts: int | None = None) -> FloatArray:
         """Time of one forward pass.
 
         Parameters
         ----------
         num_tokens
             Tokens in the batch.
+        num_drafts
+            Drafts in the batch; may be left out where none of them takes a time of its own.
 
         Returns
         -------
         numpy.ndarray
-            Seconds, of the same shape.
+            Seconds, of the shape of ``num_tokens``.
+
+        Raises
+        ------
+        ValueError
+            If the number of drafts is left out and matters.
         """
-        return np.asarray(self.fixed + self.per_token * np.asarray(num_tokens, dtype=np.float64))
+        server = self if num_drafts is None else self.of_batch(num_drafts)
+        if server.per_draft != 0.0:
+            raise ValueError("num_drafts is missing: verification.per_draft makes the time depend on it")
+        return np.asarray(server.fixed + server.per_token * np.asarray(num_tokens, dtype=np.float64))
 
     def round_time(self, draft_lengths: ArrayLike) -> FloatArray:
         """Time to verify one round.
@@ -102,7 +136,8 @@ class AffineVerification:
         numpy.ndarray
             Seconds. Shape (...,).
         """
-        return self.time(batch_tokens(draft_lengths, self.batching))
+        lengths = np.asarray(draft_lengths)
+        return self.time(batch_tokens(lengths, self.batching), lengths.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -165,13 +200,30 @@ class TableVerification:
     def _columns(self) -> tuple[FloatArray, FloatArray]:
         return np.array(self.num_tokens), np.array(self.seconds)
 
-    def time(self, num_tokens: ArrayLike) -> FloatArray:
+    def of_batch(self, num_drafts: int) -> TableVerification:
+        """Return this server: a table counts tokens only.
+
+        Parameters
+        ----------
+        num_drafts
+            Drafts in the batch.
+
+        Returns
+        -------
+        TableVerification
+            This server.
+        """
+        return self
+
+    def time(self, num_tokens: ArrayLike, num_drafts: int | None = None) -> FloatArray:
         """Time of one forward pass.
 
         Parameters
         ----------
         num_tokens
             Tokens in the batch.
+        num_drafts
+            Drafts in the batch, which make no difference to a table.
 
         Returns
         -------

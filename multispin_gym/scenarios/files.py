@@ -13,13 +13,13 @@ from multispin_gym.scenarios.measured_tables import measured_verification
 from multispin_gym.scenarios.populations import AcceptanceClass, DeviceClass
 from multispin_gym.scenarios.sources import Source
 
-_AFFINE = ("fixed", "per_token", "batching")
+_AFFINE = ("fixed", "per_draft", "per_token", "batching")
 _TABLE = ("num_tokens", "seconds", "batching", "tail_per_token")
 _NAMED = ("table", "batching", "scale")
 
 
 def parse_verification(value: Any, path: str) -> Verification:
-    """Read a verification time: ``fixed`` and ``per_token``, a table in the file, or the name of a shipped one."""
+    """Read a verification time: an affine one, a table in the file, or the name of a shipped table."""
     table = _toml.check_table(value, path)
     # The classes call their fields "verification.*" already.
     parent = path.removesuffix("verification")
@@ -33,7 +33,7 @@ def parse_verification(value: Any, path: str) -> Verification:
     if "fixed" in table:
         return _toml.build(AffineVerification, table, path, prefix=parent)
     _toml.check_keys(table, dict.fromkeys((*_AFFINE, *_TABLE, *_NAMED)), path)
-    raise ValueError(f"{path} needs fixed and per_token, or num_tokens and seconds, or table")
+    raise ValueError(f"{path} needs fixed, per_draft and per_token, or num_tokens and seconds, or table")
 
 
 def parse_cell(value: Any, path: str) -> Cell:

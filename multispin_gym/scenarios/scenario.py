@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ from multispin_gym._validation import (
     MOST_USERS,
     SMALLEST,
     FloatArray,
+    check_choice,
     check_integer,
     check_quantity,
     shown,
@@ -28,31 +29,31 @@ from multispin_gym.physics.fading import Fading
 from multispin_gym.physics.path_loss import PathLoss, db_to_gain, gain_to_db, watt_to_dbm
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.files import PARSERS
+from multispin_gym.scenarios.mean_gains import check_gains, check_mean_gain, mean_gain_db
+from multispin_gym.scenarios.mixtures import RangeMixture
 from multispin_gym.scenarios.populations import (
     AcceptanceClass,
     DeviceClass,
-    RangeMixture,
     check_entries,
     check_range,
     check_text,
+    rate_mixture,
+    speed_mixture,
 )
 from multispin_gym.scenarios.sources import Source
 
-# Well within what float32 holds, so that a gain in it is a normal number.
-GAIN_LIMIT_DB = 350.0
+RATES = ("own", "task")
 _INDEPENDENT_RAYLEIGH = Fading()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scenario:
     """A cell, and the laws from which its users and channels are drawn.
 
     Parameters
     ----------
-    name
-        Short name.
-    description
-        What the scenario is for.
+    name, description
+        Short name, and what the scenario is for.
     cell
         The shared system.
     acceptance
@@ -65,6 +66,8 @@ class Scenario:
         Least and largest transmit power, dBm; uniform between them, in [-1000, 1000].
     path_loss
         Mean channel gain at a distance.
+    mean_gain
+        Instead of the two: least and largest mean channel gain, linear; uniform between them, in [1e-50, 1e50].
     fading
         Law of the channel from round to round.
     num_users
@@ -74,13 +77,15 @@ class Scenario:
     reference_power
         Transmit power of the users that are drawn, W; in [1e-50, 1e50]. What a user's own power lies above it is part
         of its channel gain: only the product of the two matters.
+    acceptance_rates
+        Which acceptance rate a user has: ``"own"``, drawn from its task's law, or ``"task"``, that law's mean.
     sources
         Where the numbers come from, as the file says it.
 
     Raises
     ------
     ValueError
-        If a value is out of range.
+        If a value is out of range, or both or neither form of the mean channel gain are given.
     TypeError
         If a value is of the wrong type.
     """
@@ -89,27 +94,32 @@ class Scenario:
     cell: Cell
     acceptance: Sequence[AcceptanceClass]
     devices: Sequence[DeviceClass]
-    distance: tuple[float, float]
+    distance: tuple[float, float] | None = None
     transmit_power_dbm: tuple[float, float]
-    path_loss: PathLoss
+    path_loss: PathLoss | None = None
+    mean_gain: tuple[float, float] | None = None
     description: str = ""
     fading: Fading = _INDEPENDENT_RAYLEIGH
     num_users: int = 8
     num_rounds: int = 100
     reference_power: float = 0.01
+    acceptance_rates: Literal["own", "task"] = "own"
     sources: Sequence[Source] = ()
 
     def __post_init__(self) -> None:
         check_text("name", self.name)
         check_text("description", self.description, empty=True)
+        check_mean_gain(self.distance, self.path_loss, self.mean_gain)
         for name, kind in (("cell", Cell), ("path_loss", PathLoss), ("fading", Fading)):
-            if not isinstance(getattr(self, name), kind):
-                raise TypeError(f"{name} must be a {kind.__name__}, got {shown(getattr(self, name))}")
+            if not isinstance(value := getattr(self, name), kind) and (value, name) != (None, "path_loss"):
+                raise TypeError(f"{name} must be a {kind.__name__}, got {shown(value)}")
+        check_choice("acceptance_rates", self.acceptance_rates, RATES)
+        large_scale = "distance" if self.mean_gain is None else "mean_gain"
         checked: dict[str, Any] = {
             "acceptance": check_entries("acceptance", self.acceptance, AcceptanceClass, 1),
             "devices": check_entries("devices", self.devices, DeviceClass, 1),
             "sources": check_entries("sources", self.sources, Source, 0),
-            "distance": check_range("distance", self.distance, low=SMALLEST, high=LARGEST),
+            large_scale: check_range(large_scale, getattr(self, large_scale), low=SMALLEST, high=LARGEST),
             "transmit_power_dbm": check_range(
                 "transmit_power_dbm", self.transmit_power_dbm, low=-MOST_DECIBELS, high=MOST_DECIBELS
             ),
@@ -117,26 +127,16 @@ class Scenario:
             "num_rounds": check_integer("num_rounds", self.num_rounds, low=1, high=MOST_ROUNDS),
             "reference_power": check_quantity("reference_power", self.reference_power),
         }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
-        low, high = self.observation_bounds["channel_gain_db"]
-        if not (low >= -GAIN_LIMIT_DB and high <= GAIN_LIMIT_DB):
-            raise ValueError(
-                f"path_loss, distance, transmit_power_dbm and reference_power must keep the channel gain, fading "
-                f"included, in [-{GAIN_LIMIT_DB:g}, {GAIN_LIMIT_DB:g}] dB, got [{low:g}, {high:g}] dB"
-            )
+        vars(self).update(checked)
+        check_gains(self.observation_bounds["channel_gain_db"], large_scale)
 
     @cached_property
     def _mixtures(self) -> tuple[RangeMixture, RangeMixture]:
-        tasks = self.acceptance
-        rates = RangeMixture([t.weight for t in tasks], [t.rate_range for t in tasks], [t.beta for t in tasks])
-        weights, ranges = zip(*(part for device in self.devices for part in device.components), strict=True)
-        return rates, RangeMixture(weights, ranges)
+        return rate_mixture(self.acceptance, self.acceptance_rates), speed_mixture(self.devices)
 
     @cached_property
-    def _power_offset_db(self) -> tuple[float, float]:
-        reference = watt_to_dbm(self.reference_power)
-        return self.transmit_power_dbm[0] - reference, self.transmit_power_dbm[1] - reference
+    def _power_offset_db(self) -> FloatArray:
+        return np.asarray(self.transmit_power_dbm) - watt_to_dbm(self.reference_power)
 
     @cached_property
     def observation_bounds(self) -> dict[str, tuple[float, float]]:
@@ -146,11 +146,11 @@ class Scenario:
         user's power lies above the reference power).
         """
         speeds = self._mixtures[1]
-        slow, fast = float(np.float32(speeds.low)), float(np.float32(speeds.high))
+        slow, fast = (float(np.float32(speed)) for speed in (speeds.low, speeds.high))
         if slow == fast:
             slow, fast = 0.5 * slow, 2.0 * fast
-        gains = self.path_loss.gain_db(self.distance[::-1]) + self._power_offset_db + self.fading.bounds_db
-        weak, strong = (float(gain) for gain in gains)
+        gains = np.sort(mean_gain_db((0.0, 1.0), self.distance, self.path_loss, self.mean_gain))
+        weak, strong = (float(gain) for gain in gains + self._power_offset_db + self.fading.bounds_db)
         return {
             "acceptance_rate": (0.0, 1.0),
             "drafting_speed": (slow, fast),
@@ -175,7 +175,7 @@ class Scenario:
         -------
         Users
             Users whose acceptance rates and drafting speeds are float32 numbers within the observation bounds, and
-            whose gain is the path loss with the power above the reference power folded in. Shape (*batch, K).
+            whose gain is the mean gain with the power above the reference power folded in. Shape (*batch, K).
 
         Raises
         ------
@@ -188,9 +188,8 @@ class Scenario:
         shape = (batch, count) if isinstance(batch, int) else (*batch, count)
         rates, speeds = self._mixtures
         task, rate, device, speed, where, power = rng.random((6, *shape))
-        near, far = self.distance
         weak, strong = self._power_offset_db
-        gain_db = self.path_loss.gain_db(near + (far - near) * where) + (weak + (strong - weak) * power)
+        gain_db = mean_gain_db(where, self.distance, self.path_loss, self.mean_gain) + (weak + (strong - weak) * power)
         return Users.trusted(
             acceptance_rate=rates.invert(task, rate).astype(np.float32).astype(np.float64),
             drafting_speed=speeds.invert(device, speed).astype(np.float32).astype(np.float64),
@@ -236,7 +235,7 @@ class Scenario:
         return Users.trusted(**{**vars(users), "channel_gain": self.db_to_gain(self.gain_to_db(gain))})
 
     def gain_to_db(self, gain: ArrayLike) -> NDArray[np.float32]:
-        """Turn gains into what an observation shows of them.
+        """Turn gains into what an observation shows.
 
         Parameters
         ----------

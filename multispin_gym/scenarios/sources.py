@@ -9,7 +9,7 @@ from typing import Literal
 from multispin_gym._validation import check_choice, check_list
 from multispin_gym.scenarios.populations import check_text
 
-STATUSES = ("measured", "derived", "assumed")
+STATUSES = ("measured", "derived", "assumed", "inferred")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Source:
     keys
         Dotted keys of the scenario file that this is about; a key covers all keys below it.
     status
-        ``"measured"``, ``"derived"`` (computed from measured or published figures) or ``"assumed"``.
+        ``"measured"``, ``"derived"`` (computed from measured or published figures), ``"assumed"``, or ``"inferred"``
+        (fitted, so that published results come out).
     source
         Where the numbers come from.
 
@@ -34,7 +35,7 @@ class Source:
     """
 
     keys: Sequence[str]
-    status: Literal["measured", "derived", "assumed"]
+    status: Literal["measured", "derived", "assumed", "inferred"]
     source: str
 
     def __post_init__(self) -> None:

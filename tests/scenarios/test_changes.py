@@ -53,7 +53,7 @@ def test_payload_and_devices_are_changed_as_a_file_would_have_them():
         (
             "acceptance[0].rates=[0, 1]",
             ValueError,
-            r"^acceptance\[0\]\.rates is not a key of .* Did you mean 'rate_range'",
+            r"^acceptance\[0\]\.rates is not a key of .* Did you mean 'rate'",
         ),
         ("acceptance[7].weight=1", ValueError, r"^acceptance\[7\] does not exist: the scenario has 3 entries"),
         ("cell[0].weight=1", ValueError, r"^cell\[0\] does not exist: the scenario has no such list"),

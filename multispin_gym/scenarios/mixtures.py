@@ -1,0 +1,62 @@
+"""Mixtures of Beta laws on ranges, from which users' acceptance rates and drafting speeds are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from multispin_gym._validation import FloatArray
+
+
+class RangeMixture:
+    """A mixture of Beta laws scaled to ranges, drawn by inversion from two uniforms a draw.
+
+    Parameters
+    ----------
+    weights
+        Relative frequencies, positive. Shape (n,).
+    ranges
+        Least and largest value of each component. Shape (n, 2).
+    beta
+        Shape parameters of each component. Shape (n, 2); by default all uniform.
+    limits
+        Least and largest value that comes out of each component. Shape (n, 2); by default the ranges.
+    inverted
+        Of which components the inverse is drawn, so that the values are the inverses of the range's. Shape (n,).
+    """
+
+    def __init__(
+        self,
+        weights: ArrayLike,
+        ranges: ArrayLike,
+        beta: ArrayLike | None = None,
+        limits: ArrayLike | None = None,
+        inverted: ArrayLike = False,
+    ) -> None:
+        cumulative = np.cumsum(weights)
+        self._edges = cumulative[:-1] / cumulative[-1]
+        ends = np.array(ranges, dtype=np.float64)
+        self._low, self._span = ends[:, 0].copy(), ends[:, 1] - ends[:, 0]
+        within = np.array(ends if limits is None else limits, dtype=np.float64)
+        self._inverted = np.broadcast_to(np.asarray(inverted, dtype=np.bool_), self._low.shape)
+        within[self._inverted] = 1.0 / within[self._inverted, ::-1]
+        self.low, self.high = float(within.min()), float(within.max())
+        # The sum in `invert` may exceed the upper end by its own rounding; elsewhere the ends of the whole are enough.
+        self._limits = None if limits is None else within
+        shapes = np.array([[1.0, 1.0]] if beta is None else beta, dtype=np.float64)
+        self._beta = None if (shapes == 1.0).all() else (shapes[:, 0].copy(), shapes[:, 1].copy())
+
+    def invert(self, pick: FloatArray, level: FloatArray) -> FloatArray:
+        """Turn uniform draws into draws of the mixture."""
+        index = self._edges.searchsorted(pick, side="right")
+        if self._beta is not None:
+            # Loading it takes longer than loading all of this library; most scenarios need none of it.
+            from scipy.special import betaincinv
+
+            level = betaincinv(self._beta[0][index], self._beta[1][index], level)
+        value = self._low[index] + self._span[index] * level
+        if self._inverted.any():
+            value = np.where(self._inverted[index], 1.0 / value, value)
+        if self._limits is None:
+            return np.asarray(np.minimum(np.maximum(value, self.low), self.high))
+        return np.asarray(np.minimum(np.maximum(value, self._limits[index, 0]), self._limits[index, 1]))
