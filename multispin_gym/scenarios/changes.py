@@ -42,7 +42,7 @@ def change_scenario(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
     --------
     >>> from multispin_gym import load_scenario
     >>> change_scenario(load_scenario("default"), {"cell.bandwidth": 5e6}).name
-    'default with cell.bandwidth=5000000.0'
+    'paper_qwen35 with cell.bandwidth=5000000.0'
     """
     table = tomllib.loads(scenario.to_toml())
     for key, value in changes.items():

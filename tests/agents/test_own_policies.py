@@ -128,7 +128,7 @@ def test_nothing_of_a_file_is_run_before_it_is_allowed(tmp_path):
 def test_a_model_for_another_number_of_users_is_refused_with_both_numbers(seen):
     model = make_model(make_env(SEEN_AS[seen], num_users=4))
     with pytest.raises(ValueError, match=r"^policy 'mine': the model was trained with 4 users and cannot decide for 8"):
-        evaluate({"mine": model}, "default", 8, episodes=1)
+        evaluate({"mine": model}, "laptops_60ms", 8, episodes=1)
 
 
 @pytest.mark.slow
@@ -272,22 +272,25 @@ def test_actions_that_are_none_are_refused_in_the_name_of_the_policy(function, e
 
 
 def test_users_from_an_observation_are_those_of_the_environment_bit_for_bit():
-    envs = gym.make_vec(MULTI_SPIN.id, num_envs=4, num_users=5, vectorization_mode="vector_entry_point")
+    options = {"scenario": "laptops_60ms", "num_users": 5}
+    envs = gym.make_vec(MULTI_SPIN.id, num_envs=4, vectorization_mode="vector_entry_point", **options)
     observation, _ = envs.reset(seed=1)
-    users, truth = ms.users_from_observation("default", observation), envs.unwrapped.users
+    users, truth = ms.users_from_observation("laptops_60ms", observation), envs.unwrapped.users
     for name in ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power"):
         assert (getattr(users, name) == getattr(truth, name)).all()
-    one = ms.users_from_observation(ms.load_scenario("default"), {key: rows[2] for key, rows in observation.items()})
+    one = ms.users_from_observation(
+        ms.load_scenario("laptops_60ms"), {key: rows[2] for key, rows in observation.items()}
+    )
     assert (one.channel_gain == truth.channel_gain[2]).all()
     uneven = {**observation, "drafting_speed": observation["drafting_speed"][:, :4]}
     with pytest.raises(ValueError, match=r"must share one shape \(\.\.\., K\), got acceptance_rate \(4, 5\)"):
-        ms.users_from_observation("default", uneven)
+        ms.users_from_observation("laptops_60ms", uneven)
     with pytest.raises(
         ValueError, match="must have the keys acceptance_rate, channel_gain_db, drafting_speed; got none"
     ):
-        ms.users_from_observation("default", {})
+        ms.users_from_observation("laptops_60ms", {})
     with pytest.raises(ValueError, match="must share one shape"):
-        ms.users_from_observation("default", dict.fromkeys(observation, 0.5))
+        ms.users_from_observation("laptops_60ms", dict.fromkeys(observation, 0.5))
 
 
 RULES = """

@@ -15,7 +15,7 @@ from multispin_gym.baselines.protocols import Detailed, Preparable
 from multispin_gym.baselines.uniform import uniform_fixed
 from multispin_gym.evaluation import evaluate
 
-SCENARIO = load_scenario("default")
+SCENARIO = load_scenario("laptops_60ms")
 
 
 class LengthOfTheStrongest:

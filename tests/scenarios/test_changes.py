@@ -8,7 +8,7 @@ from multispin_gym import AffineVerification, load_scenario
 from multispin_gym.scenarios import change_scenario
 from multispin_gym.scenarios.changes import read_changes
 
-DEFAULT = load_scenario("default")
+DEFAULT = load_scenario("laptops_60ms")
 
 
 def test_changes_give_the_scenario_that_replacing_by_hand_gives():
@@ -30,7 +30,7 @@ def test_changes_give_the_scenario_that_replacing_by_hand_gives():
 
 def test_a_changed_scenario_says_so_in_its_name():
     assert change_scenario(DEFAULT, {"num_users": 3, "cell.power": "density"}).name == (
-        "default with num_users=3, cell.power=density"
+        "laptops_60ms with num_users=3, cell.power=density"
     )
     assert change_scenario(DEFAULT, {}) == DEFAULT
 
