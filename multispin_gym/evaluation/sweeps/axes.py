@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from multispin_gym import _toml
-from multispin_gym._validation import check_integer, shown, shown_name
+from multispin_gym._validation import LARGEST_WHOLE, check_integer, shown, shown_name
 
 MOST_POINTS = 10_000
 # Decimals of the values between the ends of a range: what is left out is the rounding of floating point.
@@ -64,9 +64,7 @@ def value_word(value: Any) -> str:
     """Return a value as tables and pictures show it."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return value if isinstance(value, str) else json.dumps(value)
-    return (
-        str(value) if isinstance(value, int) else re.sub(r"e([-+])0*", lambda e: "e" + e[1].strip("+"), f"{value:.6g}")
-    )
+    return str(value) if isinstance(value, int) else re.sub(r"e\+?(-?)0*", r"e\1", f"{value:.6g}")
 
 
 def read_axes(texts: Iterable[str], is_whole: Callable[[str], bool]) -> tuple[Axis, ...]:
@@ -181,7 +179,18 @@ def _whole(key: str, text: str, values: Sequence[int | float]) -> list[int]:
     for value in values:
         if not float(value).is_integer():
             raise ValueError(
-                f"{shown_name(key)} must take whole numbers, but {text} gives {value:.6g}: "
-                "choose a COUNT that divides the range, or list the values"
+                f"{shown_name(key)} must take whole numbers, and {shown_name(text)} gives {value:.6g}:"
+                f"{'' if text.endswith('log') else _whole_hint(values)} list the values"
             )
     return [int(value) for value in values]
+
+
+def _whole_hint(values: Sequence[int | float]) -> str:
+    """Name the range of whole numbers with nearly as many values, if the ends of this one are whole."""
+    low, high, count = values[0], values[-1], len(values)
+    if not (float(low).is_integer() and float(high).is_integer() and high - low < LARGEST_WHOLE):
+        return ""
+    reach = int(high) - int(low)
+    fitting = [steps for steps in range(1, 2 * count) if reach % steps == 0]
+    best = min(fitting, key=lambda steps: abs(steps + 1 - count))
+    return f" take {int(low)}:{int(high)}:{best + 1}, or"

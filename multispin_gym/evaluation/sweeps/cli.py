@@ -142,12 +142,13 @@ def _show(result: SweepResult, output: Path, command: str) -> None:
     """Write a sweep's files and print its table."""
     from rich.console import Console
 
-    from multispin_gym.evaluation.sweeps.report import save, to_table
+    from multispin_gym.evaluation.sweeps.report import caption, save, to_table
 
     why = save(result, output, command)
     console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(result.about(), highlight=False, markup=False)
     console.print(to_table(result, console.width))
-    lines = [result.verdict()]
+    lines = [caption(result), result.verdict()]
     if len(result.references) > 1:
         lines.append(
             f"Ratios are taken to {' or '.join(result.references)}, by the number of users: "

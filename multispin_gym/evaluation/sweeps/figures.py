@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#444444")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.")
-REFERENCE = "#888888"
 MOST_PANELS, PANELS_IN_A_ROW = 16, 4
 # Values up to which each has a tick of its own.
 MOST_TICKS = 8
@@ -53,8 +53,8 @@ def draw_sweep(result: SweepResult) -> bytes:
             f"it has a panel for each value of the second key, {MOST_PANELS} at most; "
             "give the key with fewer values last"
         )
-    columns = min(len(panels), PANELS_IN_A_ROW)
-    rows = -(-len(panels) // columns)
+    rows = -(-len(panels) // PANELS_IN_A_ROW)
+    columns = -(-len(panels) // rows)
     size = (7.2, 4.6) if len(panels) == 1 else (1.2 + 3.1 * max(columns, 2), 1.3 + 2.7 * rows)
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
@@ -68,58 +68,73 @@ def draw_sweep(result: SweepResult) -> bytes:
         axes.set_visible(number < len(panels))
         # Above an empty place the ticks would be missing.
         axes.tick_params(labelbottom=number + columns >= len(panels))
-    figure.supxlabel(_plain(_label(across.key)), fontsize=10)
-    figure.supylabel("goodput, token/s", fontsize=10)
-    _finish(figure, every[0], result)
+        if number + columns >= len(panels):
+            axes.set_xlabel(_plain(_label(across.key)), fontsize=9)
+        if number % columns == 0:
+            axes.set_ylabel("goodput, token/s", fontsize=9)
+    _finish(figure, every[0], result, "bands" if _has_lines(across) else "bars")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 
-def _finish(figure: Figure, axes: Axes, result: SweepResult) -> None:
+def _finish(figure: Figure, axes: Axes, result: SweepResult, marks: str) -> None:
     handles, labels = axes.get_legend_handles_labels()
     width = figure.get_figwidth()
     longest = max(map(len, labels))
-    columns = max(1, min(len(labels), int(width / (0.55 + 0.085 * longest))))
+    columns = max(1, min(len(labels), int(width / (0.5 + 0.055 * longest))))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
-    figure.suptitle(_plain(f"{result.about()},\nbands and bars: 95 % bootstrap intervals"), fontsize=9)
+    about = textwrap.fill(result.about(), int(14 * width))
+    figure.suptitle(_plain(f"{about}\n{marks}: 95 % bootstrap intervals"), fontsize=9)
 
 
 def _draw_panel(axes: Axes, result: SweepResult, across: Axis, points: Sequence[Mapping[str, Any]]) -> None:
-    values = [point["values"][across.key] for point in points]
-    order = sorted(range(len(points)), key=lambda n: values[n]) if across.is_numeric else range(len(points))
-    points = [points[number] for number in order]
-    x = np.array([values[n] for n in order] if across.is_numeric else range(len(points)), dtype=np.float64)
-    _draw_reference(axes, result, x, points)
+    lines = _has_lines(across)
+    points = sorted(points, key=lambda point: point["values"][across.key]) if lines else points
+    x = np.array([point["values"][across.key] for point in points] if lines else range(len(points)), dtype=np.float64)
+    _draw_reference(axes, result, x, points, lines=lines)
     for number, name in enumerate(result.policies):
-        style: dict[str, Any] = {
-            "color": COLOURS[number % len(COLOURS)],
-            "marker": MARKERS[number % len(MARKERS)],
-            "linestyle": DASHES[number // len(COLOURS) % len(DASHES)] if across.is_numeric else "none",
-        }
+        colour, turn = COLOURS[number % len(COLOURS)], number // len(COLOURS)
         found = result.line(name, "goodput", points)
-        mean = np.array([each["mean"] for each in found])
-        ends = np.array([each["ci95"] or (np.nan, np.nan) for each in found]).T
-        shift = 0.0 if across.is_numeric else 0.5 * (number + 0.5) / len(result.policies) - 0.25
-        if across.is_numeric:
-            axes.fill_between(x, ends[0], ends[1], color=style["color"], alpha=0.18, linewidth=0)
+        low, high = np.array([each["ci95"] or (np.nan, np.nan) for each in found]).T
+        shift = 0.0 if lines else 0.5 * (number + 0.5) / len(result.policies) - 0.25
+        if lines:
+            axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
         else:
-            axes.vlines(x + shift, ends[0], ends[1], color=style["color"], linewidth=2.0, alpha=0.5)
-        axes.plot(x + shift, mean, label=_name(name), markersize=4.5, linewidth=1.5, **style)
+            axes.vlines(x + shift, low, high, color=colour, linewidth=2.0, alpha=0.5)
+        axes.plot(
+            x + shift,
+            [each["mean"] for each in found],
+            color=colour,
+            marker=MARKERS[(number + turn) % len(MARKERS)],
+            markersize=4.5,
+            linestyle=DASHES[turn % len(DASHES)] if lines else "none",
+            label=_name(name),
+        )
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     _scale(axes, across, x)
 
 
-def _draw_reference(axes: Axes, result: SweepResult, x: FloatArray, points: Sequence[Mapping[str, Any]]) -> None:
+def _has_lines(across: Axis) -> bool:
+    """Whether policies are lines over numbers, or marks side by side at each value."""
+    return across.is_numeric and len(across.values) > 1
+
+
+def _draw_reference(
+    axes: Axes, result: SweepResult, x: FloatArray, points: Sequence[Mapping[str, Any]], *, lines: bool
+) -> None:
     """Draw what the ratios are taken to: no allowed decision has more."""
     mean = [point["reference_goodput"]["mean"] for point in points]
-    style: dict[str, Any] = {"linestyle": ":"} if len(points) > 1 else {"linestyle": "none", "marker": "_"}
-    axes.plot(x, mean, color="black", linewidth=1.4, label=f"reference: {', '.join(result.references)}", **style)
+    label = f"reference: {', '.join(result.references)}"
+    if lines:
+        axes.plot(x, mean, color="black", linestyle=":", linewidth=1.4, label=label)
+    else:
+        axes.hlines(mean, x - 0.3, x + 0.3, color="black", linestyle=":", linewidth=1.4, label=label)
 
 
 def _scale(axes: Axes, across: Axis, x: FloatArray) -> None:
-    if not across.is_numeric:
+    if not _has_lines(across):
         axes.set_xticks(x, [_plain(value_word(value)) for value in across.values], fontsize=8)
         axes.set_xlim(-0.5, len(x) - 0.5)
         return

@@ -70,7 +70,7 @@ def to_table(result: SweepResult, width: int = 120) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(result.about()), box=box.SIMPLE_HEAD, pad_edge=False, caption=_caption(result))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for axis in result.axes:
         table.add_column(escape(axis.key), justify="right" if axis.is_numeric else "left", overflow="fold")
     for name in result.policies:
@@ -87,9 +87,10 @@ def to_table(result: SweepResult, width: int = 120) -> Table:
     return table
 
 
-def _caption(result: SweepResult) -> str:
+def caption(result: SweepResult) -> str:
+    """Say what the numbers of the table are."""
     over = f", and its gain over {result.baseline} in the same rounds" if len(result.policies) > 1 else ""
-    return f"mean goodput in token/s{over}; their 95 % intervals, ratios and more are in sweep.csv"
+    return f"Mean goodput in token/s{over}; 95 % intervals, ratios to the reference and more are in sweep.csv."
 
 
 def _line(result: SweepResult, point: Mapping[str, Any], gap: str) -> Sequence[str]:
@@ -99,7 +100,7 @@ def _line(result: SweepResult, point: Mapping[str, Any], gap: str) -> Sequence[s
     cells = [escape(value_word(value)) for value in point["values"].values()]
     for name in result.policies:
         measures = point["policies"][name]
-        mean = f"{measures['goodput']['mean']:.4g}"
+        mean = f"{measures['goodput']['mean']:#.4g}".rstrip(".")
         gain = measures["gain_over_baseline"]["mean"]
         text = mean if name == result.baseline or gain is None else f"{mean}{gap}{gain:+.1%}"
         cells.append(f"[bold]{text}[/bold]" if name == best else text)

@@ -70,9 +70,10 @@ class SweepResult:
         limits += [] if first.get("max_time") is None else [f"{first['max_time']:g} s"]
         length = f" of {' or '.join(limits)}" if limits else ""
         tokens = "sampled" if first["sampled"] else "expected"
+        points = "points" if len(self.points) > 1 else "point"
         users = "" if any(axis.key == USERS for axis in self.axes) else f"{first['num_users']} users, "
         return (
-            f"{self.scenario}: {users}{len(self.points)} points, {first['episodes']} episodes{length} at each, "
+            f"{self.scenario}: {users}{len(self.points)} {points}, {first['episodes']} episodes{length} at each, "
             f"{tokens} tokens, seed {first['seed']}"
         )
 
@@ -80,15 +81,15 @@ class SweepResult:
         """Say where which policy has the most goodput, and what that is worth."""
         wins = Counter(self.best(point) for point in self.points)
         (first, most), *others = wins.most_common()
-        total = f"all {most}" if not others else f"{most} of {len(self.points)}"
+        total = f"{most} of {len(self.points)} points" if others else f"all {most} points" if most > 1 else "this point"
         also = "".join(f", {name} at {count}" for name, count in others)
-        sentence = f"{first} has the most goodput at {total} points{also}."
+        sentence = f"{first} has the most goodput at {total}{also}."
         gains = self.line(first, "gain_over_baseline", self.points)
         if first == self.baseline or any(gain["mean"] is None for gain in gains):
             return sentence
-        order = sorted(range(len(gains)), key=lambda number: float(gains[number]["mean"]))
-        low, high = (f"{gains[n]['mean']:+.1%} ({title(self.points[n]['values'])})" for n in (order[0], order[-1]))
-        return f"{sentence} Its gain over {self.baseline} is between {low} and {high}."
+        ends = sorted(range(len(gains)), key=lambda number: float(gains[number]["mean"]))
+        low, high = (f"{gains[n]['mean']:+.1%} (at {title(self.points[n]['values'])})" for n in (ends[0], ends[-1]))
+        return f"{sentence} Its gain over {self.baseline} is {low if len(ends) == 1 else f'between {low} and {high}'}."
 
     def to_json(self, command: str) -> str:
         """Return the text of ``sweep.json``, with versions and the command that made the sweep."""
