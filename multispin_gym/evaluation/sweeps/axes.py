@@ -50,9 +50,9 @@ class Axis:
     @property
     def is_geometric(self) -> bool:
         """Whether the values, at least three, grow by one and the same factor."""
-        if not self.is_numeric or len(self.values) < 3 or not 0.0 < self.values[0] < self.values[1]:
+        if not self.is_numeric or len(self.values) < 3 or not 0.0 < min(self.values) <= self.values[0] < self.values[1]:
             return False
-        steps = np.diff(np.log(np.array(self.values, dtype=np.float64))) if min(self.values) > 0 else np.zeros(1)
+        steps = np.diff(np.log(np.array(self.values, dtype=np.float64)))
         return bool(np.allclose(steps, steps[0], rtol=1e-6))
 
     def to_dict(self) -> dict[str, Any]:
