@@ -124,6 +124,15 @@ def test_the_table_has_every_point_and_says_where_who_is_best(tmp_path, capsys):
     assert f"and {max(gains):+.1%} (at cell.bandwidth=" in words
 
 
+def test_rounds_may_be_varied(tmp_path, capsys):
+    words = [word for word in QUICK if word not in ("--rounds", "4")]
+    data = sweep(tmp_path, "--vary", "num_rounds=1:3:2", *words)
+    for point, rounds in zip(data["points"], (1, 3), strict=True):
+        alone = evaluate(POLICIES, "default", 2, episodes=3, rounds=rounds, baseline=POLICIES[0]).to_dict()
+        assert (point["rounds"], point["policies"]) == (rounds, alone["policies"])
+    assert capsys.readouterr().out.startswith("default: 2 users, 2 points, 3 episodes at each, expected tokens")
+
+
 def test_the_winner_of_each_point_is_counted(tmp_path, capsys):
     # A server that takes no time is not worth a draft; a slow one is.
     words = ["--vary", "cell.verification.fixed=1e-6,0.01,0.1", "--policies", "server_only", "uniform_best"]
@@ -242,6 +251,8 @@ def test_pieces_of_another_sweep_are_not_taken_over_and_its_last_ones_go_with_it
         (["--vary", "num_users=1:100:100", "cell.bandwidth=1:101:101"], "at most 10000 points, got 100 x 101 = 10100"),
         (["--vary", "num_users=2,3", "--num-users", "4"], "num_users is varied, and --num-users 4 is given besides"),
         (["--vary", "num_users=2,3", "--num-users", "4", "5"], "num_users is varied twice"),
+        (["--vary", "num_rounds=2,3", "--rounds", "4"], "num_rounds is varied, and --rounds 4 is given besides"),
+        (["--vary", "num_rounds=2,3", "--max-time", "4"], "num_rounds is varied, and --max-time 4.0 is given besides"),
         (["--vary", "num_users=2,3", "--set", "num_users=4"], "num_users is set, and num_users is varied: choose one"),
         (
             ["--vary", "cell.verification={fixed=0.1}", "--set", "cell.verification.fixed=0.2"],

@@ -41,8 +41,8 @@ class Sweep(Evaluation, _Varied):
     Parameters
     ----------
     vary
-        A key of the scenario's file and its values; may be given several times. KEY=A,B,C: a list of numbers or words,
-        such as num_users=4,8,12 or cell.power=total,density. KEY=LOW:HIGH:COUNT: evenly spaced numbers, ends included.
+        A key of the scenario's file and its values; may be given several times. KEY=A,B,C: a list of numbers or words:
+        num_users=4,8,12 or cell.power=total,density, say. KEY=LOW:HIGH:COUNT: evenly spaced numbers, ends included.
         KEY=LOW:HIGH:COUNT:log: each larger than the one before by the same factor.
     num_users
         Users in the cell; none: the scenario's number; several: they are varied, after all other keys.
@@ -128,14 +128,25 @@ def _prepare(options: Sweep) -> tuple[SweepResult, list[Point]]:
     if len(users) > 1:
         texts.append(f"{USERS}={','.join(map(str, users))}")
     axes = read_axes(texts, lambda key: isinstance(read_key(loaded, key), int))
-    if users and len(users) == 1 and any(axis.key == USERS for axis in axes):
-        raise ValueError(f"{USERS} is varied, and --num-users {users[0]} is given besides: choose one of them")
+    _check_options([axis.key for axis in axes], options)
     alike = ("episodes", "seed", "rounds", "sampled", "env_id", "reference", "loop", "max_time")
     settings = {name: getattr(options, name) for name in alike}
     points = make_points(loaded, changes, axes, users[0] if len(users) == 1 else None, **settings)
     if options.allow_pickle:
         points = [Point(p.values, dataclasses.replace(p.plan, allow_pickle=True)) for p in points]
     return SweepResult(changed_name(loaded, changes), axes, (), "", ()), points
+
+
+def _check_options(keys: Sequence[str], options: Sweep) -> None:
+    """Refuse options that overrule what is varied."""
+    rulers = {
+        "num_users": {"--num-users": " ".join(map(str, options.num_users)) if len(options.num_users) == 1 else None},
+        "num_rounds": {"--rounds": options.rounds, "--max-time": options.max_time},
+    }
+    for key in keys:
+        for option, value in rulers.get(key, {}).items():
+            if value is not None:
+                raise ValueError(f"{key} is varied, and {option} {value} is given besides: choose one of them")
 
 
 def _show(result: SweepResult, output: Path, command: str) -> None:
