@@ -289,7 +289,7 @@ def test_an_agent_that_does_not_fit_a_point_is_refused_before_the_first(tmp_path
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["sweep.json", "sweep.csv"])
+@pytest.mark.parametrize("name", ["sweep.json", "sweep.csv", "sweep.png"])
 @pytest.mark.parametrize("text", ["[]", "{", "policy,episode\n"])
 def test_files_that_no_sweep_wrote_are_kept(name, text, tmp_path, capsys):
     (tmp_path / name).write_text(text)

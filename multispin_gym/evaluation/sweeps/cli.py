@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from multispin_gym._command_line import complaint, parse, watched_progress
 from multispin_gym._validation import check_choice, check_integer
@@ -132,14 +133,13 @@ def _prepare(options: Sweep) -> tuple[SweepResult, list[Point]]:
     alike = ("episodes", "seed", "rounds", "sampled", "env_id", "reference", "loop", "max_time")
     settings = {name: getattr(options, name) for name in alike}
     points = make_points(loaded, changes, axes, users[0] if len(users) == 1 else None, **settings)
-    if options.allow_pickle:
-        points = [Point(p.values, dataclasses.replace(p.plan, allow_pickle=True)) for p in points]
+    points = [Point(p.values, dataclasses.replace(p.plan, allow_pickle=options.allow_pickle)) for p in points]
     return SweepResult(changed_name(loaded, changes), axes, (), "", ()), points
 
 
 def _check_options(keys: Sequence[str], options: Sweep) -> None:
     """Refuse options that overrule what is varied."""
-    rulers = {
+    rulers: dict[str, dict[str, Any]] = {
         "num_users": {"--num-users": " ".join(map(str, options.num_users)) if len(options.num_users) == 1 else None},
         "num_rounds": {"--rounds": options.rounds, "--max-time": options.max_time},
     }
