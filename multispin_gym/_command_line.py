@@ -27,6 +27,10 @@ _WORDS = [
         ),
         "{name} must be of the kind that its help shows, got {got}",
     ),
+    (
+        re.compile(r"(?P<words>Unrecognized options: .*?)[\s─-]* Perhaps you meant: (?P<name>--[\w-]+).*"),
+        "{words}. Did you mean {name}?",
+    ),
     # A section's own words name the option already.
     (re.compile(_NAME + r"(?P<words>\w+\..* must .*)"), "{words}"),
 ]

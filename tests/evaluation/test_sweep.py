@@ -21,7 +21,7 @@ POLICIES = ["uniform_best", "heterogeneous"]
 QUICK = ["--policies", *POLICIES, "--num-users", "2", "--episodes", "3", "--rounds", "4"]
 LINE = ["--vary", "cell.bandwidth=5e6:15e6:3"]
 NAMES = {"sweep.csv", "sweep.json", "sweep.png"}
-# Kills the process when it is about to put its n-th file in place.
+# Kills the process when it is about to put its n-th file in place; with 0 it is left alone.
 KILLED = """
 import os, signal, sys
 replace, left = os.replace, [int(sys.argv[1])]
@@ -192,6 +192,20 @@ def test_a_sweep_that_was_killed_goes_on_to_the_same_bytes(place, tmp_path, monk
     assert files(tmp_path / "out") == resumed
 
 
+@pytest.mark.slow
+def test_a_new_process_that_finds_all_points_played_writes_the_same_bytes(tmp_path):
+    words = ["sweep", *LINE, *QUICK, "--output", "out"]
+    found = []
+    for folder, runs in (("whole", [(0, [])]), ("killed", [(4, []), (0, ["--resume"])])):
+        (tmp_path / folder).mkdir()
+        for place, more in runs:
+            command = [sys.executable, "-c", KILLED, str(place), *words, *more]
+            done = subprocess.run(command, cwd=tmp_path / folder, capture_output=True, text=True, check=False)
+            assert done.returncode == (-signal.SIGKILL if place else 0), done.stderr
+        found.append(files(tmp_path / folder / "out"))
+    assert found[0] == found[1]
+
+
 def test_an_interrupted_sweep_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
@@ -267,6 +281,10 @@ def test_pieces_of_another_sweep_are_not_taken_over_and_its_last_ones_go_with_it
         (["--num-users", "2", "3", "--scenario", "defualt"], "Did you mean 'default'?"),
         (["--num-users", "2", "3", "--runner", "cloud"], "--runner must be one of local, processes, ray; got 'cloud'"),
         (["--num-users", "2", "3", "--policies", "sb3:none.zip"], "there is no file 'none.zip'"),
+        (
+            ["--vray", "num_users=2,3"],
+            "Unrecognized options: --vray, num_users=2,3. Did you mean --vary? (see",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_line_before_anything_is_played(words, message, tmp_path, capsys, monkeypatch):

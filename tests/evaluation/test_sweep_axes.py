@@ -94,6 +94,7 @@ def test_a_logarithmic_range_has_even_factors(low, factor, count):
         (["a.b=1,2", "a={b = 1},{b = 2}"], "a.b lies within a, which is varied too"),
         (["a[0].b=1,2", "a=[],[1]"], "a[0].b lies within a, which is varied too"),
         (["a=1:101:101", "b=1:100:100"], f"vary must make at most {MOST_POINTS} points, got 101 x 100 = 10100"),
+        (["a=" + ",".join(map(str, range(10001)))], f"vary must make at most {MOST_POINTS} points, got 10001"),
     ],
 )
 def test_what_is_no_axis_is_refused_with_what_it_should_be(texts, message):

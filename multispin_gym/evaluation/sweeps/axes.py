@@ -85,8 +85,8 @@ def read_axes(texts: Iterable[str], is_whole: Callable[[str], bool]) -> tuple[Ax
                 raise ValueError(f"{shown_name(key)} lies within {shown_name(other)}, which is varied too")
     counts = [len(axis.values) for axis in axes]
     if math.prod(counts) > MOST_POINTS:
-        product = " x ".join(map(str, counts))
-        raise ValueError(f"vary must make at most {MOST_POINTS} points, got {product} = {math.prod(counts)}")
+        product = f"{' x '.join(map(str, counts))} = " if len(counts) > 1 else ""
+        raise ValueError(f"vary must make at most {MOST_POINTS} points, got {product}{math.prod(counts)}")
     return tuple(axes)
 
 

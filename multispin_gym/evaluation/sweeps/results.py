@@ -93,6 +93,9 @@ class SweepResult:
 
     def to_json(self, command: str) -> str:
         """Return the text of ``sweep.json``, with versions and the command that made the sweep."""
+        # It made the intervals, though perhaps in a worker, or before an interrupt: the versions name what is loaded.
+        import scipy  # noqa: F401
+
         data = {
             "scenario": self.scenario,
             "varied": [axis.to_dict() for axis in self.axes],
