@@ -6,16 +6,16 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from evaluations import MEASURES, WavyAgent, small
+from reference import FOR_ANY_CELL
 
 from multispin_gym import Decision
-from multispin_gym.baselines import list_controllers
 from multispin_gym.envs.variants import HOMOGENEOUS, MULTI_SPIN, VARIANTS
 from multispin_gym.evaluation import evaluate
 from multispin_gym.evaluation.report import save
 
 SMALL = small(num_rounds=12)
 # Random decisions are drawn in another order where rounds are decided one by one.
-SAME = [name for name in list_controllers() if name != "random"]
+SAME = [name for name in FOR_ANY_CELL if name != "random"]
 
 
 @pytest.mark.slow
