@@ -15,6 +15,7 @@ from multispin_gym.baselines.controller import Controller
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.homogeneous import homogeneous
 from multispin_gym.baselines.long_run import LongRunPolicy
+from multispin_gym.baselines.nested import nested, nested_polished
 from multispin_gym.baselines.protocols import Rule
 from multispin_gym.baselines.random_decision import random_decision
 from multispin_gym.baselines.server_only import server_only
@@ -72,6 +73,14 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Rule]]] = {
     "homogeneous": (
         "the best common length, with shares that let all finish together",
         _for_an_objective(homogeneous),
+    ),
+    "nested": (
+        "lengths nested under one deadline: what each user has ready by then on an equal share; the best deadline",
+        _for_an_objective(nested),
+    ),
+    "nested_polished": (
+        "nested, then the best move of one user's token until none gains",
+        _for_an_objective(nested_polished),
     ),
     "heterogeneous": (
         "own length for each user: the relaxation by Newton's iteration, rounded and polished",
@@ -190,7 +199,8 @@ def make_controller(name: str, **options: Any) -> Controller:
         One of :func:`list_controllers`.
     **options
         Options of that controller: ``seed`` for ``random``, ``draft_length`` for ``uniform_fixed``; ``objective``
-        (``"sum"`` or ``"proportional_fair"``) and ``weights`` for ``homogeneous``, ``heterogeneous`` and ``exact``;
+        (``"sum"`` or ``"proportional_fair"``) and ``weights`` for ``homogeneous``, ``nested``, ``nested_polished``,
+        ``heterogeneous`` and ``exact``;
         ``gap`` and ``time_limit`` for ``exact``; ``lengths``, ``samples`` and ``seed`` for ``long_run``.
 
     Returns
