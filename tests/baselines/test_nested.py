@@ -110,7 +110,7 @@ def _fields(rng, num_users):
     return tuple(getattr(users, name) for name in Users.FIELDS)
 
 
-@pytest.mark.parametrize("preset", ["paper_llama2", "paper_qwen35", "default"])
+@pytest.mark.parametrize("preset", ["paper_llama2", "paper_qwen35", "laptops_60ms"])
 def test_nearly_all_of_the_certified_optimum_is_reached(preset):
     scenario = load_scenario(preset)
     users = scenario.sample_users(np.random.default_rng(0), 8, (40,))

@@ -20,6 +20,7 @@ from multispin_gym.scenarios import change_scenario
 POLICIES = ["uniform_best", "heterogeneous"]
 QUICK = ["--policies", *POLICIES, "--num-users", "2", "--episodes", "3", "--rounds", "4"]
 LINE = ["--vary", "cell.bandwidth=5e6:15e6:3"]
+SCENARIO = ["--scenario", "laptops_60ms"]
 NAMES = {"sweep.csv", "sweep.json", "sweep.png"}
 # Kills the process when it is about to put its n-th file in place; with 0 it is left alone.
 KILLED = """
@@ -37,7 +38,7 @@ sys.exit(main(sys.argv[2:]))
 
 
 def sweep(output, *words, status=0):
-    assert main(["sweep", *map(str, words), "--output", str(output)]) == status
+    assert main(["sweep", *map(str, words), "--output", str(output), *SCENARIO]) == status
     return json.loads((output / "sweep.json").read_text()) if (output / "sweep.json").exists() else None
 
 
@@ -67,7 +68,7 @@ def test_a_point_is_the_evaluation_of_the_changed_scenario_to_the_last_bit(words
     assert values == [{"cell.bandwidth": band, "num_users": users} for band in (5e6, 1e7) for users in (2, 13)]
     for point in data["points"]:
         changes = {"cell.max_draft_length": 5, "cell.bandwidth": point["values"]["cell.bandwidth"]}
-        scenario = change_scenario(load_scenario("default"), changes)
+        scenario = change_scenario(load_scenario("laptops_60ms"), changes)
         alone = evaluate(
             POLICIES,
             scenario,
@@ -93,7 +94,7 @@ def test_the_csv_has_the_numbers_of_the_json_a_line_for_each_point_and_policy(tm
         for measure, found in point["policies"][name].items():
             assert [float(row[measure + end]) for end in ("", "_low", "_high")] == [found["mean"], *found["ci95"]]
     assert data["varied"] == [{"key": "cell.bandwidth", "values": [5e6, 1e7, 1.5e7], "spacing": "linear"}]
-    assert (data["scenario"], data["policies"], data["baseline"]) == ("default", POLICIES, "uniform_best")
+    assert (data["scenario"], data["policies"], data["baseline"]) == ("laptops_60ms", POLICIES, "uniform_best")
     assert data["versions"]["numpy"] == np.__version__
     assert data["command"].startswith("multispin sweep --vary cell.bandwidth=5e6:15e6:3 --policies uniform_best")
     assert set(files(tmp_path)) == NAMES
@@ -110,7 +111,7 @@ def test_the_table_has_every_point_and_says_where_who_is_best(tmp_path, capsys):
     data = sweep(tmp_path, *LINE, *QUICK)
     printed = capsys.readouterr().out
     assert printed.startswith(
-        "default: 2 users, 3 points, 3 episodes of 4 rounds at each, expected tokens, seed 1000\n"
+        "laptops_60ms: 2 users, 3 points, 3 episodes of 4 rounds at each, expected tokens, seed 1000\n"
     )
     for word, point in zip(("5e6", "1e7", "1.5e7"), data["points"], strict=True):
         plain, best = (point["policies"][name] for name in POLICIES)
@@ -128,9 +129,9 @@ def test_rounds_may_be_varied(tmp_path, capsys):
     words = [word for word in QUICK if word not in ("--rounds", "4")]
     data = sweep(tmp_path, "--vary", "num_rounds=1:3:2", *words)
     for point, rounds in zip(data["points"], (1, 3), strict=True):
-        alone = evaluate(POLICIES, "default", 2, episodes=3, rounds=rounds, baseline=POLICIES[0]).to_dict()
+        alone = evaluate(POLICIES, "laptops_60ms", 2, episodes=3, rounds=rounds, baseline=POLICIES[0]).to_dict()
         assert (point["rounds"], point["policies"]) == (rounds, alone["policies"])
-    assert capsys.readouterr().out.startswith("default: 2 users, 2 points, 3 episodes at each, expected tokens")
+    assert capsys.readouterr().out.startswith("laptops_60ms: 2 users, 2 points, 3 episodes at each, expected tokens")
 
 
 def test_the_winner_of_each_point_is_counted(tmp_path, capsys):
@@ -290,7 +291,7 @@ def test_pieces_of_another_sweep_are_not_taken_over_and_its_last_ones_go_with_it
 def test_bad_input_is_refused_in_one_line_before_anything_is_played(words, message, tmp_path, capsys, monkeypatch):
     played = []
     monkeypatch.setattr("multispin_gym.evaluation.sweeps.playing.point_piece", lambda *args: played.append(args))
-    assert main(["sweep", "--output", str(tmp_path / "out"), *words]) == 2
+    assert main(["sweep", "--output", str(tmp_path / "out"), *SCENARIO, *words]) == 2
     printed = capsys.readouterr()
     assert (printed.out, played, list(tmp_path.iterdir())) == ("", [], [])
     assert printed.err.startswith("multispin sweep: error: ")

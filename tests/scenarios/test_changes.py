@@ -89,6 +89,6 @@ def test_a_key_is_read_as_the_file_has_it(key, value):
 
 
 def test_the_name_says_what_was_changed_unless_it_is_given():
-    assert changed_name(DEFAULT, {}) == "default"
-    assert changed_name(DEFAULT, {"cell.power": "density"}) == "default with cell.power=density"
+    assert changed_name(DEFAULT, {}) == "laptops_60ms"
+    assert changed_name(DEFAULT, {"cell.power": "density"}) == "laptops_60ms with cell.power=density"
     assert changed_name(DEFAULT, {"cell.power": "density", "name": "mine"}) == "mine"
