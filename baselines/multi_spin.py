@@ -101,7 +101,7 @@ def multi_spin(users: Users, cell: Cell, grid: Grid | None = None) -> Decision:
     _check(cell)
     grid, problem = Grid() if grid is None else grid, Problem.of(users, cell)
     chunk = max(_CHUNK // (grid.multipliers * users.num_users), 1)
-    parts = range(0, len(problem.alpha), chunk)
+    parts = range(0, max(len(problem.alpha), 1), chunk)
     found = [_best_point(problem[first : first + chunk], cell, grid) for first in parts]
     return whole_decision(problem, WholeLengths.joined(found), users)
 
@@ -136,11 +136,12 @@ def _best_point(problem: Problem, cell: Cell, grid: Grid) -> WholeLengths:
     multipliers = largest[:, None] + np.log(_between(*ends, grid.multipliers, grid.multiplier_spacing))
     shortest = best = play_whole(problem, server, np.full(problem.alpha.shape, float(low)))
     deadlines = _between(soonest, latest, grid.deadlines, grid.deadline_spacing).T
-    step = max(_CHUNK // (multipliers.size * problem.num_users), 1)
+    step = max(_CHUNK // max(multipliers.size * problem.num_users, 1), 1)
     for first in range(0, grid.deadlines, step):
         some = deadlines[:, first : first + step, None, None]
         lengths = _stationary_lengths(problem, some, multipliers[:, None, :, None])
-        options = np.clip(np.rint(lengths), low, high).reshape(len(some), -1, problem.num_users)
+        flat = len(some), some.shape[1] * grid.multipliers, problem.num_users
+        options = np.clip(np.rint(lengths), low, high).reshape(flat)
         # Neighbours on the grid often have the same lengths: they are played once.
         again = np.zeros(options.shape[:2], dtype=bool)
         again[:, 1:] = (options[:, 1:] == options[:, :-1]).all(axis=-1)

@@ -168,6 +168,11 @@ def test_a_batch_is_decided_as_its_cells_are():
         np.testing.assert_allclose(alone.bandwidth_shares, together.bandwidth_shares[index], rtol=1e-12)
 
 
+def test_no_cells_give_no_decisions():
+    users = random_users(np.random.default_rng(8), (2, 3))[np.array([], dtype=int)]
+    assert make_controller("multi_spin")(users, CELL).draft_lengths.shape == (0, 3)
+
+
 def test_many_cells_are_worked_on_in_parts():
     users = random_users(np.random.default_rng(8), (700, 2))
     rule = make_controller("multi_spin", deadlines=3, multipliers=400)
