@@ -1,5 +1,6 @@
 """Policies of one's own: functions of observations, models of Stable-Baselines3, functions named where they stand."""
 
+import json
 import re
 import zipfile
 
@@ -15,10 +16,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import multispin_gym as ms
 from multispin_gym.baselines import register_controller, unregister_controller
+from multispin_gym.commands import main as multispin
 from multispin_gym.envs.variants import MULTI_SPIN
 from multispin_gym.evaluation import as_policy, evaluate
 from multispin_gym.evaluation.cli import main
 from multispin_gym.evaluation.named_functions import load_named_function
+from multispin_gym.scenarios import change_scenario
 from multispin_gym.wrappers import ScaledObservation
 
 SEEN_AS = {
@@ -91,6 +94,23 @@ def test_a_file_is_evaluated_by_the_command_over_the_cores_as_well(tmp_path, cap
     for output, more in (("a", []), ("b", ["--runner", "processes", "--jobs", "1"])):
         assert main([*words, "--allow-pickle", *more, "--output", str(tmp_path / output)]) == 0
     assert (tmp_path / "a" / "results.csv").read_bytes() == (tmp_path / "b" / "results.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_file_is_swept_over_the_cells_that_it_fits_and_refused_for_others_beforehand(tmp_path, capsys):
+    make_model(make_env(ScaledObservation)).save(tmp_path / "mine.zip")
+    name = f"sb3:{tmp_path / 'mine.zip'}"
+    words = ["sweep", "--policies", "uniform_best", name, "--allow-pickle", "--episodes", "2", "--rounds", "3"]
+    assert multispin([*words, "--vary", "num_users=3,4", "--output", str(tmp_path / "no")]) == 2
+    assert capsys.readouterr().err.startswith(f"multispin sweep: error: at num_users=4: policy {name!r}: ")
+    assert not (tmp_path / "no").exists()
+    words += ["--num-users", "3", "--output", str(tmp_path / "r")]
+    assert multispin([*words, "--vary", "cell.bandwidth=5e6,1e7"]) == 0
+    points = json.loads((tmp_path / "r" / "sweep.json").read_text())["points"]
+    for point in points:
+        scenario = change_scenario(ms.load_scenario("default"), point["values"])
+        alone = evaluate(["uniform_best", name], scenario, 3, 2, rounds=3, allow_pickle=True, baseline="uniform_best")
+        assert point["policies"] == alone.to_dict()["policies"]
 
 
 def test_a_folder_that_is_no_run_is_refused_in_one_line(tmp_path, capsys):
