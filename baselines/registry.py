@@ -221,7 +221,8 @@ def make_controller(name: str, **options: Any) -> Controller:
         Options of that controller: ``seed`` for ``random``, ``draft_length`` for ``uniform_fixed``; ``objective``
         (``"sum"`` or ``"proportional_fair"``) and ``weights`` for ``homogeneous``, ``nested``, ``nested_polished``,
         ``heterogeneous`` and ``exact``; the grid of ``multi_spin``, see
-        :class:`multispin_gym.baselines.multi_spin.Grid`; ``gap`` and ``time_limit`` for ``exact``; ``lengths``, ``samples`` and ``seed`` for ``long_run``.
+        :class:`multispin_gym.baselines.multi_spin.Grid`; ``gap`` and ``time_limit`` for ``exact``; ``lengths``,
+        ``samples`` and ``seed`` for ``long_run``.
 
     Returns
     -------
