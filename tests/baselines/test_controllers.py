@@ -47,13 +47,13 @@ def test_heterogeneous_reaches_the_brute_force_optimum_in_every_preset():
     rng, ratios = np.random.default_rng(0), []
     for scenario in map(load_scenario, list_scenarios()):
         for num_users in (2, 3, 4):
-            users, cell = scenario.sample_users(rng, num_users=num_users, batch=(9,)), scenario.cell
+            users, cell = scenario.sample_users(rng, num_users=num_users, batch=(10,)), scenario.cell
             heterogeneous, homogeneous = (
                 play_round(users, cell, make_controller(name)(users, cell)).goodput
                 for name in ("heterogeneous", "homogeneous")
             )
             assert (heterogeneous >= homogeneous * (1 - 1e-12)).all()
-            ratios += [heterogeneous[i] / brute_force(users[i], cell)[0] for i in range(9)]
+            ratios += [heterogeneous[i] / brute_force(users[i], cell)[0] for i in range(10)]
     assert len(ratios) >= 200
     assert np.mean(ratios) >= 0.995
     assert min(ratios) >= 0.98

@@ -132,6 +132,30 @@ def test_nobody_drafts_where_that_is_best_and_allowed():
     assert (make_controller("multi_spin")(slow, cell).draft_lengths == 0).all()
 
 
+@pytest.mark.parametrize("gain", [1e-6, 1e-30, 1e-300])
+def test_a_dead_channel_is_left_out_where_it_may_be_and_waited_for_where_not(gain):
+    users = Users([0.8, 0.7, 0.9], 60.0, [0.3, 0.4, gain], 1e-8)
+    lengths = {}
+    for shortest in (0, 1):
+        cell = dataclasses.replace(CELL, min_draft_length=shortest)
+        lengths[shortest] = make_controller("multi_spin")(users, cell).draft_lengths.tolist()
+    alone = Users(users.acceptance_rate[:2], 60.0, users.channel_gain[:2], 1e-8)
+    # The third user's place in the batch is part of every round's time, its one token of every round's tokens.
+    options = [(a, b) for a in range(7) for b in range(7)]
+    most = max(options, key=lambda pair: rounds_goodput(alone, pair))
+    assert lengths == {0: [*most, 0], 1: [6, 6, 1]}
+
+
+def rounds_goodput(users, lengths):
+    """Goodput of two users who draft beside one who does not."""
+    if not any(lengths):
+        return 3.0 / (SERVER.fixed + 3 * SERVER.per_draft)
+    cell = dataclasses.replace(CELL, verification=AffineVerification(SERVER.fixed + 3 * SERVER.per_draft))
+    best, _ = brute_force(users, cell, np.array([lengths], dtype=float))
+    tokens = sum((1 - a ** (n + 1)) / (1 - a) for a, n in zip(users.acceptance_rate.tolist(), lengths, strict=True))
+    return best * (tokens + 1.0) / tokens
+
+
 def test_a_batch_is_decided_as_its_cells_are():
     scenario = load_scenario("paper_llama2")
     users = scenario.sample_users(np.random.default_rng(7), 5, batch=(2, 3))
@@ -142,6 +166,11 @@ def test_a_batch_is_decided_as_its_cells_are():
         alone = rule(users[index], scenario.cell)
         assert (alone.draft_lengths == together.draft_lengths[index]).all()
         np.testing.assert_allclose(alone.bandwidth_shares, together.bandwidth_shares[index], rtol=1e-12)
+
+
+def test_no_cells_give_no_decisions():
+    users = random_users(np.random.default_rng(8), (2, 3))[np.array([], dtype=int)]
+    assert make_controller("multi_spin")(users, CELL).draft_lengths.shape == (0, 3)
 
 
 def test_many_cells_are_worked_on_in_parts():

@@ -94,7 +94,7 @@ def test_fixed_bw_l_gives_everybody_eight_tokens_or_the_nearest_that_the_cell_al
 @pytest.mark.parametrize(
     ("server", "message"),
     [
-        (AffineVerification(0.06), r"at most 10000000; got 14998500$"),
+        (AffineVerification(0.06), r"at most 4000000; got 14998500$"),
         (TableVerification([1.0], [0.1], "ragged"), r"at most 5000 for a ragged table; got 14998500$"),
     ],
 )
