@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -12,15 +12,17 @@ from multispin_gym.baselines.reference import MOST_USERS_CERTIFIED, REFERENCES
 from multispin_gym.envs.variants import MULTI_SPIN
 from multispin_gym.evaluation.pieces import play_in_pieces
 from multispin_gym.evaluation.plan import Plan, Progress, make_plan, play
-from multispin_gym.evaluation.policies import Policy, make_player, make_policies, name_policies
+from multispin_gym.evaluation.policies import Player, Policy, make_player, make_policies, name_policies
 from multispin_gym.evaluation.results import EvaluationResult, PolicyResult
 from multispin_gym.runner import MOST_JOBS, RUNNERS
 from multispin_gym.scenarios.scenario import Scenario
 
 __all__ = ["MOST_USERS_CERTIFIED", "REFERENCES", "ReferenceExceededError", "evaluate"]
 
-# Plain decoding is played whether asked for or not.
-PLAIN = "server_only"
+# Plain decoding is played whether asked for or not, and so is the rule that a good engineer writes first.
+PLAIN, RULE = "server_only", "nested_polished"
+# The rule is left out where it takes long, and where its decisions are none of the environment's.
+MOST_USERS_OF_THE_RULE = 1_000
 
 
 class ReferenceExceededError(RuntimeError):
@@ -138,19 +140,30 @@ def evaluate(
     if baseline is not None:
         check_choice("baseline", baseline, players)
     if runner == "local" and folder is None:
-        plain = make_player(PLAIN, PLAIN, plan.variant, plan.scenario, plan.seed)
-        found = play((plain, *players.values()), plan, progress)
-    else:
-        # Two policies may have one name, one of them plain decoding's own.
-        every = {f" {PLAIN}": PLAIN, **named}
-        found = play_in_pieces(every, plan, runner=runner, jobs=jobs, folder=folder, resume=resume, progress=progress)
-    return finish(plan, found[0], dict(zip(players, found[1:], strict=True)), baseline)
+        return compare(plan, players, baseline, progress)
+    # Two policies may have one name, one of them a rival's own.
+    every = {**{f" {name}": name for name in _rivals(plan)}, **named}
+    found = play_in_pieces(every, plan, runner=runner, jobs=jobs, folder=folder, resume=resume, progress=progress)
+    return _finish(plan, found, list(players), baseline)
 
 
-def finish(
-    plan: Plan, plain: PolicyResult, policies: Mapping[str, PolicyResult], baseline: str | None
+def compare(
+    plan: Plan, players: Mapping[str, Player], baseline: str | None, progress: Progress | None = None
 ) -> EvaluationResult:
-    """Put the measures of the policies together, and raise the alarm if a bound was passed."""
+    """Play policies by a plan, and the rivals beside them; :func:`evaluate` says what is raised."""
+    rivals = [make_player(name, name, plan.variant, plan.scenario, plan.seed) for name in _rivals(plan)]
+    return _finish(plan, play((*rivals, *players.values()), plan, progress), list(players), baseline)
+
+
+def _rivals(plan: Plan) -> list[str]:
+    """Names of the controllers that are played beside all policies: plain decoding first."""
+    fits = plan.variant.action_set == "own_lengths" and plan.scenario.num_users <= MOST_USERS_OF_THE_RULE
+    return [PLAIN, RULE] if fits else [PLAIN]
+
+
+def _finish(plan: Plan, found: Sequence[PolicyResult], names: Sequence[str], baseline: str | None) -> EvaluationResult:
+    """Put the measures of the rivals and the policies, in this order, together, and raise the alarm."""
+    rivals = dict(zip(_rivals(plan), found, strict=False))
     result = EvaluationResult(
         scenario=plan.scenario.name,
         env_id=plan.variant.id,
@@ -160,8 +173,9 @@ def finish(
         episodes=plan.episodes,
         seed=plan.seed,
         sampled=plan.sampled,
-        policies=policies,
-        server_only=plain,
+        policies=dict(zip(names, found[len(rivals) :], strict=True)),
+        server_only=rivals[PLAIN],
+        nested_polished=rivals.get(RULE),
         baseline=baseline,
         loop=plan.loop,
         max_time=plan.max_time,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RESULTS = ("results.csv", "results.png", "results.json")
 LARGEST_RESULTS = 2**26
-# Characters from which on a mean and its interval stand on one line; below the other some intervals are left out.
+# Characters from which on a mean and its interval stand on one line; below the other some are left out.
 WIDE, NARROW = 130, 96
 _COLUMNS = ("policy", "episode", "seed")
 _LIBRARIES = ("multispin-gym", "gymnasium", "numpy", "scipy", "stable-baselines3", "torch")
@@ -183,9 +183,12 @@ def to_table(result: EvaluationResult, width: int = 120) -> Table:
         "goodput": ("goodput\ntoken/s", "{:.4g}", True),
         "ratio_to_optimum": (f"ratio to\n{result.reference}", "{:.4f}", True),
         "lowest_decile_ratio_to_optimum": ("its lowest\ndecile", "{:.4f}", False),
+        "regret_to_nested_polished": ("regret to\nnested_polished", "{:+.2%}", False),
         "long_run_goodput": ("long run\ntoken/s", "{:.4g}", width >= WIDE),
         "gain_over_server_only": ("goodput over\nserver_only", "{:+.1%}", width >= NARROW),
     }
+    if result.nested_polished is None or width < NARROW:
+        del columns["regret_to_nested_polished"]
     table = Table(title=escape(words.title(result)), box=box.SIMPLE_HEAD, caption=words.CAPTION, pad_edge=False)
     table.add_column("policy", overflow="fold")
     for heading, *_ in columns.values():

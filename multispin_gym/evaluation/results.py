@@ -42,6 +42,10 @@ class EvaluationResult:
         The measures by policy, in the order asked for.
     server_only
         Plain server-side decoding on the same rounds, whether asked for or not.
+    nested_polished
+        The controller of this name on the same rounds, whether asked for or not: the rule that a good engineer writes
+        first, which an agent has to beat. None for more than 1,000 users, and in environments of which its decisions
+        are none.
     baseline
         Name of the policy that the others are compared with, or None.
     loop
@@ -63,6 +67,7 @@ class EvaluationResult:
     baseline: str | None = None
     loop: str = "open"
     max_time: float | None = None
+    nested_polished: PolicyResult | None = None
 
     @cached_property
     def estimates(self) -> dict[str, dict[str, Estimate]]:
@@ -96,6 +101,9 @@ class EvaluationResult:
         measures["ratio_to_optimum"] = ratio_estimate(result.goodput, result.reference_goodput, self.seed)
         measures["lowest_decile_ratio_to_optimum"] = lowest_decile_estimate(result.ratio_to_optimum, self.seed)
         measures["iqm_ratio_to_optimum"] = iqm_estimate(result.ratio_to_optimum, self.seed)
+        if self.nested_polished is not None:
+            gain = gain_estimate(result.goodput, self.nested_polished.goodput, self.seed)
+            measures["regret_to_nested_polished"] = _loss(gain)
         if name is not None:
             plain = self.server_only
             measures["gain_over_server_only"] = gain_estimate(result.goodput, plain.goodput, self.seed)
@@ -179,3 +187,8 @@ class EvaluationResult:
 
 def _to_dict(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     return {name: estimate.to_dict() for name, estimate in estimates.items()}
+
+
+def _loss(gain: Estimate) -> Estimate:
+    """Turn a gain into the loss that it is the opposite of; zero less zero has no sign to show."""
+    return Estimate(0.0 - gain.mean, None if gain.ci95 is None else (0.0 - gain.ci95[1], 0.0 - gain.ci95[0]))

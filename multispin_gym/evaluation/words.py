@@ -17,6 +17,7 @@ _COLUMNS: dict[str, tuple[str, str, str, bool]] = {
     "goodput": ("goodput", "token/s", "{:.4g}", True),
     "ratio_to_optimum": ("ratio to", "{reference}", "{:.4f}", True),
     "lowest_decile_ratio_to_optimum": ("its lowest", "decile", "{:.4f}", False),
+    "regret_to_nested_polished": ("regret to", "nested_polished", "{:+.2%}", False),
     "long_run_goodput": ("long run", "token/s", "{:.4g}", False),
     "worst_user_rate": ("worst user", "token/s", "{:.4g}", False),
     "jain_index": ("Jain's", "index", "{:.3f}", False),
@@ -36,7 +37,9 @@ def title(result: EvaluationResult) -> str:
 
 def table(result: EvaluationResult) -> str:
     """Lay the measures of all policies out as plain text."""
-    measures = [name for name in _COLUMNS if result.baseline is not None or name != "gain_over_baseline"]
+    left_out = {"gain_over_baseline"} if result.baseline is None else set()
+    left_out |= {"regret_to_nested_polished"} if result.nested_polished is None else set()
+    measures = [name for name in _COLUMNS if name not in left_out]
     heads = [
         [part.format(reference=result.reference, baseline=result.baseline) for part in _COLUMNS[n][:2]]
         for n in measures

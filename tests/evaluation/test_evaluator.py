@@ -413,3 +413,23 @@ def test_bad_input_is_refused_with_one_clear_error(error, message, changes):
     arguments = {"policies": ["random"], "scenario": small(), "episodes": 2, **changes}
     with pytest.raises(error, match=message):
         evaluate(**arguments)
+
+
+def test_regret_is_taken_to_the_rule_on_the_same_rounds_whether_it_is_asked_for_or_not():
+    scenario = small("paper_qwen35", num_users=5)
+    result = evaluate(["nested_polished", "heterogeneous"], scenario, episodes=4, rounds=6)
+    asked = result.policies["nested_polished"]
+    np.testing.assert_array_equal(result.nested_polished.goodput, asked.goodput)
+    regret = result.estimates["heterogeneous"]["regret_to_nested_polished"]
+    expected = 1.0 - result.policies["heterogeneous"].goodput.sum() / asked.goodput.sum()
+    assert regret.mean == pytest.approx(expected, abs=1e-15)
+    assert result.estimates["nested_polished"]["regret_to_nested_polished"].mean == 0.0
+    alone = evaluate(["heterogeneous"], scenario, episodes=4, rounds=6, runner="processes", jobs=1)
+    assert alone.estimates["heterogeneous"]["regret_to_nested_polished"] == regret
+
+
+def test_no_regret_is_taken_to_a_rule_whose_decisions_are_not_the_environments():
+    result = evaluate(["homogeneous"], small(), episodes=2, env_id="multispin_gym/MultiSpinHomogeneous-v0")
+    assert result.nested_polished is None
+    assert "regret_to_nested_polished" not in result.estimates["homogeneous"]
+    assert "regret" not in result.table()

@@ -42,7 +42,7 @@ def test_json_has_the_promised_keys_and_the_aggregates_of_the_episodes(result):
     assert data["versions"]["numpy"] == np.__version__
     assert list(data["policies"]) == ["server_only", "uniform_best", "heterogeneous"]
     for name, measures in data["policies"].items():
-        extra = ["lowest_decile_ratio_to_optimum", "iqm_ratio_to_optimum"]
+        extra = ["lowest_decile_ratio_to_optimum", "iqm_ratio_to_optimum", "regret_to_nested_polished"]
         assert list(measures) == [*MEASURES, *extra, "gain_over_server_only", "gain_over_baseline"]
         policy = result.policies[name]
         for measure in MEASURES:
@@ -54,6 +54,9 @@ def test_json_has_the_promised_keys_and_the_aggregates_of_the_episodes(result):
             assert values.min() * (1.0 - 1e-12) <= low <= high <= values.max() * (1.0 + 1e-12)
         sums = policy.goodput.sum() / result.reference_goodput.sum()
         assert measures["ratio_to_optimum"]["mean"] == pytest.approx(sums, rel=1e-12)
+        rule = result.nested_polished.goodput
+        assert measures["regret_to_nested_polished"]["mean"] == pytest.approx(1.0 - policy.goodput.sum() / rule.sum())
+        assert measures["regret_to_nested_polished"]["mean"] <= measures["regret_to_nested_polished"]["ci95"][1]
         lowest = measures["lowest_decile_ratio_to_optimum"]["mean"]
         assert lowest == pytest.approx(np.quantile(policy.ratio_to_optimum, 0.1))
     assert data["reference_goodput"]["mean"] == pytest.approx(result.reference_goodput.mean())

@@ -11,10 +11,10 @@ from typing import Any
 
 from multispin_gym._toml import prefixed
 from multispin_gym._validation import check_choice
-from multispin_gym.evaluation.evaluator import PLAIN, ReferenceExceededError, finish
+from multispin_gym.evaluation.evaluator import ReferenceExceededError, compare
 from multispin_gym.evaluation.pieces import plan_key, policy_key
-from multispin_gym.evaluation.plan import Plan, Progress, play
-from multispin_gym.evaluation.policies import make_player, make_policies, name_policies
+from multispin_gym.evaluation.plan import Plan, Progress
+from multispin_gym.evaluation.policies import make_policies, name_policies
 from multispin_gym.evaluation.sweeps.grid import Point
 from multispin_gym.runner import Task, run_tasks
 
@@ -60,10 +60,8 @@ def point_piece(plan: Plan, policies: Sequence[str], baseline: str) -> dict[str,
     """Play the policies by a plan and return the evaluation's result; an alarm is in it."""
     named = name_policies(policies)
     players = make_policies(named, plan.variant, plan.scenario, plan.seed, allow_pickle=plan.allow_pickle)
-    plain = make_player(PLAIN, PLAIN, plan.variant, plan.scenario, plan.seed)
-    found = play((plain, *players.values()), plan)
     try:
-        return finish(plan, found[0], dict(zip(players, found[1:], strict=True)), baseline).to_dict()
+        return compare(plan, players, baseline).to_dict()
     except ReferenceExceededError as error:
         return error.result.to_dict()
 
