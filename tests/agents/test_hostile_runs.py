@@ -98,7 +98,7 @@ def test_what_a_run_was_trained_with_is_checked_when_it_is_resumed(run, capsys):
         (lambda tensor: tensor.to(torch.float16), "as float16: all weights must be finite and float32"),
         (lambda tensor: torch.full_like(tensor, float("nan")), "as numbers that are not finite: all weights must be"),
         (lambda tensor: torch.full_like(tensor, float("inf")), "as numbers that are not finite: all weights must be"),
-        (lambda tensor: torch.zeros(3, 3), r"length_head.weight must be of shape \(13, 4\), and is of shape \(3, 3\)"),
+        (lambda tensor: torch.zeros(3, 3), r"length_head.weight must be of shape \(12, 4\), and is of shape \(3, 3\)"),
     ],
     ids=range(6),
 )

@@ -245,22 +245,21 @@ def test_fixed_and_idle_controllers_do_what_they_say():
     assert fixed.draft_lengths.tolist() == [7] * 8
     assert make_controller("uniform_fixed")(users, cell).draft_lengths.tolist() == [4] * 8
     np.testing.assert_allclose(fixed.bandwidth_shares, 1 / 8, rtol=1e-15)
-    with pytest.raises(ValueError, match=r"draft_length must lie in \[0, 12\], got 13"):
+    with pytest.raises(ValueError, match=r"draft_length must lie in \[1, 12\], got 13"):
         make_controller("uniform_fixed", draft_length=13)(users, cell)
 
 
 def test_random_decisions_cover_the_action_set_and_repeat_with_their_seed():
     scenario = load_scenario("laptops_60ms")
     users = scenario.sample_users(np.random.default_rng(0), num_users=3, batch=(4000,))
-    cell = dataclasses.replace(scenario.cell, min_draft_length=1)
-    decision = make_controller("random", seed=5)(users, cell)
+    decision = make_controller("random", seed=5)(users, scenario.cell)
     counts = np.bincount(decision.draft_lengths.ravel(), minlength=13)
     assert counts[0] == 0
     assert np.abs(counts[1:] - 1000).max() < 5 * np.sqrt(1000)
     np.testing.assert_allclose(decision.bandwidth_shares.sum(axis=-1), 1.0, rtol=1e-14)
     # Uniform over the simplex of three: each share has mean 1/3 and variance 1/18.
     np.testing.assert_allclose(decision.bandwidth_shares.mean(axis=0), 1 / 3, atol=5 * np.sqrt(1 / 18 / 4000))
-    again = make_controller("random", seed=5)(users, cell)
+    again = make_controller("random", seed=5)(users, scenario.cell)
     np.testing.assert_array_equal(again.draft_lengths, decision.draft_lengths)
     assert (make_controller("random", seed=6)(users, scenario.cell).draft_lengths != decision.draft_lengths).any()
 

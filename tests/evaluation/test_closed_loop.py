@@ -99,7 +99,7 @@ def test_one_decision_for_all_rounds_is_enough_in_either_loop():
     ("policy", "message"),
     [
         (lambda users, cell: Decision([1, 1], 0.5), "policy 'x': the decision is for 2 users"),
-        (lambda users, cell: Decision([99, 1, 1], 0.1), r"policy 'x': draft_lengths must lie in \[0, 12\]"),
+        (lambda users, cell: Decision([99, 1, 1], 0.1), r"policy 'x': draft_lengths must lie in \[1, 12\]"),
         (lambda users, cell: Decision(np.ones((7, 3)), 0.1), "policy 'x': the decision's batch shape"),
         (WavyAgent(5), "policy 'x': action must have a last axis of length 6"),
     ],

@@ -392,7 +392,7 @@ def test_a_goodput_above_the_bound_raises_an_alarm_that_holds_the_result(monkeyp
             "policy 'x': the decision is for 2 users",
             {"policies": {"x": lambda u, c: Decision([1, 1], 0.5)}},
         ),
-        (ValueError, r"policy 'x': draft_lengths must lie in \[0, 12\]", {"policies": {"x": fixed_drafts(99)}}),
+        (ValueError, r"policy 'x': draft_lengths must lie in \[1, 12\]", {"policies": {"x": fixed_drafts(99)}}),
         (ValueError, "policy 'x': action must have a last axis of length 6", {"policies": {"x": WavyAgent(5)}}),
         (
             ValueError,

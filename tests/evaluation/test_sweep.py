@@ -137,7 +137,6 @@ def test_rounds_may_be_varied(tmp_path, capsys):
 def test_the_winner_of_each_point_is_counted(tmp_path, capsys):
     # A server that takes no time is not worth a draft; a slow one is.
     words = ["--vary", "cell.verification.fixed=1e-6,0.01,0.1", "--policies", "server_only", "uniform_best"]
-    words += ["--set", "cell.min_draft_length=1"]
     data = sweep(tmp_path, *words, "--num-users", "2", "--episodes", "2", "--rounds", "2")
     means = [[p["policies"][name]["goodput"]["mean"] for name in data["policies"]] for p in data["points"]]
     assert [plain > drafts for plain, drafts in means] == [True, True, False]

@@ -167,12 +167,11 @@ def test_users_to_come_are_shown_by_what_sets_them_apart():
 def test_rows_of_any_number_of_users_lie_above_the_band_and_do_not_meet(num_users, dark):
     scenario = ms.load_scenario("laptops_60ms")
     users = scenario.sample_users(np.random.default_rng(2), num_users)
-    cell = dataclasses.replace(scenario.cell, min_draft_length=1)
-    decision = make_controller("uniform_best")(users, cell)
+    decision = make_controller("uniform_best")(users, scenario.cell)
     layout = Layout(num_users)
     draw_users(users, "", dark=dark)
     masks = {"present": np.arange(num_users) != 1, "lost": np.arange(num_users) == 2}
-    outcome = ms.play_round(users, cell, decision)
+    outcome = ms.play_round(users, scenario.cell, decision)
     frame = draw_round(users, decision, outcome, "round 100 of 100", dark=dark, **masks)
     theme = DARK if dark else LIGHT
     assert is_colour(frame[110 : layout.bottom, AXIS:RIGHT], theme.upload).any()
