@@ -14,6 +14,7 @@ class GameArguments(TypedDict, total=False):
 
     num_users: int | None
     num_rounds: int | None
+    min_draft_length: int | None
     sampled: bool
     max_time: float | None
     reward: str
@@ -24,6 +25,7 @@ class GameArguments(TypedDict, total=False):
 _DEFAULTS: dict[str, Any] = {
     "num_users": None,
     "num_rounds": None,
+    "min_draft_length": None,
     "sampled": False,
     "max_time": None,
     "reward": "goodput",
@@ -38,6 +40,9 @@ num_users
     Number of users K; by default the scenario's.
 num_rounds
     Rounds of an episode; by default the scenario's.
+min_draft_length
+    Least draft length, token; by default the scenario's. 0 lets users opt out: then plain decoding on the server, with
+    no draft at all, is an action like any other.
 sampled
     Whether tokens are sampled rather than expected.
 max_time

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
@@ -76,6 +76,8 @@ class Game:
         Number of users K; by default the scenario's.
     num_rounds
         Rounds of an episode; by default the scenario's, or without limit where there is a ``max_time``.
+    min_draft_length
+        Least draft length, token; by default the scenario's. 0 lets users opt out.
     max_time
         Seconds of play after which an episode ends: with the round that reaches them.
     sampled
@@ -100,6 +102,7 @@ class Game:
         *,
         num_users: int | None = None,
         num_rounds: int | None = None,
+        min_draft_length: int | None = None,
         max_time: float | None = None,
         sampled: bool = False,
         num_rows: int = 1,
@@ -107,6 +110,9 @@ class Game:
     ) -> None:
         chosen = variant.scenario if scenario is None else scenario
         self.scenario = chosen if isinstance(chosen, Scenario) else load_scenario(chosen)
+        if min_draft_length is not None:
+            cell = replace(self.scenario.cell, min_draft_length=min_draft_length)
+            self.scenario = replace(self.scenario, cell=cell)
         self.cell = variant.cell(self.scenario)
         default_users, default_rounds = self.scenario.num_users, self.scenario.num_rounds
         self.num_users = (

@@ -274,3 +274,18 @@ def test_making_the_default_environment_loads_nothing_slow():
     code = f"import sys, gymnasium, multispin_gym; gymnasium.make({MULTI!r}).reset(seed=0); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"scipy", "torch", "matplotlib", "stable_baselines3", "multispin_gym.baselines"} & set(loaded)
+
+
+@pytest.mark.parametrize("env_id", [MULTI, "multispin_gym/MultiSpinHomogeneous-v0"])
+def test_users_may_opt_out_in_any_scenario_on_request(env_id):
+    env = gym.make(env_id, num_users=3, min_draft_length=0).unwrapped
+    assert env.cell == dataclasses.replace(ms.load_scenario("default").cell, min_draft_length=0)
+    env.reset(seed=4)
+    nobody = env.encode_action(ms.Decision([0, 0, 0], 0.0))
+    reward, info = env.step(nobody)[1], env.step(nobody)[4]
+    assert reward == pytest.approx(3.0 / float(env.cell.verification.round_time([0, 0, 0])), rel=1e-12)
+    assert info["draft_lengths"].tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match=r"min_draft_length must be a whole number in \[0, 25\], got 26"):
+        gym.make(env_id, min_draft_length=26)
+    vector = gym.make_vec(env_id, num_envs=2, vectorization_mode="vector_entry_point", min_draft_length=0)
+    assert vector.unwrapped.cell.min_draft_length == 0
