@@ -43,8 +43,8 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
     | 0 .. K-1   | Draft lengths: [-1, 1] is cut into equal bins, one for each length the cell allows             |
     | K .. 2K-1  | Logits of the bandwidth shares: a softmax of 6 x entry over the users who upload               |
 
-    Where the cell's `min_draft_length` is 0 (an argument of that name sets it), users without a draft upload nothing and
-    get no bandwidth.
+    Where the cell's `min_draft_length` is 0 (an argument of that name sets it), users without a draft upload nothing
+    and get no bandwidth.
     `encode_action` and `decode_action` translate from and to a `Decision`.
 
     ## Observation Space
