@@ -38,7 +38,7 @@ class Ablations(StudyInPieces):
     """Variants to train; by default all."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Training seeds."""
-    scenario: str = "default"
+    scenario: str = "laptops_60ms"
     """Name of a preset, or path of a scenario file."""
     num_users: int | None = None
     """Users in the cell; None: the scenario's number."""

@@ -44,7 +44,7 @@ class Solvers(Study, Drawn):
     Writes solvers.json, solvers.md and solvers.png.
     """
 
-    scenario: str = "default"
+    scenario: str = "laptops_60ms"
     """A scenario with a ragged affine verification."""
     cells: int = 3
     """Cells for each number of users; quick: 1, and few users."""
