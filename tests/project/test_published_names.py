@@ -16,7 +16,10 @@ NAMES = {
         "AffineVerification Cell Decision Fading Objective RoundOutcome Scenario TableVerification Users "
         "expected_tokens list_scenarios load_scenario play_round"
     ),
-    "multispin_gym.baselines": "Certificate Controller Relaxation certify list_controllers make_controller relax",
+    "multispin_gym.baselines": (
+        "Certificate Controller ProtocolOutcome Relaxation best_common_length cen_spin certify list_controllers "
+        "make_controller p2p_spin relax"
+    ),
     "multispin_gym.agents": (
         "Agent CloningConfig EquivariantPolicy MixedUsersPPO PPOConfig PolicyConfig RunDirectoryError SB3VecEnv "
         "TrainConfig list_pretrained load_agent make_training_env pretrained_card train"
