@@ -271,7 +271,11 @@ def _scenario_trees() -> list[dict[str, Any]]:
         {**template, "cell": {**cell, "verification": server, "payload": payload}},
         {**template, "cell": {**template["cell"], "verification": named}, "fading": {"correlation": 0.9}},
     ]
-    return [template, *others, *(tomllib.loads(ms.load_scenario(name).to_toml()) for name in ("default", "llama2_7b"))]
+    return [
+        template,
+        *others,
+        *(tomllib.loads(ms.load_scenario(name).to_toml()) for name in ("laptops_60ms", "paper_qwen35")),
+    ]
 
 
 def play_scenario(scenario: ms.Scenario, rng: Rng) -> None:

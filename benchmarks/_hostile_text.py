@@ -56,14 +56,19 @@ JSON = (*NUMBERS, *WORDS, *LISTS, *LONG, "NaN", "Infinity", "-Infinity", "1e400"
 JSON += ('{"a": 1}', '"\\ud800"', '{"a":' * _DEEP + "1" + "}" * _DEEP, "[null]", "[NaN, 1]", '{"": {"": []}}')
 # Several keys at a time take values out of what is allowed, from end to end.
 ALLOWED = {
-    **dict.fromkeys(("bandwidth", "noise_psd", "reference_power", "fixed", "scale", "weight"), (1e-50, 1e50)),
-    **dict.fromkeys(("payload", "per_token", "tail_per_token"), (1e-50, 1e50)),
-    "distance": (1e-50, 1e50),
+    **dict.fromkeys(
+        ("bandwidth", "noise_psd", "noise_power", "reference_power", "fixed", "scale", "weight"), (1e-50, 1e50)
+    ),
+    **dict.fromkeys(("payload", "per_draft", "per_token", "tail_per_token"), (1e-50, 1e50)),
+    **dict.fromkeys(("distance", "mean_gain"), (1e-50, 1e50)),
     "seconds": (1e-50, 1e50),
     "speed_range": (1e-30, 1e30),
     "speeds": (1e-30, 1e30),
+    "time_range": (1e-30, 1e30),
     "beta": (1e-3, 1e6),
     "rate_range": (1e-20, 1.0),
+    "rate": (1e-20, 1.0),
+    "deviation": (1e-20, 0.5),
     "exponent": (1e-3, 100.0),
 }
 

@@ -29,7 +29,8 @@ def interval(estimate: dict[str, Any], form: str) -> str:
 def table(result: dict[str, Any]) -> str:
     """Lay an evaluation out as a table, with what it takes to repeat it."""
     lines = [
-        "| policy | goodput, token/s | ratio to the bound | its lowest decile | regret to `nested_polished` | over `server_only` |",
+        "| policy | goodput, token/s | ratio to the bound | its lowest decile | regret to `nested_polished` "
+        "| over `server_only` |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name, estimates in result["policies"].items():
