@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._arrays import max_users
-from multispin_gym._validation import FloatArray
+from multispin_gym._validation import FloatArray, IntArray
 from multispin_gym.baselines.equal_shares import equal_shares, upload_time
-from multispin_gym.baselines.solver.marginal_drafts import MarginalDrafts
+from multispin_gym.baselines.solver.marginal_drafts import MarginalDrafts, first_allowed
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
@@ -31,9 +31,9 @@ def uni_bw(users: Users, cell: Cell) -> Decision:
 
     * Where verification takes as long for all lengths up to a longest one (no time per token, or a padded batch), every
       user drafts as long as fits, and deadline and longest draft are searched over all their values.
-    * With a time per token of a ragged batch, a draft costs the round's goodput in tokens times that time, whoever makes
-      it. At a guess of the goodput each deadline has its best lengths in closed form, and the best of them gives the
-      next guess: Dinkelbach's method, which ends at the optimum because there are finitely many decisions.
+    * With a time per token of a ragged batch, any draft costs as many tokens as the round delivers in that time. At a
+      guess of the goodput each deadline has its best lengths in closed form, and the best of them gives the next guess:
+      Dinkelbach's method, which ends at the optimum because there are finitely many decisions.
     * With a ragged table, the drafts that are in by a deadline are made in the order of what they add, and deadline and
       number of drafts are searched over all their values.
 
@@ -141,14 +141,12 @@ class _Cells:
         best, limit = np.full(len(time), -np.inf), self.start.copy()
         number = np.zeros(len(time), dtype=np.int64)
         for deadline in (self.start, *np.sort(self.time, axis=-1).T):
-            goodput, made = drafts.best_number(
-                time <= deadline[:, None], lambda count, end=deadline: end[:, None] + verified[count]
-            )
+
+            def seconds(count: IntArray, end: FloatArray = deadline) -> FloatArray:
+                return np.asarray(end[:, None] + verified[count])
+
+            goodput, made = drafts.best_number(time <= deadline[:, None], seconds)
             better = goodput > best
             best, limit = np.where(better, goodput, best), np.where(better, deadline, limit)
             number = np.where(better, made, number)
-        allowed = time <= limit[:, None]
-        first = allowed & (np.cumsum(allowed, axis=-1) <= number[:, None])
-        chosen = np.empty_like(first)
-        np.put_along_axis(chosen, order, first, axis=-1)
-        return drafts.lengths(chosen, num_users)
+        return drafts.lengths(first_allowed(order, time <= limit[:, None], number), num_users)

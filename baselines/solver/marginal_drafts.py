@@ -50,19 +50,26 @@ class MarginalDrafts:
         count = made.reshape(len(made), num_users, -1).sum(axis=-1)
         return np.asarray(self.shortest + count, dtype=np.float64)
 
-    def best_first(self) -> tuple[IntArray, MarginalDrafts]:
-        """Order the drafts of each cell by what they add; indices (M, E), and the drafts' gains in that order."""
-        order = np.argsort(-self.gain, axis=-1, kind="stable")
+    def best_first(self, leading: np.ndarray | None = None) -> tuple[IntArray, MarginalDrafts]:
+        """Order the drafts of each cell by what they add; indices (M, E), and the drafts' gains in that order.
+
+        The drafts of one user per row may lead. Shape (M,).
+        """
+        key = -self.gain
+        if leading is not None:
+            users = np.arange(key.shape[-1]) // max(len(np.unique(self.level)), 1)
+            key[users == leading[:, None]] = -np.inf
+        order = np.argsort(key, axis=-1, kind="stable")
         gain = np.take_along_axis(self.gain, order, axis=-1)
         return order, MarginalDrafts(self.shortest, self.base, self.level, gain)
 
     def best_number(
         self, allowed: np.ndarray, seconds: Callable[[IntArray], FloatArray]
     ) -> tuple[FloatArray, IntArray]:
-        """Goodput of the best number of drafts, and that number, where gains do not rise along a row.
+        """Goodput of the best number of drafts, and that number.
 
-        Of the drafts that are allowed, the first ones are made. ``seconds`` gives the round's time for numbers of
-        drafts. Shapes: allowed (M, E), numbers (M, E + 1), goodputs and best numbers (M,).
+        Of the drafts that are allowed, the first ones in the row are made. ``seconds`` gives the round's time for
+        numbers of drafts. Shapes: allowed (M, E), numbers (M, E + 1), goodputs and best numbers (M,).
         """
         rows = len(self.gain)
         number = np.zeros((rows, self.gain.shape[-1] + 1), dtype=np.int64)
@@ -72,3 +79,14 @@ class MarginalDrafts:
         goodput = (self.base[:, None] + tokens) / seconds(number)
         best = goodput.argmax(axis=-1)[:, None]
         return np.take_along_axis(goodput, best, axis=-1)[:, 0], np.take_along_axis(number, best, axis=-1)[:, 0]
+
+
+def first_allowed(order: IntArray, allowed: np.ndarray, number: IntArray) -> np.ndarray:
+    """Mark the first drafts that are allowed in an order, and put the marks back where the drafts came from.
+
+    Shapes: order, allowed and marks (M, E), number (M,).
+    """
+    first = allowed & (np.cumsum(allowed, axis=-1) <= number[:, None])
+    marks = np.empty_like(first)
+    np.put_along_axis(marks, order, first, axis=-1)
+    return marks
