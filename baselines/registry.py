@@ -15,11 +15,13 @@ from multispin_gym.baselines.controller import Controller
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.homogeneous import homogeneous
 from multispin_gym.baselines.long_run import LongRunPolicy
+from multispin_gym.baselines.multi_spin import Grid, multi_spin
 from multispin_gym.baselines.protocols import Rule
 from multispin_gym.baselines.random_decision import random_decision
 from multispin_gym.baselines.server_only import server_only
 from multispin_gym.baselines.tk_slt import tk_slt
-from multispin_gym.baselines.uniform import uniform_best, uniform_fixed
+from multispin_gym.baselines.uni_bw import uni_bw
+from multispin_gym.baselines.uniform import fixed_bw_l, uniform_best, uniform_fixed
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
 
@@ -40,6 +42,17 @@ def _for_an_objective(rule: Callable[..., Decision]) -> Callable[..., Rule]:
         return partial(rule, objective=Objective(objective, weights))
 
     return make
+
+
+def _multi_spin(
+    deadlines: int = Grid.deadlines,
+    multipliers: int = Grid.multipliers,
+    smallest_multiplier: float = Grid.smallest_multiplier,
+    deadline_spacing: str = Grid.deadline_spacing,
+    multiplier_spacing: str = Grid.multiplier_spacing,
+) -> Rule:
+    grid = Grid(deadlines, multipliers, smallest_multiplier, deadline_spacing, multiplier_spacing)
+    return partial(multi_spin, grid=grid)
 
 
 def _exact(
@@ -67,11 +80,18 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Rule]]] = {
         "equal shares and one given length (option: draft_length; 4 where the cell allows it)",
         _uniform_fixed,
     ),
+    "fixed_bw_l": ("equal shares and eight tokens for everybody: the paper's Fixed BW&L", lambda: fixed_bw_l),
     "uniform_best": ("equal shares and the best common length", lambda: uniform_best),
     "tk_slt": ("equal shares, each user's length as if it were alone at the server", lambda: tk_slt),
+    "uni_bw": ("equal shares and the best own lengths on them, exact: the paper's Uni-BW", lambda: uni_bw),
     "homogeneous": (
         "the best common length, with shares that let all finish together",
         _for_an_objective(homogeneous),
+    ),
+    "multi_spin": (
+        "the paper's Algorithm 1: own lengths by a grid of latencies and multipliers (options: deadlines, multipliers, "
+        "smallest_multiplier, deadline_spacing, multiplier_spacing)",
+        _multi_spin,
     ),
     "heterogeneous": (
         "own length for each user: the relaxation by Newton's iteration, rounded and polished",
@@ -191,6 +211,7 @@ def make_controller(name: str, **options: Any) -> Controller:
     **options
         Options of that controller: ``seed`` for ``random``, ``draft_length`` for ``uniform_fixed``; ``objective``
         (``"sum"`` or ``"proportional_fair"``) and ``weights`` for ``homogeneous``, ``heterogeneous`` and ``exact``;
+        the grid of ``multi_spin``, see :class:`multispin_gym.baselines.multi_spin.Grid`;
         ``gap`` and ``time_limit`` for ``exact``; ``lengths``, ``samples`` and ``seed`` for ``long_run``.
 
     Returns

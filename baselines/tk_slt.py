@@ -12,6 +12,16 @@ from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
 from multispin_gym.physics.verification import AffineVerification
 
+_SERIES = 0.05
+
+
+def _above_logarithm(y: FloatArray) -> FloatArray:
+    """Compute ``y - ln(1 + y)`` for y of at least 0, to full precision."""
+    series = np.zeros_like(y)
+    for power in range(12, 1, -1):
+        series = series * -y + 1.0 / power
+    return np.asarray(np.where(y < _SERIES, y * y * series, y - np.log1p(y)))
+
 
 def tk_slt_length(
     acceptance_rate: FloatArray, upload: FloatArray, drafting: FloatArray, verification: FloatArray | float
@@ -31,11 +41,11 @@ def tk_slt_length(
         cost = (upload + drafting) / verification
         a = -np.log(acceptance_rate)
         excess = np.maximum(a * (1.0 / cost - 1.0), 0.0)
-        # z - 1 - ln z = excess; the guess is right for small and for large values.
-        z = 1.0 + np.sqrt(2.0 * excess) + excess
+        # In y = z - 1 the equation is y - ln(1 + y) = excess; the guess is right for small and for large values.
+        y = np.sqrt(2.0 * excess) + excess
         for _ in range(6):
-            z = np.maximum(z - (z - 1.0 - np.log(z) - excess) * z / np.maximum(z - 1.0, 1e-300), 1.0)
-        length = (z - 1.0) / a - 1.0 / cost
+            y = np.maximum(y - (_above_logarithm(y) - excess) * (1.0 + y) / np.maximum(y, 1e-300), 0.0)
+        length = y / a - 1.0 / cost
     length = np.where(a == 0.0, np.inf, np.where(np.isfinite(a), length, 0.0))
     return np.where(cost < 1.0, np.maximum(length, 0.0), 0.0)
 

@@ -13,6 +13,7 @@ from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
 
 _USUAL_LENGTH = 4
+_PAPERS_LENGTH = 8
 
 
 def uniform_fixed(users: Users, cell: Cell, draft_length: int | None = None) -> Decision:
@@ -27,6 +28,24 @@ def uniform_fixed(users: Users, cell: Cell, draft_length: int | None = None) -> 
     if not low <= draft_length <= high:
         raise ValueError(f"draft_length must lie in [{low}, {high}], got {shown(draft_length)}")
     return equal_shares(users, np.full(1, float(draft_length)))
+
+
+def fixed_bw_l(users: Users, cell: Cell) -> Decision:
+    """Equal shares and eight tokens, or the nearest length that the cell allows (the paper's Fixed BW&L; section VI-A).
+
+    Parameters
+    ----------
+    users
+        The users. Shape (..., K).
+    cell
+        The shared system.
+
+    Returns
+    -------
+    Decision
+        Shape (..., K).
+    """
+    return uniform_fixed(users, cell, min(max(_PAPERS_LENGTH, cell.min_draft_length), cell.max_draft_length))
 
 
 def uniform_best(users: Users, cell: Cell) -> Decision:
