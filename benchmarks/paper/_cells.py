@@ -13,22 +13,22 @@ import numpy as np
 from _printed import PRESETS, Point
 from _scoring import table_i, tasks_of
 
-from multispin_gym import Cell, Scenario, Users, load_scenario, play_round
+from multispin_gym import Scenario, Users, load_scenario, play_round
 from multispin_gym._validation import FloatArray, IntArray
 from multispin_gym.baselines import make_controller
+from multispin_gym.baselines.rival_protocols import cen_spin, p2p_spin
 from multispin_gym.physics.acceptance import mean_tokens
 from multispin_gym.scenarios import change_scenario
 
-FIXED_LENGTH = 8
 # Devices' drafting times lie within this share of the measured one (section VI-A).
 TIME_SPREAD = 0.15
-# Schemes of the library by their names here; others are written below.
+# Schemes of the library by their names here; the rival protocols are no controllers.
 CONTROLLERS = {
     "hete": "heterogeneous",
     "multi_spin": "multi_spin",
     "uni_bw": "uni_bw",
     "homo": "homogeneous",
-    "fixed": "uniform_fixed",
+    "fixed": "fixed_bw_l",
     "uniform_best": "uniform_best",
 }
 
@@ -96,46 +96,18 @@ def play(scenario: Scenario, users: Users, schemes: Iterable[str], server_time: 
     tasks = tasks_of(users.acceptance_rate, table_i(scenario))
     found = {}
     for scheme in schemes:
-        if scheme == "p2p":
-            lengths, seconds = one_at_a_time(users, scenario.cell)
-        elif scheme in ("cen", "cen_batched"):
-            lengths, seconds = at_the_server(users, scenario.cell, server_time, batched=scheme == "cen_batched")
+        if scheme in ("p2p", "cen", "cen_batched"):
+            if scheme == "p2p":
+                outcome = p2p_spin(users, scenario.cell)
+            else:
+                outcome = cen_spin(users, scenario.cell, server_time, batched=scheme == "cen_batched")
+            lengths = outcome.draft_lengths
+            seconds = mean_tokens(users.acceptance_rate, lengths.astype(np.float64)).sum(axis=-1) / outcome.goodput
         else:
-            options = {"draft_length": FIXED_LENGTH} if scheme == "fixed" else {}
-            decision = make_controller(CONTROLLERS[scheme], **options)(users, scenario.cell)
+            decision = make_controller(CONTROLLERS[scheme])(users, scenario.cell)
             lengths, seconds = decision.draft_lengths, play_round(users, scenario.cell, decision).latency
         found[scheme] = Played(tasks, lengths, seconds)
     return found
-
-
-def one_at_a_time(users: Users, cell: Cell) -> tuple[IntArray, FloatArray]:
-    """P2P-SPIN: one device after the other has the whole band and the server, with its best length.
-
-    Lengths of shape (n, K) and the time until all have had their turn, s. Shape (n,).
-    """
-    options = np.arange(cell.min_draft_length, cell.max_draft_length + 1)
-    rate = cell.uplink.rate(np.full(1, cell.bandwidth), cell.signal(users))
-    token = (users.drafting_time + cell.payload / rate)[..., None]
-    seconds = options * token + cell.verification.round_time(np.ones(1))
-    tokens = mean_tokens(users.acceptance_rate[..., None], options.astype(np.float64))
-    best = (tokens / seconds).argmax(axis=-1)
-    return options[best], np.take_along_axis(seconds, best[..., None], axis=-1)[..., 0].sum(axis=-1)
-
-
-def at_the_server(
-    users: Users, cell: Cell, server_time: float, batched: bool = False
-) -> tuple[IntArray, FloatArray]:
-    """Cen-SPIN: the server drafts, too, one prompt after the other or all in one batch, with the best common length.
-
-    Lengths of shape (n, K) and the time of a round, s. Shape (n,).
-    """
-    options = np.arange(cell.min_draft_length, cell.max_draft_length + 1)
-    tokens = mean_tokens(users.acceptance_rate[..., None], options.astype(np.float64)).sum(axis=-2)
-    in_turn = 1 if batched else users.num_users
-    seconds = options * (in_turn * server_time) + cell.verification.round_time(np.ones(users.num_users))
-    best = (tokens / seconds).argmax(axis=-1)
-    lengths = np.broadcast_to(options[best][:, None], users.acceptance_rate.shape)
-    return lengths, seconds[best]
 
 
 def goodputs(

@@ -14,6 +14,7 @@ from _scoring import prompt_rates, prompt_tokens, table_i, tasks_of
 
 from multispin_gym import Scenario, Users
 from multispin_gym._validation import FloatArray
+from multispin_gym.physics.acceptance import token_terms
 
 DRAWS, PROMPTS = 10, 50
 
@@ -46,18 +47,23 @@ def draw_blocks(scenario: Scenario, num_users: int, design: Design) -> Users:
 
 def realised(
     pair: str, guess: Guess, server_time: float, point: Point, schemes: tuple[str, ...], share: float, design: Design
-) -> FloatArray:
-    """Goodput of each scheme in each cell, scored with fifty prompts a device, token/s. Shape (schemes, cells)."""
+) -> dict[str, FloatArray]:
+    """Goodput of each scheme in each cell, scored with fifty prompts a device, token/s. Shape (cells,)."""
     scenario = scenario_at(pair, guess, point.bandwidth)
     users, table = draw_blocks(scenario, point.num_users, design), table_i(scenario)
     tasks = tasks_of(users.acceptance_rate, table)
     rng = np.random.default_rng([design.seed, point.num_users, 1])
     # Without scatter between prompts one stands for all.
-    rates = prompt_rates(table, share, tasks, PROMPTS if share > 0.0 else 1, rng)
+    prompts = PROMPTS if share > 0.0 else 1
     if design.held:
-        rates = np.repeat(rates[::DRAWS], DRAWS, axis=0)[: design.cells]
-    played = play(scenario, users, schemes, server_time)
-    return np.array([prompt_tokens(rates, p.lengths).sum(axis=-1) / p.seconds for p in played.values()])
+        rates = np.repeat(prompt_rates(table, share, tasks[::DRAWS], prompts, rng), DRAWS, axis=0)[: design.cells]
+    else:
+        rates = prompt_rates(table, share, tasks, prompts, rng)
+    played, terms = play(scenario, users, schemes, server_time), token_terms(rates)
+    return {
+        scheme: prompt_tokens(rates, entry.lengths, terms).sum(axis=-1) / entry.seconds
+        for scheme, entry in played.items()
+    }
 
 
 def groups_of_ten(design: Design) -> np.ndarray:
@@ -74,25 +80,38 @@ def repeat(
 
     ``shares`` has the share of the variance between prompts for every figure. Shape (groups, values).
     """
-    groups, columns = groups_of_ten(design), []
+    groups, found = groups_of_ten(design), {}
+    for place in {(value.point, shares[value.figure]) for value in values}:
+        here = [value for value in values if (value.point, shares[value.figure]) == place]
+        schemes = tuple({name: None for value in here for name in (value.above, value.below) if name})
+        for scheme, cells in realised(pair, guess, server_time, place[0], schemes, place[1], design).items():
+            found[place, scheme] = np.log(cells[groups].mean(axis=-1)) - np.log(cells.mean())
+    columns = []
     for value in values:
-        schemes = (value.above,) if value.below is None else (value.above, value.below)
-        found = realised(pair, guess, server_time, value.point, schemes, shares[value.figure], design)
-        means = np.log(found[:, groups].mean(axis=-1))
-        ends = np.log(found.mean(axis=-1))
-        columns.append((means[0] - ends[0]) - (means[1] - ends[1] if len(found) > 1 else 0.0))
+        place = value.point, shares[value.figure]
+        below = 0.0 if value.below is None else found[place, value.below]
+        columns.append(found[place, value.above] - below)
     return np.stack(columns, axis=-1)
 
 
-def scatter(
-    guesses: dict[str, Guess], server_time: float, shares: dict[int, float], design: Design
-) -> tuple[FloatArray, FloatArray]:
-    """Mean and covariance of what the logarithms of all printed values are off by. Shapes (values,), (values, values).
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """What the logarithms of all printed values are off by: mean, covariance, and repetitions of the experiment.
 
-    The mean is not zero: the ratio of means of ten draws is biased, and so is its logarithm.
+    The mean is not zero: the ratio of means of ten draws is biased, and so is its logarithm. Shapes (values,),
+    (values, values), (repetitions, values).
     """
+
+    bias: FloatArray
+    covariance: FloatArray
+    errors: FloatArray
+
+
+def scatter(guesses: dict[str, Guess], server_time: float, shares: dict[int, float], design: Design) -> Scatter:
+    """Simulate the scatter of all printed values; what is not drawn together is independent."""
     size = len(PRINTED)
-    bias, covariance = np.zeros(size), np.zeros((size, size))
+    bias, covariance, columns = np.zeros(size), np.zeros((size, size)), {}
+    rng = np.random.default_rng([design.seed, 3])
     for pair, guess in guesses.items():
         index = np.array([i for i, value in enumerate(PRINTED) if value.pair == pair])
         values = tuple(PRINTED[i] for i in index)
@@ -100,7 +119,11 @@ def scatter(
         together = np.array([[_together(a, b, design) for b in values] for a in values])
         bias[index] = errors.mean(axis=0)
         covariance[np.ix_(index, index)] = np.where(together, np.cov(errors, rowvar=False), 0.0)
-    return bias, covariance
+        # Repetitions of what is drawn apart are put together at random.
+        orders = {first: rng.permutation(len(errors)) for first in set(together.argmax(axis=-1))}
+        for column, first in enumerate(together.argmax(axis=-1)):
+            columns[index[column]] = errors[orders[first], column]
+    return Scatter(bias, covariance, np.stack([columns[i] for i in range(size)], axis=-1))
 
 
 def _together(first: Printed, second: Printed, design: Design) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from _cells import Guess
-from _experiments import Design, scatter
+from _experiments import Design, Scatter, scatter
 from _printed import COMMON, PAIRS, PRINTED
 from _surface import Surface
 from scipy.optimize import least_squares
@@ -69,21 +70,39 @@ def readings() -> tuple[Reading, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Whitener:
-    """The scatter of the printed values: residuals are taken in its units."""
+    """The scatter of the printed values and of reading them: residuals are taken in its units."""
 
-    bias: FloatArray
-    covariance: FloatArray
+    scatter: Scatter
     tolerance: float
 
-    @property
+    @cached_property
+    def reading(self) -> FloatArray:
+        """Standard deviation of reading each value. Shape (values,)."""
+        return np.array([value.reading_deviation(self.tolerance) for value in PRINTED])
+
+    @cached_property
     def total(self) -> FloatArray:
-        """Covariance with that of reading the values. Shape (values, values)."""
-        reading = np.array([value.reading_deviation(self.tolerance) for value in PRINTED])
-        return np.asarray(self.covariance + np.diag(reading**2))
+        """Covariance of experiment and reading. Shape (values, values)."""
+        return np.asarray(self.scatter.covariance + np.diag(self.reading**2))
+
+    @cached_property
+    def _root(self) -> FloatArray:
+        return np.linalg.cholesky(self.total)
 
     def __call__(self, errors: FloatArray) -> FloatArray:
-        """Turn errors of the logarithms into independent ones of variance one. Shape (values,)."""
-        return np.linalg.solve(np.linalg.cholesky(self.total), errors)
+        """Turn errors of the logarithms, less their mean, into independent ones of variance one. Shape (values,)."""
+        return np.linalg.solve(self._root, errors)
+
+    def simulated(self, jacobian: FloatArray, cost: float, rng: np.random.Generator) -> float:
+        """Probability of so large a sum of squares, from repetitions of the experiment: they are not quite Gaussian.
+
+        Each is fitted again to first order, with the whitened derivatives of the values. Shape (values, free).
+        """
+        errors = self.scatter.errors - self.scatter.bias
+        white = self((errors + self.reading * rng.standard_normal(errors.shape)).T)
+        basis = np.linalg.qr(jacobian)[0]
+        left = white - basis @ (basis.T @ white)
+        return float(((left**2).sum(axis=0) >= cost).mean())
 
 
 class Fit:
@@ -128,11 +147,11 @@ class Fit:
 
             def errors(x: FloatArray) -> FloatArray:
                 free = {**from_search(names, x), **held}
-                return whitener(self.printed - self.predict(free) - whitener.bias)
+                return whitener(self.printed - self.predict(free) - whitener.scatter.bias)
 
             ends = np.array([to_search([name] * 2, LIMITS[name]) for name in names])
             x0 = np.clip(to_search(names, [guess[name] for name in names]), ends[:, 0], ends[:, 1])
-            # Cen-SPIN's best length jumps: steps of a thousandth see its slope.
+            # Splines of means over cells: steps of a thousandth see their slope and not their ripples.
             found = least_squares(errors, x0, bounds=(ends[:, 0], ends[:, 1]), diff_step=1e-3, x_scale=0.2)
             if best is None or 2.0 * found.cost < best[1]:
                 best = {**from_search(names, found.x), **held}, float(2.0 * found.cost)
@@ -146,7 +165,7 @@ class Fit:
             for power, share in _STARTS
         ]
 
-    def refined(self, tolerance: float, design: Design, rounds: int = 3) -> tuple[dict[str, float], float, Whitener]:
+    def refined(self, tolerance: float, design: Design, rounds: int = 2) -> tuple[dict[str, float], float, Whitener]:
         """Fit with the scatter simulated at the fit itself, found by repetition."""
         at = {"snr_db": 20.0, "time_llama2": 0.02, "time_qwen35": 0.036, "server_time": 0.016}
         at |= {"share_6": 0.5, "share_78": 0.5}
@@ -161,13 +180,10 @@ class Fit:
         at = self.parameters(free)
         guesses = {pair: Guess(at["snr_db"], at[f"time_{pair}"], self.reading.swapped) for pair in PAIRS}
         shares = {6: at["share_6"], 7: at["share_78"], 8: at["share_78"]}
-        return Whitener(*scatter(guesses, at["server_time"], shares, design), tolerance)
+        return Whitener(scatter(guesses, at["server_time"], shares, design), tolerance)
 
-    def directions(self, free: Mapping[str, float], whitener: Whitener) -> dict[str, Any]:
-        """Eigenvectors of the curvature, in logarithms (shares as they are), with the deviation along each.
-
-        A large deviation is a direction that the printed values leave open.
-        """
+    def jacobian(self, free: Mapping[str, float], whitener: Whitener) -> FloatArray:
+        """Whitened derivatives of the values by what is searched. Shape (values, free)."""
         names = list(self.reading.free)
         x = to_search(names, [free[name] for name in names])
         columns = []
@@ -176,7 +192,14 @@ class Fit:
             step[index] = 0.01
             ends = [self.predict(from_search(names, x + side * step)) for side in (1.0, -1.0)]
             columns.append(whitener(ends[0] - ends[1]) / 0.02)
-        jacobian = np.stack(columns, axis=-1)
+        return np.stack(columns, axis=-1)
+
+    def directions(self, free: Mapping[str, float], whitener: Whitener) -> dict[str, Any]:
+        """Eigenvectors of the curvature, in logarithms (shares as they are), with the deviation along each.
+
+        A large deviation is a direction that the printed values leave open.
+        """
+        names, jacobian = list(self.reading.free), self.jacobian(free, whitener)
         values, vectors = np.linalg.eigh(jacobian.T @ jacobian)
         deviation = 1.0 / np.sqrt(np.maximum(values, 1e-12))
         covariance = vectors @ np.diag(deviation**2) @ vectors.T
@@ -228,7 +251,7 @@ def common_point(fit: Fit, free: Mapping[str, float], whitener: Whitener) -> dic
             time = np.log(at[f"time_{value.pair}"])
             log = fit.surfaces[value.pair].log_goodput(at["share_78"], (COMMON, "hete"), np.log(at["snr_db"]), time)
             deviation = float(np.sqrt(whitener.total[index, index]))
-            z = (fit.printed[index] - log - whitener.bias[index]) / deviation
+            z = (fit.printed[index] - log - whitener.scatter.bias[index]) / deviation
             found[value.pair] = {"fig7": float(np.exp(log)), "deviation": deviation, "z": float(z)}
     total = sum(entry["z"] ** 2 for entry in found.values())
     return {**found, "chi2": total, "p": float(chi2.sf(total, len(found)))}

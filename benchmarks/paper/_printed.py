@@ -51,22 +51,18 @@ class Printed:
         return math.hypot(rounding, tolerance if self.about else 0.0)
 
 
-def _gain(name: str, pair: str, figure: int, point: Point, value: float, half: float, about: bool, text: str) -> Printed:
-    return Printed(name, pair, figure, point, "hete", "fixed", value, half, about, text)
-
-
 PRINTED = (
     Printed("Hete, token/s", "llama2", 6, COMMON, "hete", None, 145.0, 0.5, True, "about 145"),
     Printed("Hete over Cen-SPIN", "llama2", 6, COMMON, "hete", "cen", 2.5, 0.05, False, "2.5 x"),
     Printed("Hete over P2P-SPIN", "llama2", 6, COMMON, "hete", "p2p", 4.6, 0.05, False, "4.6 x"),
-    _gain("Hete over Fixed, 5 MHz", "llama2", 7, NARROW, 1.88, 0.005, True, "about +88 %"),
-    _gain("Hete over Fixed, K = 10", "llama2", 8, FEW, 1.21, 0.005, False, "+21 %"),
-    _gain("Hete over Fixed, K = 24", "llama2", 8, MANY, 1.67, 0.005, False, "+67 %"),
+    Printed("Hete over Fixed, 5 MHz", "llama2", 7, NARROW, "hete", "fixed", 1.88, 0.005, True, "about +88 %"),
+    Printed("Hete over Fixed, K = 10", "llama2", 8, FEW, "hete", "fixed", 1.21, 0.005, False, "+21 %"),
+    Printed("Hete over Fixed, K = 24", "llama2", 8, MANY, "hete", "fixed", 1.67, 0.005, False, "+67 %"),
     Printed("Hete, token/s", "qwen35", 6, COMMON, "hete", None, 153.0, 0.5, True, "about 153"),
     Printed("Hete over Cen-SPIN", "qwen35", 6, COMMON, "hete", "cen", 3.0, 0.25, True, "about 3 x"),
-    _gain("Hete over Fixed, 5 MHz", "qwen35", 7, NARROW, 1.88, 0.005, True, "about +88 %"),
-    _gain("Hete over Fixed, K = 10", "qwen35", 8, FEW, 1.29, 0.005, False, "+29 %"),
-    _gain("Hete over Fixed, K = 24", "qwen35", 8, MANY, 1.825, 0.025, True, "over +80 %"),
+    Printed("Hete over Fixed, 5 MHz", "qwen35", 7, NARROW, "hete", "fixed", 1.88, 0.005, True, "about +88 %"),
+    Printed("Hete over Fixed, K = 10", "qwen35", 8, FEW, "hete", "fixed", 1.29, 0.005, False, "+29 %"),
+    Printed("Hete over Fixed, K = 24", "qwen35", 8, MANY, "hete", "fixed", 1.825, 0.025, True, "over +80 %"),
 )
 
 # First and last tick of the goodput axes, token/s: bounds on what the curves show.

@@ -53,6 +53,9 @@ def prompt_rates(
     return rng.beta(mean * size, (1.0 - mean) * size)
 
 
-def prompt_tokens(rates: FloatArray, lengths: IntArray) -> FloatArray:
-    """Expected tokens of users' drafts, averaged over their prompts. Shapes: rates (..., K, prompts), (..., K)."""
-    return np.asarray(mean_tokens(rates, lengths[..., None].astype(np.float64)).mean(axis=-1))
+def prompt_tokens(rates: FloatArray, lengths: IntArray, terms: tuple[FloatArray, FloatArray]) -> FloatArray:
+    """Expected tokens of users' drafts, averaged over their prompts. Shapes: rates (..., K, prompts), (..., K).
+
+    ``terms`` are those of the rates that all lengths share.
+    """
+    return np.asarray(mean_tokens(rates, lengths[..., None].astype(np.float64), terms).mean(axis=-1))

@@ -32,9 +32,11 @@ from infer_report import draw, to_markdown
 from multispin_gym.statistics import ratio_estimate
 
 LEVEL = 0.05
+# Readings less likely than this are not tried again.
+HOPELESS = 1e-6
 # Readings that are fitted again under other assumptions on the scatter, and whose profiles are shown.
 ALTERNATIVES = {
-    "data sets, mean gains and prompts the same in all ten draws": {"held": True},
+    "data sets, mean gains and prompts the same in all ten draws": {"held": True, "cells": 3600},
     "all points with the same number of users on the same draws": {"paired": True},
 }
 
@@ -83,7 +85,9 @@ def solve(
     fit = Fit(reading, {pair: surfaces[pair, reading.swapped] for pair in PAIRS}, printed_logs())
     free, cost, whitener = fit.refined(tolerance, design)
     freedom, probability = rejection(cost, len(reading.free))
+    simulated = whitener.simulated(fit.jacobian(free, whitener), cost, np.random.default_rng(design.seed))
     entry = {"chi2": cost, "freedom": freedom, "p": probability, "rejected": probability < LEVEL}
+    entry["simulated_p"] = simulated
     return fit, free, whitener, {"parameters": fit.parameters(free), **entry}
 
 
@@ -96,7 +100,7 @@ def describe(reading: Reading, surfaces: Surfaces, options: Infer, design: Desig
     fit, free, whitener, entry = solve(reading, surfaces, options.tolerance, design)
     logs = fit.predict(free)
     deviation = np.sqrt(np.diag(whitener.total))
-    residuals = (fit.printed - logs - whitener.bias) / deviation
+    residuals = (fit.printed - logs - whitener.scatter.bias) / deviation
     values = [
         {"value": value.key, "figure": value.figure, "printed": value.text, "fitted": float(np.exp(log))}
         | {"deviation": float(sigma), "residual": float(z)}
@@ -166,7 +170,8 @@ def study(options: Infer, command: str) -> None:
         text: [
             {"name": reading.name, "swapped": reading.swapped}
             | solve(reading, surfaces, options.tolerance, replace(design, **change))[3]
-            for reading in readings()
+            for reading, entry in zip(readings(), found, strict=True)
+            if entry["p"] > HOPELESS
         ]
         for text, change in ALTERNATIVES.items()
     }
