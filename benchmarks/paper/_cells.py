@@ -22,15 +22,9 @@ from multispin_gym.scenarios import change_scenario
 
 # Devices' drafting times lie within this share of the measured one (section VI-A).
 TIME_SPREAD = 0.15
-# Schemes of the library by their names here; the rival protocols are no controllers.
-CONTROLLERS = {
-    "hete": "heterogeneous",
-    "multi_spin": "multi_spin",
-    "uni_bw": "uni_bw",
-    "homo": "homogeneous",
-    "fixed": "fixed_bw_l",
-    "uniform_best": "uniform_best",
-}
+# Short names of controllers in the list of printed values.
+CONTROLLERS = {"hete": "heterogeneous", "homo": "homogeneous", "fixed": "fixed_bw_l"}
+PROTOCOLS = ("p2p", "cen", "cen_batched")
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,7 @@ def play(scenario: Scenario, users: Users, schemes: Iterable[str], server_time: 
     tasks = tasks_of(users.acceptance_rate, table_i(scenario))
     found = {}
     for scheme in schemes:
-        if scheme in ("p2p", "cen", "cen_batched"):
+        if scheme in PROTOCOLS:
             if scheme == "p2p":
                 outcome = p2p_spin(users, scenario.cell)
             else:
@@ -104,7 +98,7 @@ def play(scenario: Scenario, users: Users, schemes: Iterable[str], server_time: 
             lengths = outcome.draft_lengths
             seconds = mean_tokens(users.acceptance_rate, lengths.astype(np.float64)).sum(axis=-1) / outcome.goodput
         else:
-            decision = make_controller(CONTROLLERS[scheme])(users, scenario.cell)
+            decision = make_controller(CONTROLLERS.get(scheme, scheme))(users, scenario.cell)
             lengths, seconds = decision.draft_lengths, play_round(users, scenario.cell, decision).latency
         found[scheme] = Played(tasks, lengths, seconds)
     return found
