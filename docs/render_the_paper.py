@@ -1,0 +1,257 @@
+"""Write the numbers of the-paper.md from its two studies' results: ``python docs/render_the_paper.py``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).with_name("the-paper.md")
+RESULTS = Path(__file__).parent / "results" / "paper"
+PAIRS = {"llama2": "Llama-2", "qwen35": "Qwen3.5"}
+COMMON, NARROW = "K = 20, 10 MHz", "K = 20, 5 MHz"
+
+Data = Mapping[str, Any]
+
+
+def results() -> dict[str, Any]:
+    """Load what the two commands found."""
+    return {name: json.loads((RESULTS / f"{name}.json").read_text("utf-8")) for name in ("infer", "figures")}
+
+
+def table(header: list[str], rows: list[list[str]], left: int = 1) -> str:
+    """Lay a table out, the first columns flush left."""
+    rule = ["---"] * left + ["---:"] * (len(header) - left)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
+
+
+def gain(ratio: Mapping[str, Any]) -> str:
+    """Write a ratio of means as a gain."""
+    return f"{ratio['mean'] - 1.0:+.0%}"
+
+
+def share(value: float) -> str:
+    """Write a small gain."""
+    return f"{value - 1.0:+.1%}"
+
+
+def printed(data: Data) -> str:
+    """Every printed value, ours under both scorings, and verdicts."""
+    rows = []
+    values = data["figures"]["printed"]
+    for first, second in zip(values[::2], values[1::2], strict=True):
+        pair, _, what = first["value"].partition(": ")
+        cells = []
+        for row in (first, second):
+            is_gain = "Fixed" in row["value"]
+            low, high = row["ten"]
+            if is_gain:
+                ours, spread = gain(row), f"{low - 1.0:+.0%}..{high - 1.0:+.0%}"
+            else:
+                form = ".0f" if what.endswith("token/s") else ".2f"
+                ours, spread = f"{row['mean']:{form}}", f"{low:{form}}..{high:{form}}"
+            cells += [f"{ours} ({spread})", row["verdict"]]
+        rows.append([PAIRS[pair], f"Fig. {first['figure']}: {what}", first["text"], *cells])
+    header = ["pair", "value", "printed", "A: ours (ten draws)", "A: verdict", "B: ours (ten draws)", "B: verdict"]
+    return table(header, rows, left=2)
+
+
+def claims(data: Data) -> str:
+    """What the paper says in words, and whether it holds here."""
+    figures = data["figures"]
+    points, rows = figures["points"], []
+    for first in ("multi_spin over uni_bw", "uni_bw over homogeneous", "homogeneous over fixed_bw_l"):
+        above, below = (NAMES[name] for name in first.split(" over "))
+        cells = [f"{PAIRS[pair]}: {laws['A'][first]} / {laws['B'][first]}" for pair, laws in figures["orders"].items()]
+        rows.append([f"{above} above {below} at all bands and numbers of users", ", ".join(cells) + f" of {points}"])
+    third = [
+        f"{PAIRS[pair]} {entry['fig3']['A']['unimodal_cells']:.0%} / {entry['fig3']['B']['unimodal_cells']:.0%}"
+        for pair, entry in figures["structure"].items()
+    ]
+    rows.append(["Fig. 3: goodput over a common length is unimodal", ", ".join(third) + " of the cells"])
+    fourth = figures["structure"]["llama2"]["fig4"]
+    words = [f"{entry['direction']} with {TEXTS[name]}" for name, entry in fourth.items()]
+    rows.append(["Fig. 4: the best common length", "; ".join(words)])
+    for name, text in (("homogeneous", "homogeneous drafts compensate"), ("multi_spin", "own drafts reward")):
+        cells = []
+        for pair, entry in figures["structure"].items():
+            split = entry["splits"][name]
+            if name == "homogeneous":
+                slow, poor = (
+                    f"{split[key]['rank_correlation']:+.2f}" for key in ("drafting_time_ms", "spectral_efficiency")
+                )
+                cells.append(
+                    f"{PAIRS[pair]}: rank correlation of shares {slow} with drafting time, {poor} with channel"
+                )
+            else:
+                tasks = sorted(split["acceptance_rate"], key=lambda task: task["rate"])
+                low, high = tasks[0], tasks[-1]
+                cells.append(
+                    f"{PAIRS[pair]}: {low['share']:.2f} of an equal share at rate {low['rate']:.2f}, "
+                    f"{high['share']:.2f} at {high['rate']:.2f}"
+                )
+        rows.append([f"the split: {text}", "; ".join(cells)])
+    return table(["claim", "here (A / B)"], rows, left=2)
+
+
+NAMES = {
+    "multi_spin": "Hete",
+    "uni_bw": "Uni-BW",
+    "homogeneous": "Homo",
+    "uniform_best": "equal shares, best common length",
+    "fixed_bw_l": "Fixed BW&L",
+}
+TEXTS = {"verification_time": "T_ver", "acceptance_rate": "alpha", "seconds_per_token": "theta"}
+
+
+def readings(data: Data) -> str:
+    """Readings of what the paper leaves out."""
+    rows = []
+    for entry in data["infer"]["readings"]:
+        at = entry["parameters"]
+        if entry["p"] < 1e-3:
+            continue
+        server = "swapped" if entry["swapped"] else "as read"
+        numbers = [f"{at['snr_db']:.1f}", *(f"{1e3 * at[name]:.1f}" for name in TIMES)]
+        numbers += [f"{at['share_6']:.2f}", f"{at['share_78']:.2f}"]
+        verdict = "rejected" if entry["rejected"] else "not rejected"
+        gap = entry["common_point"]["p"]
+        common = f"{gap:.2f}" if gap >= 0.005 else f"{gap:.0e}"
+        rows.append([entry["name"], server, *numbers, f"{entry['p']:.3f}", verdict, common])
+    header = ["scoring", "T_fix, T_lin", "p/N0, dB", "T_S Llama-2, ms", "T_S Qwen3.5, ms", "Cen-SPIN, ms"]
+    header += ["share, Fig. 6", "share, Figs. 7, 8", "p", "at 5 %", "p that Figs. 6 and 7 agree"]
+    return table(header, rows, left=2)
+
+
+TIMES = ("time_llama2", "time_qwen35", "server_time")
+
+
+def fit(data: Data) -> str:
+    """What came of the fit, in words."""
+    infer = data["infer"]
+    best = infer["readings"][infer["best"]]
+    own, at = best["directions"]["own_deviation"], best["parameters"]
+    kept = [entry for entry in infer["readings"] if not entry["rejected"]]
+    times = ", ".join(
+        f"{text} {1e3 * at[name]:.1f} ms +- {own[name]:.0%}"
+        for name, text in zip(TIMES, ("T_S Llama-2", "T_S Qwen3.5", "Cen-SPIN's drafting"), strict=True)
+    )
+    return (
+        f"{len(kept)} of {len(infer['readings'])} readings are not rejected at 5 %. The likeliest is "
+        f"**{best['name']}** (p = {best['p']:.2f}): p/N0 {at['snr_db']:.1f} dB +- {own['snr_db']:.0%}, {times}."
+    )
+
+
+def decomposition(data: Data) -> str:
+    """How much of the headline is the fixed length: Hete over each scheme at 5 MHz."""
+    rows = []
+    for pair, found in data["figures"]["curves"].items():
+        for law in ("A", "B"):
+            ratios = [found[NARROW][law][name]["hete_over"] for name in list(NAMES)[:0:-1]]
+            cells = [
+                f"{gain(r)} ({r['ci95'][0] - 1:+.0%}, {r['ci95'][1] - 1:+.0%})" if r["mean"] > 1.2 else
+                f"{share(r['mean'])} ({share(r['ci95'][0])}, {share(r['ci95'][1])})"
+                for r in ratios
+            ]  # fmt: skip
+            rows.append([PAIRS[pair], law, *cells])
+    return table(["pair", "scoring", *(f"over {NAMES[name]}" for name in list(NAMES)[:0:-1])], rows, left=2)
+
+
+def protocols(data: Data) -> str:
+    """Hete beside the protocols, batched drafting and the server alone."""
+    names = {"multi_spin": "Hete", "p2p": "P2P-SPIN", "cen": "Cen-SPIN, one after the other"}
+    names |= {"cen_batched": "Cen-SPIN, in batches", "server_only": "server only"}
+    rows = [
+        [PAIRS[pair], law, *(f"{found[COMMON][law][name]['goodput']['mean']:.0f}" for name in names)]
+        for pair, found in data["figures"]["curves"].items()
+        for law in ("A", "B")
+    ]
+    return table(["pair", "scoring", *names.values()], rows, left=2)
+
+
+def algorithm(data: Data) -> str:
+    """Algorithm 1 beside the certificate."""
+    rows = []
+    for pair, found in data["figures"]["algorithm"].items():
+        for name, rule in found["rules"].items():
+            numbers = [f"{rule['median']:.1e}", f"{rule['worst']:.1e}", f"{rule['optimal']:.0%}"]
+            rows.append([PAIRS[pair], name, *numbers, f"{1e3 * rule['seconds']:.0f} ms"])
+        label = f"certificate, {found['closed']} of {found['cells']} closed to 1e-6"
+        rows.append(
+            [PAIRS[pair], label, "0", f"{found['largest_gap']:.0e}", "100%", f"{1e3 * found['seconds']:.0f} ms"]
+        )
+    return table(["pair", "rule", "median lost", "worst lost", "optimal", "one cell"], rows, left=2)
+
+
+def negative(data: Data) -> str:
+    """What does not fit, from the results."""
+    figures, lines = data["figures"], []
+    for row in figures["printed"]:
+        if row["verdict"].startswith("not"):
+            pair, _, what = row["value"].partition(": ")
+            ours = gain(row) if "Fixed" in what else f"{row['mean']:.3g}"
+            inside = "inside" if row["inside_ten"] else "outside"
+            lines.append(
+                f"- {PAIRS[pair]}, {what}, scored by {row['law']}: {ours} where the paper has {row['text']}; the "
+                f"printed value lies {inside} the spread of means of ten draws."
+            )
+    for entry in data["infer"]["readings"]:
+        if "check" not in entry:
+            continue
+        below = [
+            PAIRS[pair]
+            for pair, found in entry["check"].items()
+            if all(ratio["mean"] < 1.0 for ratio in found["uni_bw_over_homo"].values())
+        ]
+        if below:
+            server = " (T_fix and T_lin swapped)" if entry["swapped"] else ""
+            lines.append(
+                f"- Under *{entry['name']}*{server}, as fitted, Uni-BW lies below Homo in all conditions for "
+                f"{' and '.join(below)}; the paper has it above."
+            )
+    best = data["infer"]["readings"][data["infer"]["best"]]
+    for pair, found in best["check"].items():
+        low, high = found["fig7_range"]
+        first, last = found["axis"]
+        lines.append(
+            f"- {PAIRS[pair]}: Fig. 7's curves run from {low:.0f} to {high:.0f} token/s under the likeliest reading; "
+            f"its axis from {first:.0f} to {last:.0f}."
+        )
+    return "\n".join(lines)
+
+
+def commands(data: Data) -> str:
+    """How to make the results again."""
+    lines = [data[name]["command"] for name in ("infer", "figures")]
+    return "\n".join(["```bash", *lines, "```"])
+
+
+BLOCKS: dict[str, Callable[[Data], str]] = {
+    "printed": printed,
+    "claims": claims,
+    "fit": fit,
+    "readings": readings,
+    "decomposition": decomposition,
+    "protocols": protocols,
+    "algorithm": algorithm,
+    "negative": negative,
+    "commands": commands,
+}
+
+
+def render(page: str, data: Data) -> str:
+    """Return the page with its generated parts replaced."""
+    for mark, block in BLOCKS.items():
+        begin, end = f"<!-- begin {mark} -->\n", f"<!-- end {mark} -->"
+        before, _, rest = page.partition(begin)
+        after = rest.partition(end)[2]
+        page = f"{before}{begin}{block(data)}\n{end}{after}"
+    return page
+
+
+if __name__ == "__main__":
+    new = PAGE.with_suffix(".tmp")
+    new.write_text(render(PAGE.read_text(encoding="utf-8"), results()), encoding="utf-8")
+    os.replace(new, PAGE)
