@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -35,6 +36,11 @@ def gain(ratio: Mapping[str, Any]) -> str:
 def share(value: float) -> str:
     """Write a small gain."""
     return f"{value - 1.0:+.1%}"
+
+
+def small(value: float) -> str:
+    """Write a probability."""
+    return f"{value:.2f}" if value >= 0.005 else f"{value:.0e}"
 
 
 def printed(data: Data) -> str:
@@ -70,7 +76,12 @@ def claims(data: Data) -> str:
         f"{PAIRS[pair]} {entry['fig3']['A']['unimodal_cells']:.0%} / {entry['fig3']['B']['unimodal_cells']:.0%}"
         for pair, entry in figures["structure"].items()
     ]
-    rows.append(["Fig. 3: goodput over a common length is unimodal", ", ".join(third) + " of the cells"])
+    peaks = [
+        f"{PAIRS[pair]} {entry['fig3']['A']['best_length']} / {entry['fig3']['B']['best_length']}"
+        for pair, entry in figures["structure"].items()
+    ]
+    text = f"{', '.join(third)} of the cells; best length {', '.join(peaks)} of 1 to 25"
+    rows.append(["Fig. 3: goodput over a common length is unimodal", text])
     fourth = figures["structure"]["llama2"]["fig4"]
     words = [f"{entry['direction']} with {TEXTS[name]}" for name, entry in fourth.items()]
     rows.append(["Fig. 4: the best common length", "; ".join(words)])
@@ -117,11 +128,15 @@ def readings(data: Data) -> str:
         numbers = [f"{at['snr_db']:.1f}", *(f"{1e3 * at[name]:.1f}" for name in TIMES)]
         numbers += [f"{at['share_6']:.2f}", f"{at['share_78']:.2f}"]
         verdict = "rejected" if entry["rejected"] else "not rejected"
-        gap = entry["common_point"]["p"]
-        common = f"{gap:.2f}" if gap >= 0.005 else f"{gap:.0e}"
-        rows.append([entry["name"], server, *numbers, f"{entry['p']:.3f}", verdict, common])
+        chance = "-"
+        if "check" in entry:
+            ratios = [r for found in entry["check"].values() for r in found["uni_bw_over_homo"].values()]
+            chance = small(math.prod(ratio["above_in_ten"] for ratio in ratios))
+        common = small(entry["common_point"]["p"])
+        rows.append([entry["name"], server, *numbers, f"{entry['p']:.3f}", verdict, common, chance])
     header = ["scoring", "T_fix, T_lin", "p/N0, dB", "T_S Llama-2, ms", "T_S Qwen3.5, ms", "Cen-SPIN, ms"]
-    header += ["share, Fig. 6", "share, Figs. 7, 8", "p", "at 5 %", "p that Figs. 6 and 7 agree"]
+    header += ["share, Fig. 6", "share, Figs. 7, 8", "p", "at 5 %", "Figs. 6 and 7 agree"]
+    header += ["Uni-BW above Homo"]
     return table(header, rows, left=2)
 
 
@@ -138,9 +153,23 @@ def fit(data: Data) -> str:
         f"{text} {1e3 * at[name]:.1f} ms +- {own[name]:.0%}"
         for name, text in zip(TIMES, ("T_S Llama-2", "T_S Qwen3.5", "Cen-SPIN's drafting"), strict=True)
     )
+    presets, phone = infer["presets"], infer["phone"]
+    ratios = phone["values"].values()
+    shares = infer["profiles"]["a share of its own in each"]
+    least = min(min(entry["chi2"]) for entry in shares.values())
+    ranges = {
+        name: [v for v, c in zip(shares[name]["values"], shares[name]["chi2"], strict=True) if c < least + 3.84]
+        for name in ("share_6", "share_78")
+    }
     return (
         f"{len(kept)} of {len(infer['readings'])} readings are not rejected at 5 %. The likeliest is "
-        f"**{best['name']}** (p = {best['p']:.2f}): p/N0 {at['snr_db']:.1f} dB +- {own['snr_db']:.0%}, {times}."
+        f"**{best['name']}** (p = {best['p']:.2f}): p/N0 {at['snr_db']:.1f} dB +- {own['snr_db']:.0%}, {times}. "
+        f"The presets' numbers are no worse than chance would have it (p = {presets['p']:.2f}). With a share of Table "
+        f"I's variance between prompts of its own for each, chi square is within 3.84 of its least where the share of "
+        f"Fig. 6 is at most {max(ranges['share_6']):.2f}, and that of Figs. 7 and 8 at least "
+        f"{min(ranges['share_78']):.2f}. With {phone['snr_db']:.0f} dB, which a phone of 10 to 100 mW would have with "
+        f"the printed noise and gains, the gains over Fixed BW&L would be {min(ratios) - 1:+.0%} to "
+        f"{max(ratios) - 1:+.0%} in place of the printed +21 to +88 %."
     )
 
 
@@ -168,7 +197,12 @@ def protocols(data: Data) -> str:
         for pair, found in data["figures"]["curves"].items()
         for law in ("A", "B")
     ]
-    return table(["pair", "scoring", *names.values()], rows, left=2)
+    alone = [
+        f"{found[COMMON]['A']['server_only']['hete_over']['mean']:.1f} ({PAIRS[pair]})"
+        for pair, found in data["figures"]["curves"].items()
+    ]
+    shown = table(["pair", "scoring", *names.values()], rows, left=2)
+    return f"{shown}\n\nHete has {' and '.join(alone)} times what the server alone has, scored by A."
 
 
 def algorithm(data: Data) -> str:

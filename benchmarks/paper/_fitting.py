@@ -172,7 +172,7 @@ class Fit:
         free, cost = at, np.inf
         for turn in range(rounds):
             whitener = self.whitener(free, tolerance, design)
-            free, cost = self.solve(whitener, None if turn < 2 else free)
+            free, cost = self.solve(whitener, free if turn else None)
         return free, cost, whitener
 
     def whitener(self, free: Mapping[str, float], tolerance: float, design: Design) -> Whitener:

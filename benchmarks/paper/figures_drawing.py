@@ -121,7 +121,7 @@ def _curves(report: Mapping[str, Any], number: int, points: list[str], label: st
                 ends = [[e["ci95"][side] for e in entries] for side in (0, 1)]
                 axes.fill_between(x, *ends, color=colour, alpha=0.2, linewidth=0)
             _spread(axes, x, [entry["fixed_bw_l"]["goodput"] for entry in found], 0.0)
-            axes.set_title(f"{title}, {LAWS[law]}\n{_gains(report, pair, law, number)}", fontsize=9)
+            axes.set_title(f"{title}, {LAWS[law]}\n{_gains(report, pair, law, number)}", fontsize=8.5)
             _plain(axes)
     for axes in panels[-1]:
         axes.set_xlabel(label)
@@ -149,10 +149,10 @@ def _gains(report: Mapping[str, Any], pair: str, law: str, number: int) -> str:
         if (row["figure"], row["law"]) == (number, law) and row["value"].startswith(pair)
     ]
     texts = [
-        f"{row['value'].partition(', ')[2]}: {row['mean'] - 1.0:+.0%}, printed {row['text'].replace(' %', '%')}"
+        f"{row['value'].partition(', ')[2]}: {row['mean'] - 1.0:+.0%} ({row['text'].replace(' %', '%')})"
         for row in rows
     ]
-    return "Hete over Fixed, " + "; ".join(texts)
+    return "Hete over Fixed (printed), " + "; ".join(texts)
 
 
 def _splits(report: Mapping[str, Any]) -> bytes:

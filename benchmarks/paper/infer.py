@@ -20,7 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _cells import Guess, goodputs, scenario_at
-from _experiments import DRAWS, PROMPTS, Design
+from _experiments import DRAWS, PROMPTS, Design, groups_of_ten
 from _fitting import LIMITS, Fit, Reading, Whitener, common_point, readings, rejection
 from _printed import AXES, ORDER_POINTS, PAIRS, PRINTED, Point, point_text
 from _report import head
@@ -28,6 +28,7 @@ from _scoring import expected, table_i
 from _study import StudyInPieces, run
 from _surface import Surface, tabulate
 from infer_report import draw, to_markdown
+from scipy.stats import chi2
 
 from multispin_gym.statistics import ratio_estimate
 
@@ -36,7 +37,7 @@ LEVEL = 0.05
 HOPELESS = 1e-6
 # Readings that are fitted again under other assumptions on the scatter, and whose profiles are shown.
 ALTERNATIVES = {
-    "data sets, mean gains and prompts the same in all ten draws": {"held": True, "cells": 3600},
+    "data sets, mean gains and prompts the same in all ten draws": {"held": True, "cells": 3000},
     "all points with the same number of users on the same draws": {"paired": True},
 }
 
@@ -48,13 +49,13 @@ class Infer(StudyInPieces):
     Writes infer.json, infer.md and infer.png.
     """
 
-    draws: int = 400
+    draws: int = 800
     """Cells at every point of the grid on which the schemes are played."""
-    powers: int = 12
+    powers: int = 10
     """Points of the grid between 8 and 90 dB; at least 4."""
-    times: int = 9
+    times: int = 7
     """Points of the grid between 8 and 60 ms; at least 4."""
-    cells: int = 1200
+    cells: int = 2400
     """Cells from which the scatter of a mean of ten draws is simulated."""
     tolerance: float = 0.02
     """Relative standard deviation assumed of values that the paper gives as about so much."""
@@ -65,6 +66,10 @@ class Infer(StudyInPieces):
     output: Path = Path("results/paper")
 
 
+# What the presets `paper_llama2` and `paper_qwen35` have, and the drafting time that `cen_spin` has by default.
+PRESET_VALUES = {"snr_db": 20.0, "time_llama2": 0.020, "time_qwen35": 0.036, "server_time": 0.016}
+# 10 to 100 mW over the printed noise power are 80 to 90 dB.
+PHONE_DB = 85.0
 Surfaces = Mapping[tuple[str, bool], Surface]
 
 
@@ -125,8 +130,8 @@ def profiles(reading: Reading, surfaces: Surfaces, options: Infer, design: Desig
         low, high = LIMITS[name]
         share = name.startswith("share")
         if not share:
-            low, high = max(low, 0.5 * free[name]), min(high, (4.0 if name == "snr_db" else 2.0) * free[name])
-        values = (np.linspace if share else np.geomspace)(low, high, 17).tolist()
+            low, high = max(low, 0.6 * free[name]), min(high, (2.5 if name == "snr_db" else 1.8) * free[name])
+        values = (np.linspace if share else np.geomspace)(low, high, 21).tolist()
         found[name] = {"values": values, "chi2": fit.profile(name, values, whitener, free)}
     return found
 
@@ -142,7 +147,10 @@ def check(reading: dict[str, Any], draws: int, seed: int) -> dict[str, Any]:
             tokens = expected(table_i(scenario), at["share_78"], scenario.cell.max_draft_length)
             played[point] = goodputs(pair, guess, point, ("hete", "uni_bw", "homo", "fixed"), tokens, draws, seed)
         order = {
-            point_text(point): ratio_estimate(entry["uni_bw"], entry["homo"], seed).to_dict()
+            point_text(point): {
+                **ratio_estimate(entry["uni_bw"], entry["homo"], seed).to_dict(),
+                "above_in_ten": above_in_ten(entry["uni_bw"], entry["homo"], seed),
+            }
             for point, entry in played.items()
         }
         gains = {
@@ -153,6 +161,29 @@ def check(reading: dict[str, Any], draws: int, seed: int) -> dict[str, Any]:
         ends = [float(played[Point(bandwidth=5e6)]["fixed"].mean()), float(played[wide]["hete"].mean())]
         found[pair] = {"uni_bw_over_homo": order, "hete_over_fixed": gains, "fig7_range": ends, "axis": AXES[pair, 7]}
     return found
+
+
+def above_in_ten(first: np.ndarray, second: np.ndarray, seed: int) -> float:
+    """How often a mean of ten draws of the first is above that of the second on the same draws."""
+    groups = groups_of_ten(Design(cells=len(first), seed=seed))
+    return float((first[groups].mean(axis=-1) > second[groups].mean(axis=-1)).mean())
+
+
+def presets(reading: Reading, surfaces: Surfaces, options: Infer, design: Design) -> dict[str, Any]:
+    """Sum of squares of a reading at the numbers of the presets, and how far above the least it is."""
+    fit, free, whitener, entry = solve(reading, surfaces, options.tolerance, design)
+    at = dict(PRESET_VALUES)
+    errors = whitener(fit.printed - fit.predict({**free, **at}) - whitener.scatter.bias)
+    above = float(errors @ errors) - entry["chi2"]
+    return {"values": at, "chi2": float(errors @ errors), "above": above, "p": float(chi2.sf(above, len(at)))}
+
+
+def phone(reading: Reading, surfaces: Surfaces, found: dict[str, Any]) -> dict[str, Any]:
+    """Gains over Fixed BW&L that a reading gives with the power of a phone in place of the fitted one."""
+    fit = Fit(reading, {pair: surfaces[pair, reading.swapped] for pair in PAIRS}, printed_logs())
+    ratios = np.exp(fit.predict({**found["parameters"], "snr_db": PHONE_DB})).tolist()
+    gains = {value.key: ratio for value, ratio in zip(PRINTED, ratios, strict=True) if value.below == "fixed"}
+    return {"snr_db": PHONE_DB, "values": gains}
 
 
 def study(options: Infer, command: str) -> None:
@@ -186,6 +217,8 @@ def study(options: Infer, command: str) -> None:
         "printed": [vars(value) | {"point": point_text(value.point)} for value in PRINTED],
         "readings": found,
         "best": best,
+        "presets": presets(readings()[best], surfaces, options, design),
+        "phone": phone(readings()[best], surfaces, found[best]),
         "alternatives": others,
         "profiles": {
             found[best]["name"]: profiles(readings()[best], surfaces, options, design),
