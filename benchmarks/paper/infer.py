@@ -35,10 +35,11 @@ from multispin_gym.statistics import ratio_estimate
 LEVEL = 0.05
 # Readings less likely than this are not tried again.
 HOPELESS = 1e-6
-# Readings that are fitted again under other assumptions on the scatter, and whose profiles are shown.
-ALTERNATIVES = {
-    "data sets, mean gains and prompts the same in all ten draws": {"held": True, "cells": 3000},
-    "all points with the same number of users on the same draws": {"paired": True},
+# Under which other assumptions readings are fitted again: changes of the design, and of the tolerance.
+ALTERNATIVES: dict[str, tuple[dict[str, Any], float | None]] = {
+    "data sets, mean gains and prompts the same in all ten draws": ({"held": True, "cells": 3000}, None),
+    "all points with the same number of users on the same draws": ({"paired": True}, None),
+    "about: 5%": ({}, 0.05),
 }
 
 
@@ -200,11 +201,11 @@ def study(options: Infer, command: str) -> None:
     others = {
         text: [
             {"name": reading.name, "swapped": reading.swapped}
-            | solve(reading, surfaces, options.tolerance, replace(design, **change))[3]
+            | solve(reading, surfaces, tolerance or options.tolerance, replace(design, **change))[3]
             for reading, entry in zip(readings(), found, strict=True)
             if entry["p"] > HOPELESS
         ]
-        for text, change in ALTERNATIVES.items()
+        for text, (change, tolerance) in ALTERNATIVES.items()
     }
     best = max(range(len(found)), key=lambda index: found[index]["p"])
     widest = replace(readings()[-1], swapped=found[best]["swapped"])
@@ -223,6 +224,7 @@ def study(options: Infer, command: str) -> None:
         "profiles": {
             found[best]["name"]: profiles(readings()[best], surfaces, options, design),
             widest.name: profiles(widest, surfaces, options, design),
+            readings()[0].name: profiles(readings()[0], surfaces, options, design),
         },
     }
     page = to_markdown(report)

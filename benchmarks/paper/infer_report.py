@@ -147,6 +147,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
             "to.\n",
             parameters_table(readings),
             "![Residuals and profiles of the fit](infer.png)\n",
+            "Below: least chi square along each parameter; the grey line is 3.84 above the best fit.\n",
             "## Readings that are not rejected, and A throughout\n",
             "Fitted values with their residuals in deviations; negative: the fit is above the printed value.\n",
             values_table(checked),
@@ -185,7 +186,7 @@ def _phone(report: Mapping[str, Any]) -> str:
 
 
 def draw(report: Mapping[str, Any]) -> bytes:
-    """Draw the residuals of the readings, and the profiles of the best and of the widest one."""
+    """Draw the residuals of the readings, and the profiles of the best, of the widest, and of A throughout."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12.0, 8.6), layout="constrained")
@@ -218,19 +219,19 @@ def _wrapped(text: str) -> str:
 
 
 def _draw_profiles(part: Any, report: Mapping[str, Any]) -> None:
-    (best, first), (widest, second) = list(report["profiles"].items())
-    shares = [name for name in second if name.startswith("share")]
-    names = [*first, *(name for name in shares if name not in first)]
+    first, second = list(report["profiles"].values())[:2]
+    names = [*first, *(name for name in second if name not in first)]
     panels = part.subplots(1, len(names), sharey=True)
+    styles = (("-", "#1f5fa8"), ("--", "#b45309"), (":", "#15803d"))
     for axes, name in zip(panels, names, strict=True):
-        for label, found, style in ((best, first, "-"), (widest, second, "--")):
+        for (label, found), (style, colour) in zip(report["profiles"].items(), styles, strict=True):
             if name in found:
                 scale = 1e3 if "time" in name else 1.0
                 x = [scale * value for value in found[name]["values"]]
-                axes.plot(x, found[name]["chi2"], style, color="#1f5fa8" if style == "-" else "#b45309", label=label)
-        axes.axhline(min(min(entry["chi2"]) for entry in first.values()) + 3.84, color="grey", linestyle=":")
+                axes.plot(x, found[name]["chi2"], style, color=colour, label=label)
+        axes.axhline(min(min(entry["chi2"]) for entry in first.values()) + 3.84, color="grey", linewidth=0.8)
         axes.set_xlabel(WORDS[name].replace(", Fig", ",\nFig"), fontsize=8)
-        axes.set_ylim(0.0, 40.0)
+        axes.set_ylim(0.0, 30.0)
         axes.grid(alpha=0.3)
         if name == "snr_db":
             axes.set_xscale("log")
@@ -238,4 +239,4 @@ def _draw_profiles(part: Any, report: Mapping[str, Any]) -> None:
             axes.minorticks_off()
     panels[0].set_ylabel("least chi square")
     handles, labels = panels[0].get_legend_handles_labels()
-    part.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+    part.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
