@@ -15,7 +15,7 @@ from multispin_gym._reading import read_text
 from multispin_gym._validation import nearest, shown, shown_name, shown_path
 from multispin_gym.agents.config import TrainConfig
 from multispin_gym.agents.config_sections import CloningConfig, PolicyConfig, PPOConfig
-from multispin_gym.scenarios.library import list_scenarios
+from multispin_gym.scenarios.library import list_scenarios, own_name
 
 RECIPES = ("cloned", "mixed")
 """Hyperparameters that ship for other ways to train: a warm start, and several numbers of users."""
@@ -91,8 +91,10 @@ def hyperparameters(scenario: str, path: str | None = None) -> dict[str, Any]:
         with _toml.prefixed(f"{shown_path(path)}: "):
             text = read_text(Path(path), _toml.LONGEST_TEXT)
             return {**read_hyperparameters(text, "the file"), "hyperparameters": path}
-    own = Path(scenario).stem
-    return shipped_hyperparameters(f"{own if own in list_scenarios() else 'any'}.toml")
+    stem = Path(scenario).stem
+    own = own_name(stem) if stem == scenario else stem
+    tuned = own in list_scenarios() and _shipped(f"{own}.toml").is_file()
+    return shipped_hyperparameters(f"{own if tuned else 'any'}.toml")
 
 
 def shipped_hyperparameters(name: str) -> dict[str, Any]:

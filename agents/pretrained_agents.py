@@ -10,6 +10,13 @@ from typing import Any
 from multispin_gym._validation import check_choice
 
 PREFIX = "pretrained:"
+# Earlier name of an agent -> its name today.
+_RENAMED = {
+    "default": "laptops_60ms",
+    "default-homogeneous": "laptops_60ms-homogeneous",
+    "default-ppo": "laptops_60ms-ppo",
+    "default_density": "laptops_60ms_density",
+}
 CARD_FILE = "card.json"
 
 
@@ -34,8 +41,10 @@ def list_pretrained() -> list[str]:
 def pretrained_folder(name: str) -> Traversable:
     """Return the folder of a pretrained agent: ``config.json``, ``policy.safetensors`` and ``card.json``.
 
-    A name that no agent has gives a ``ValueError``.
+    A name that no agent has, or none any more, gives a ``ValueError``.
     """
+    if name in _RENAMED:
+        raise ValueError(f"pretrained agent {name!r} was renamed: it is {_RENAMED[name]!r} today")
     return _folder().joinpath(check_choice("pretrained agent", name, list_pretrained()))
 
 

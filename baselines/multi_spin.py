@@ -19,7 +19,7 @@ from multispin_gym.physics.verification import AffineVerification
 SPACINGS = ("linear", "log")
 MOST_POINTS = 10_000
 # Numbers that are worked on at a time.
-_CHUNK = 400_000
+_CHUNK = 50_000
 # At an acceptance rate of one the formula has a limit, to which it comes at this decay to all digits.
 _SLOWEST = 2.0**-60
 
@@ -101,7 +101,7 @@ def multi_spin(users: Users, cell: Cell, grid: Grid | None = None) -> Decision:
     _check(cell)
     grid, problem = Grid() if grid is None else grid, Problem.of(users, cell)
     chunk = max(_CHUNK // (grid.multipliers * users.num_users), 1)
-    parts = range(0, len(problem.alpha), chunk)
+    parts = range(0, max(len(problem.alpha), 1), chunk)
     found = [_best_point(problem[first : first + chunk], cell, grid) for first in parts]
     return whole_decision(problem, WholeLengths.joined(found), users)
 
@@ -129,29 +129,33 @@ def _best_point(problem: Problem, cell: Cell, grid: Grid) -> WholeLengths:
     latest = high * share.max(axis=-1)
     # The multiplier at which nobody makes more than the shortest draft even at the latest deadline; in logarithms, as
     # nobody's tokens may be worth anything.
-    spare = np.maximum(latest[:, None] - low * curves.drafting_time, 0.0)
-    with np.errstate(divide="ignore"):
-        largest = 2.0 * np.log(spare) - np.log(curves.scale * latest[:, None]) + np.log(problem.gain)
-    largest = (largest - problem.decay * (low + 1.0)).max(axis=-1)
+    spare = latest[:, None] - low * curves.drafting_time
+    largest = 2.0 * np.log(spare) - np.log(curves.scale) + np.log(problem.gain) - problem.decay * (low + 1.0)
+    largest = largest.max(axis=-1) - np.log(latest)
     ends = np.array(grid.smallest_multiplier), np.array(1.0)
     multipliers = largest[:, None] + np.log(_between(*ends, grid.multipliers, grid.multiplier_spacing))
-    best = play_whole(problem, server, np.full(problem.alpha.shape, float(low)))
-    for deadline in _between(soonest, latest, grid.deadlines, grid.deadline_spacing):
-        lengths = _stationary_lengths(problem, deadline[:, None, None], multipliers[..., None])
-        options = np.clip(np.rint(lengths), low, high)
+    shortest = best = play_whole(problem, server, np.full(problem.alpha.shape, float(low)))
+    deadlines = _between(soonest, latest, grid.deadlines, grid.deadline_spacing).T
+    step = max(_CHUNK // max(multipliers.size * problem.num_users, 1), 1)
+    for first in range(0, grid.deadlines, step):
+        some = deadlines[:, first : first + step, None, None]
+        lengths = _stationary_lengths(problem, some, multipliers[:, None, :, None])
+        flat = len(some), some.shape[1] * grid.multipliers, problem.num_users
+        options = np.clip(np.rint(lengths), low, high).reshape(flat)
         # Neighbours on the grid often have the same lengths: they are played once.
         again = np.zeros(options.shape[:2], dtype=bool)
         again[:, 1:] = (options[:, 1:] == options[:, :-1]).all(axis=-1)
         options[again] = np.nan
-        best = best.better(best_option(problem, server, options, deadline))
+        best = best.better(best_option(problem, server, options, shortest.deadline))
     return best
 
 
 def _stationary_lengths(problem: Problem, deadline: FloatArray, multiplier: FloatArray) -> FloatArray:
-    """Real lengths at deadlines, s, and logarithms of multipliers of the whole band. They broadcast to (M, C, K)."""
-    time, scale = problem.curves.drafting_time[:, None], problem.curves.scale[:, None]
-    decay, gain = np.maximum(problem.decay, _SLOWEST)[:, None], problem.gain[:, None]
-    shift = np.log(decay / (2.0 * time)) + 0.5 * (multiplier + np.log(scale * deadline / gain))
+    """Real lengths at deadlines, s, and logarithms of multipliers of the whole band. Shape (M, P, C, K)."""
+    curves, everybody = problem.curves, np.s_[:, None, None, :]
+    time, scale = curves.drafting_time[everybody], curves.scale[everybody]
+    decay, gain = np.maximum(problem.decay, _SLOWEST)[everybody], problem.gain[everybody]
+    shift = np.log(decay / (2.0 * time)) + 0.5 * (multiplier + np.log(scale) + np.log(deadline) - np.log(gain))
     tokens = decay * (deadline + time) / (2.0 * time)
     omega = wrightomega(tokens + shift)
     # omega + ln omega is its argument: where that is large, this form of the same length keeps its digits.

@@ -16,6 +16,7 @@ from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.homogeneous import homogeneous
 from multispin_gym.baselines.long_run import LongRunPolicy
 from multispin_gym.baselines.multi_spin import Grid, multi_spin
+from multispin_gym.baselines.nested import nested, nested_polished
 from multispin_gym.baselines.protocols import Rule
 from multispin_gym.baselines.random_decision import random_decision
 from multispin_gym.baselines.server_only import server_only
@@ -92,6 +93,14 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Rule]]] = {
         "the paper's Algorithm 1: own lengths by a grid of latencies and multipliers (options: deadlines, multipliers, "
         "smallest_multiplier, deadline_spacing, multiplier_spacing)",
         _multi_spin,
+    ),
+    "nested": (
+        "lengths nested under one deadline: what each user has ready by then on an equal share; the best deadline",
+        _for_an_objective(nested),
+    ),
+    "nested_polished": (
+        "nested, then the best move of one user's token until none gains",
+        _for_an_objective(nested_polished),
     ),
     "heterogeneous": (
         "own length for each user: the relaxation by Newton's iteration, rounded and polished",
@@ -210,9 +219,10 @@ def make_controller(name: str, **options: Any) -> Controller:
         One of :func:`list_controllers`.
     **options
         Options of that controller: ``seed`` for ``random``, ``draft_length`` for ``uniform_fixed``; ``objective``
-        (``"sum"`` or ``"proportional_fair"``) and ``weights`` for ``homogeneous``, ``heterogeneous`` and ``exact``;
-        the grid of ``multi_spin``, see :class:`multispin_gym.baselines.multi_spin.Grid`;
-        ``gap`` and ``time_limit`` for ``exact``; ``lengths``, ``samples`` and ``seed`` for ``long_run``.
+        (``"sum"`` or ``"proportional_fair"``) and ``weights`` for ``homogeneous``, ``nested``, ``nested_polished``,
+        ``heterogeneous`` and ``exact``; the grid of ``multi_spin``, see
+        :class:`multispin_gym.baselines.multi_spin.Grid`; ``gap`` and ``time_limit`` for ``exact``; ``lengths``,
+        ``samples`` and ``seed`` for ``long_run``.
 
     Returns
     -------

@@ -16,7 +16,7 @@ from multispin_gym.physics.users import Users
 from multispin_gym.physics.verification import AffineVerification, Verification
 
 # Drafts of a cell that are listed at most, and where each is a deadline for all the others.
-MOST_DRAFTS, MOST_DRAFTS_SQUARED = 10**7, 5000
+MOST_DRAFTS, MOST_DRAFTS_SQUARED = 4_000_000, 5000
 # Drafts that are worked on at a time.
 _CHUNK = 400_000
 # A user whose rate is zero never finishes; a number this large does not spoil the arithmetic.

@@ -7,22 +7,29 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from multispin_gym.commands.listing import describe_server
+
 PAGE = Path(__file__).with_name("scenarios.md")
 PRESETS = Path(__file__).parents[1] / "multispin_gym" / "scenarios" / "presets"
+DEFAULT = "paper_qwen35"
 UNITS = {
     "reference_power": "W",
     "distance": "m",
+    "mean_gain": "1",
     "transmit_power_dbm": "dBm",
     "cell.bandwidth": "Hz",
     "cell.noise_psd": "W/Hz",
+    "cell.noise_power": "W",
     "cell.payload": "bit",
     "cell.min_draft_length": "token",
     "cell.max_draft_length": "token",
     "cell.verification.fixed": "s",
+    "cell.verification.per_draft": "s",
     "cell.verification.per_token": "s",
     "path_loss.gain_at_1m_db": "dB",
     "devices.speed_range": "token/s",
     "devices.speeds": "token/s",
+    "devices.time_range": "s",
 }
 
 
@@ -33,7 +40,7 @@ def read(name: str) -> dict[str, Any]:
 
 def names() -> list[str]:
     """Names of all presets, the default first."""
-    return sorted((path.stem for path in PRESETS.glob("*.toml")), key=lambda name: (name != "default", name))
+    return sorted((path.stem for path in PRESETS.glob("*.toml")), key=lambda name: (name != DEFAULT, name))
 
 
 def leaves(tree: dict[str, Any], path: str = "") -> dict[str, list[Any]]:
@@ -69,25 +76,21 @@ def text_of(value: Any) -> str:
 def summary() -> str:
     """Return the table of presets."""
     lines = [
-        "| name | users | server | batch | power | draft lengths | distance, m | fading | what it is for |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| name | users | server | power | draft lengths | channel | what it is for |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name in names():
         tree = read(name)
         cell, fading = tree["cell"], tree["fading"]
-        server = cell["verification"]
-        if "table" in server:
-            scale = server.get("scale", 1.0)
-            kind = f"table `{server['table']}`" + ("" if scale == 1.0 else f" x {scale:g}")
-        else:
-            kind = f"{1e3 * server['fixed']:.4g} ms + {1e3 * server['per_token']:.4g} ms per token"
-        near, far = tree["distance"]
+        where = "mean_gain" if "mean_gain" in tree else "distance"
+        low, high = tree[where]
         rho = fading["correlation"]
         law = fading["model"] + (f", correlation {rho:g}" if rho else ", independent")
+        place = f"mean gain {low:g}..{high:g}" if where == "mean_gain" else f"{low:g}..{high:g} m"
         lengths = f"{cell['min_draft_length']}..{cell['max_draft_length']}"
         lines.append(
-            f"| `{name}` | {tree['num_users']} | {kind} | {server['batching']} | {cell['power']} | {lengths} "
-            f"| {near:g}..{far:g} | {law} | {tree['description']} |"
+            f"| `{name}` | {tree['num_users']} | {describe_server(cell['verification'])} | {cell['power']} | {lengths} "
+            f"| {place}, {law} | {tree['description']} |"
         )
     return "\n".join(lines)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from multispin_gym._validation import one_line
@@ -26,6 +27,10 @@ _WORDS = [
         ),
         "{name} must be of the kind that its help shows, got {got}",
     ),
+    (
+        re.compile(r"(?P<words>Unrecognized options: .*?)[\s─-]* Perhaps you meant: (?P<name>--[\w-]+).*"),
+        "{words}. Did you mean {name}?",
+    ),
     # A section's own words name the option already.
     (re.compile(_NAME + r"(?P<words>\w+\..* must .*)"), "{words}"),
 ]
@@ -37,10 +42,11 @@ _CHOICES = [
 
 
 def parse(config: type[Config], args: Sequence[str], prog: str, default: Config | None = None) -> Config:
-    """Parse a command line, for which ``--set`` may be given several times."""
+    """Parse a command line, for which ``--set`` and ``--vary`` may be given several times."""
     import tyro
 
-    args = _gather(args, "--set")
+    for flag in ("--set", "--vary"):
+        args = _gather(args, flag)
 
     drawn = io.StringIO()
     try:
@@ -88,6 +94,20 @@ def _gather(args: Sequence[str], flag: str) -> list[str]:
             taking = False
             kept.append(word)
     return [*kept, flag, *values] if found else kept
+
+
+@contextlib.contextmanager
+def watched_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on the error stream while somebody watches it; yields what is told the work done and that of all."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    watched = sys.stderr.isatty()
+    # Some releases of rich end even a bar that is switched off with an empty line, unless its console is interactive.
+    console = Console(stderr=True, force_interactive=None if watched else True)
+    with Progress(console=console, transient=True, disable=not watched) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def complaint(error: Exception, extra: str) -> str:

@@ -20,7 +20,7 @@ def run_directory(tmp_path_factory):
     from multispin_gym.envs.variants import MULTI_SPIN
 
     path = tmp_path_factory.mktemp("runs") / "agent"
-    spec = AgentSpec(load_scenario("default"), MULTI_SPIN.id, 3, PolicyConfig(width=8, critic_width=8), {}, {})
+    spec = AgentSpec(load_scenario("laptops_60ms"), MULTI_SPIN.id, 3, PolicyConfig(width=8, critic_width=8), {}, {})
     network = build_network(spec)
     generator = torch.Generator().manual_seed(1)
     for parameter in network.parameters():

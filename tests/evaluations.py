@@ -24,7 +24,7 @@ runpy.run_path({root!r} + "/evaluate.py", run_name="__main__")
 """
 
 
-def small(name="default", **changes):
+def small(name="laptops_60ms", **changes):
     """A scenario of three users and seven rounds."""
     return dataclasses.replace(load_scenario(name), **{"num_users": 3, "num_rounds": 7, **changes})
 

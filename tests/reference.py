@@ -7,15 +7,24 @@ from scipy.optimize import brentq, minimize
 from scipy.special import lambertw
 
 from multispin_gym import AffineVerification, Cell, TableVerification, Users, expected_tokens
+from multispin_gym.baselines import list_controllers
 
 LN2 = np.log(2.0)
+# Algorithm 1 of the paper wants a power density and a verification time that does not depend on the lengths.
+FOR_ANY_CELL = [name for name in list_controllers() if name != "multi_spin"]
+
+
+def strength(users, cell):
+    """Received power over the noise per Hz, Hz."""
+    noise = cell.noise_psd if cell.noise_power is None else cell.noise_power / cell.bandwidth
+    return users.transmit_power * users.channel_gain / noise
 
 
 def bandwidth_needed(users, cell, seconds_per_token):
     """Bandwidth with which one drafted token is made and sent in the given time; by Lambert's W for total power."""
     spare = seconds_per_token - 1.0 / users.drafting_speed
     rate = np.divide(cell.payload, spare, out=np.full(spare.shape, np.inf), where=spare > 0.0)
-    signal = np.broadcast_to(users.transmit_power * users.channel_gain / cell.noise_psd, rate.shape)
+    signal = np.broadcast_to(strength(users, cell), rate.shape)
     if cell.power == "density":
         return rate / (np.log1p(signal / cell.bandwidth) / LN2)
     y = rate * LN2 / signal
@@ -34,12 +43,12 @@ def verification_seconds(cell, lengths):
     num_users = lengths.shape[-1]
     padded = cell.verification.batching == "padded"
     tokens = num_users * (lengths.max(axis=-1) + 1.0) if padded else lengths.sum(axis=-1) + num_users
-    return cell.verification.time(tokens)
+    return cell.verification.time(tokens, num_users)
 
 
 def rate_on(users, cell, bandwidth):
     """Rate of each user on a bandwidth."""
-    signal = users.transmit_power * users.channel_gain / cell.noise_psd
+    signal = strength(users, cell)
     return bandwidth * np.log1p(signal / (bandwidth if cell.power == "total" else cell.bandwidth)) / LN2
 
 

@@ -63,11 +63,12 @@ class CellTerms:
     """
 
     def __init__(self, cell: Cell, reference_power: float) -> None:
+        noise = "noise_psd" if cell.noise_power is None else "noise_power * cell.bandwidth"
         for name, value, most in (
             ("cell.bandwidth", cell.bandwidth, _RANGE),
             ("cell.payload", cell.payload, _RANGE),
             ("cell.payload / cell.bandwidth", cell.payload / cell.bandwidth, _RANGE),
-            ("reference_power / cell.noise_density", reference_power / cell.noise_density, _LARGEST),
+            (f"reference_power / cell.{noise}", reference_power / cell.noise_density, _LARGEST),
             ("cell.verification of one token", float(cell.verification.time(1.0, 1)), _RANGE),
         ):
             if not 1.0 / most <= value <= most:

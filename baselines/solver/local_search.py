@@ -108,23 +108,16 @@ def improve(problem: Problem, server: Verification, whole: WholeLengths, clock: 
 
 def _promising_moves(problem: Problem, server: Verification, here: WholeLengths, tries: int) -> FloatArray:
     """The most promising moves of each row, NaN where a move cannot gain. Shape (M, tries, K)."""
-    linear = problem.linearised(here.lengths)
-    time_price = problem.time_price_at(here.score)[:, None]
-    lengths = here.lengths
+    lengths, time_price = here.lengths, problem.time_price_at(here.score)[:, None]
     tangent = Tangent.at(problem.curves, lengths, here.deadline)
-    cost, curvature = time_price * tangent.prices, 0.5 * time_price * tangent.own_curvature()
-    now = linear.tokens(lengths)
-    gains, bends = [], []
-    for target in (lengths + 1.0, lengths - 1.0, np.zeros_like(lengths)):
-        allowed = (target >= problem.low) & (target <= problem.high) & (target != lengths)
-        gain = linear.tokens(np.maximum(target, 0.0)) - now - cost * (target - lengths)
-        gains.append(np.where(allowed, gain, -np.inf))
-        # A user who opts out goes too far for the second order to tell.
-        bends.append(curvature * np.where(target > 0.0, (target - lengths) ** 2, 0.0))
-    raised, cut = gains[:2]
+    tokens, drafted = single_moves(problem, lengths)
+    gain = tokens - time_price * np.tile(tangent.prices, 3) * drafted
+    raised, cut, _ = np.split(gain, 3, axis=-1)
     verified = server.round_time(lengths)[:, None]
-    single = np.concatenate(gains, axis=-1) - time_price * (_times_after(server, lengths) - verified)
-    bend = np.concatenate(bends, axis=-1)
+    single = gain - time_price * (times_after(server, lengths) - verified)
+    # A user who opts out goes too far for the second order to tell.
+    near = np.where(np.tile(lengths, 3) + drafted > 0.0, drafted**2, 0.0)
+    bend = np.tile(0.5 * time_price * tangent.own_curvature(), 3) * near
     singles = min(tries, single.shape[-1])
     user, value = _top(_likely(single, bend), singles)
     kind, user = np.divmod(user, problem.num_users)
@@ -173,7 +166,23 @@ def _top(values: FloatArray, count: int) -> tuple[np.ndarray, FloatArray]:
     return index, np.take_along_axis(values, index, -1)
 
 
-def _times_after(server: Verification, lengths: FloatArray) -> FloatArray:
+def single_moves(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What each user's step up, step down and opting out add to the tokens and to its draft.
+
+    The tokens are those of the weighted sum that touches the objective at these lengths; minus infinity where the
+    row's range rules the move out. Shapes: lengths (M, K), results (M, 3K).
+    """
+    linear = problem.linearised(lengths)
+    now = linear.tokens(lengths)
+    tokens, drafted = [], []
+    for target in (lengths + 1.0, lengths - 1.0, np.zeros_like(lengths)):
+        allowed = (target >= problem.low) & (target <= problem.high) & (target != lengths)
+        tokens.append(np.where(allowed, linear.tokens(np.maximum(target, 0.0)) - now, -np.inf))
+        drafted.append(target - lengths)
+    return np.concatenate(tokens, axis=-1), np.concatenate(drafted, axis=-1)
+
+
+def times_after(server: Verification, lengths: FloatArray) -> FloatArray:
     """Verification time after each user's step up, step down and opting out. Shape (M, 3K)."""
     server = server.of_batch(lengths.shape[-1])
     targets = np.concatenate([lengths + 1.0, lengths - 1.0, np.zeros_like(lengths)], axis=-1)

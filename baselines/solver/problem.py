@@ -153,8 +153,12 @@ class Problem:
 
         Shapes: lengths (M, K), seconds and scores (M,).
         """
-        total = self.objective.total.of(mean_tokens(self.alpha, lengths), self.importance)
-        return np.asarray(np.where(np.isnan(self.time_price), total / seconds, total - self.time_price * seconds))
+        return self.value(self.objective.total.of(mean_tokens(self.alpha, lengths), self.importance), seconds)
+
+    def value(self, total: FloatArray, seconds: FloatArray) -> FloatArray:
+        """Score of rounds with a given total of tokens and time, s; also several in a row. Shapes: (M,) or (M, C)."""
+        price = self.time_price if total.ndim == 1 else self.time_price[:, None]
+        return np.asarray(np.where(np.isnan(price), total / seconds, total - price * seconds))
 
     def time_price_at(self, score: FloatArray) -> FloatArray:
         """Tokens that a second is worth at a score: the score itself where it is a ratio, its given price elsewhere.

@@ -37,6 +37,7 @@ class Verb:
 VERBS = (
     Verb("train", "train an agent in a scenario", "multispin_gym.agents.cli:main"),
     Verb("evaluate", "play policies on the same episodes and compare them", "multispin_gym.evaluation.cli:main"),
+    Verb("sweep", "evaluate while keys of the scenario vary", "multispin_gym.evaluation.sweeps.cli:main"),
     Verb("render", "draw an episode: a picture, an animation or a film", "multispin_gym.commands.render:main"),
     Verb("list", "show scenarios, controllers, agents, environments, tables", "multispin_gym.commands.listing:main"),
     Verb("new", "write a commented template of a scenario", "multispin_gym.commands.new_scenario:main"),

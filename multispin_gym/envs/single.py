@@ -54,8 +54,8 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
     | Key               | Meaning                                                      | Unit    | Min    | Max    |
     |-------------------|--------------------------------------------------------------|---------|--------|--------|
     | `acceptance_rate` | Probability that a drafted token is accepted                  | 1       | 0      | 1      |
-    | `channel_gain_db` | Uplink gain, with the power above the scenario's reference    | dB      | -158   | -71    |
-    | `drafting_speed`  | Speed of the device's model                                   | token/s | 60     | 300    |
+    | `channel_gain_db` | Uplink gain, with the power above the scenario's reference    | dB      | -58    | 10     |
+    | `drafting_speed`  | Speed of the device's model                                   | token/s | 24.15  | 32.68  |
 
     ## Rewards
 

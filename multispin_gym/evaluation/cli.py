@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from multispin_gym._command_line import complaint, parse
+from multispin_gym._command_line import complaint, parse, watched_progress
 from multispin_gym._validation import MOST_USERS, check_integer
 from multispin_gym.envs.variants import MULTI_SPIN, variant_of
 from multispin_gym.evaluation.results import EvaluationResult
@@ -159,19 +159,12 @@ def _evaluate(
     options: Evaluation, scenario: str | Scenario | None, num_users: int | None, output: Path, command: str
 ) -> tuple[EvaluationResult, Exception | None]:
     """Play one evaluation, write its files and print its table."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from multispin_gym.evaluation.evaluator import ReferenceExceededError, evaluate
 
     alarm = None
     folder = output / "tasks" if options.resume or options.runner != "local" else None
     alike = ("rounds", "max_time", "loop", "runner", "jobs", "resume", "sampled", "env_id", "reference", "baseline")
-    watched = sys.stderr.isatty()
-    # Some releases of rich end even a bar that is switched off with an empty line, unless its console is interactive.
-    console = Console(stderr=True, force_interactive=None if watched else True)
-    with Progress(console=console, transient=True, disable=not watched) as progress:
-        task = progress.add_task("playing", total=None)
+    with watched_progress("playing") as progress:
         try:
             result = evaluate(
                 options.policies,
@@ -182,7 +175,7 @@ def _evaluate(
                 **{name: getattr(options, name) for name in alike},
                 allow_pickle=options.allow_pickle,
                 folder=folder,
-                progress=lambda done, total: progress.update(task, completed=done, total=total),
+                progress=progress,
             )
         except ReferenceExceededError as error:
             alarm, result = error, error.result

@@ -52,11 +52,11 @@ def play_in_pieces(
         name: make_controller(policy) if isinstance(policy, str) and _is_registered(policy) else policy
         for name, policy in policies.items()
     }
-    key = _plan_key(plan)
+    key = plan_key(plan)
     blocks = [Task(f"reference-{number}", reference_piece, (plan, number), key) for number in range(count)]
     bounds = run(blocks, 0)
     tasks = [
-        Task(f"policy-{_digest(name)}", policy_piece, (plan, name, policy, bounds), f"{key}{_policy_key(name, policy)}")
+        Task(f"policy-{_digest(name)}", policy_piece, (plan, name, policy, bounds), f"{key}{policy_key(name, policy)}")
         for name, policy in policies.items()
     ]
     return [PolicyResult.from_dict(found) for found in run(tasks, count)]
@@ -92,13 +92,13 @@ def _num_blocks(plan: Plan) -> int:
     return sum(-(-rounds // length) for _, length in groups(plan.episodes, plan.scenario.num_users))
 
 
-def _plan_key(plan: Plan) -> str:
+def plan_key(plan: Plan) -> str:
     """Everything that a plan's numbers depend on, as text."""
     fields = (plan.episodes, plan.seed, plan.sampled, plan.rounds, plan.max_time)
     return json.dumps([plan.variant.id, plan.scenario.to_toml(), plan.reference.name, plan.reference.gap, *fields])
 
 
-def _policy_key(name: str, policy: str | Policy) -> str:
+def policy_key(name: str, policy: str | Policy) -> str:
     """What tells policies apart: the name, and its files; an object or a function is never taken for another."""
     if not isinstance(policy, str) or (is_named_function(policy) and not policy.startswith(PRETRAINED)):
         return uuid.uuid4().hex

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,15 +33,20 @@ _LIBRARIES = ("multispin-gym", "gymnasium", "numpy", "scipy", "stable-baselines3
 
 def check_output(directory: Path) -> None:
     """Refuse a directory into which results cannot be written without destroying something."""
+    check_directory(directory, RESULTS, _is_ours, "evaluation")
+
+
+def check_directory(directory: Path, names: Sequence[str], is_ours: Callable[[Path], bool], maker: str) -> None:
+    """Refuse a directory that cannot be written, or that holds files of some names which no such command made."""
     exists = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not exists.is_dir():
         raise FileExistsError(f"output must be a directory, got the file {str(exists)!r}")
     if not os.access(exists, os.W_OK | os.X_OK):
         raise PermissionError(f"output {str(directory)!r} cannot be written: no permission in {str(exists)!r}")
-    taken = [name for name in RESULTS if (directory / name).exists()]
-    if taken and not _is_ours(directory):
+    taken = [name for name in names if (directory / name).exists()]
+    if taken and not is_ours(directory):
         raise FileExistsError(
-            f"output {str(directory)!r} holds a {taken[0]} that no evaluation wrote: choose another directory"
+            f"output {str(directory)!r} holds a {taken[0]} that no {maker} wrote: choose another directory"
         )
 
 

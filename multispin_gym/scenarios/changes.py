@@ -42,15 +42,32 @@ def change_scenario(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
     --------
     >>> from multispin_gym import load_scenario
     >>> change_scenario(load_scenario("default"), {"cell.bandwidth": 5e6}).name
-    'default with cell.bandwidth=5000000.0'
+    'paper_qwen35 with cell.bandwidth=5000000.0'
     """
     table = tomllib.loads(scenario.to_toml())
     for key, value in changes.items():
         _assign(table, key, value)
-    if changes and "name" not in changes:
-        words = ", ".join(f"{key}={_word(value)}" for key, value in changes.items())
-        table["name"] = f"{scenario.name} with {words}"
+    if "name" not in changes:
+        table["name"] = changed_name(scenario, changes)
     return _toml.build(Scenario, table, "", PARSERS)
+
+
+def changed_name(scenario: Scenario, changes: Mapping[str, Any]) -> Any:
+    """Return the name of a scenario with some changes, which says what was changed unless the name is."""
+    words = ", ".join(f"{key}={_word(value)}" for key, value in changes.items())
+    return changes.get("name", f"{scenario.name} with {words}" if words else scenario.name)
+
+
+def read_key(scenario: Scenario, key: str) -> Any:
+    """Return what a scenario's file holds under a dotted key, or None where there is no such key."""
+    here: Any = tomllib.loads(scenario.to_toml())
+    for step in _STEP.finditer(key):
+        try:
+            here = here[step["name"]]
+            here = here[int(step["index"][1:-1])] if step["index"] else here
+        except (KeyError, IndexError, TypeError):
+            return None
+    return here
 
 
 def read_changes(texts: Iterable[str]) -> dict[str, Any]:

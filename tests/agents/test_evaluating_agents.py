@@ -50,7 +50,7 @@ def test_an_agent_of_other_draft_lengths_chooses_among_those_that_both_allow(run
     none = dataclasses.replace(
         scenario, cell=dataclasses.replace(scenario.cell, min_draft_length=13, max_draft_length=14)
     )
-    with pytest.raises(ValueError, match=r"policy '.*': the agent was trained for draft lengths in \[1, 12\], none of"):
+    with pytest.raises(ValueError, match=r"policy '.*': the agent was trained for draft lengths in \[0, 12\], none of"):
         evaluate([str(run_directory)], none, episodes=2)
 
 

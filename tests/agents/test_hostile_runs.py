@@ -11,7 +11,18 @@ from multispin_gym.agents.cli import main
 from multispin_gym.agents.run_directory import RunDirectoryError, read_state, write_state
 from multispin_gym.agents.training.state_check import check_form
 
-TRAINING = ["--num-users", "2", "--eval-cells", "4", "--total-timesteps", "32", "--checkpoint-every", "1"]
+TRAINING = [
+    "--scenario",
+    "laptops_60ms",
+    "--num-users",
+    "2",
+    "--eval-cells",
+    "4",
+    "--total-timesteps",
+    "32",
+    "--checkpoint-every",
+    "1",
+]
 TRAINING += ["--no-progress", "--policy.width", "4", "--policy.depth", "1", "--policy.critic-width", "4"]
 TRAINING += ["--ppo.num-envs", "4", "--ppo.rollout-steps", "4", "--ppo.batch-size", "16", "--ppo.num-epochs", "1"]
 
@@ -87,7 +98,7 @@ def test_what_a_run_was_trained_with_is_checked_when_it_is_resumed(run, capsys):
         (lambda tensor: tensor.to(torch.float16), "as float16: all weights must be finite and float32"),
         (lambda tensor: torch.full_like(tensor, float("nan")), "as numbers that are not finite: all weights must be"),
         (lambda tensor: torch.full_like(tensor, float("inf")), "as numbers that are not finite: all weights must be"),
-        (lambda tensor: torch.zeros(3, 3), r"length_head.weight must be of shape \(12, 4\), and is of shape \(3, 3\)"),
+        (lambda tensor: torch.zeros(3, 3), r"length_head.weight must be of shape \(13, 4\), and is of shape \(3, 3\)"),
     ],
     ids=range(6),
 )

@@ -1,5 +1,6 @@
 """Policies of one's own: functions of observations, models of Stable-Baselines3, functions named where they stand."""
 
+import json
 import re
 import zipfile
 
@@ -15,10 +16,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import multispin_gym as ms
 from multispin_gym.baselines import register_controller, unregister_controller
+from multispin_gym.commands import main as multispin
 from multispin_gym.envs.variants import MULTI_SPIN
 from multispin_gym.evaluation import as_policy, evaluate
 from multispin_gym.evaluation.cli import main
 from multispin_gym.evaluation.named_functions import load_named_function
+from multispin_gym.scenarios import change_scenario
 from multispin_gym.wrappers import ScaledObservation
 
 SEEN_AS = {
@@ -93,6 +96,23 @@ def test_a_file_is_evaluated_by_the_command_over_the_cores_as_well(tmp_path, cap
     assert (tmp_path / "a" / "results.csv").read_bytes() == (tmp_path / "b" / "results.csv").read_bytes()
 
 
+@pytest.mark.slow
+def test_a_file_is_swept_over_the_cells_that_it_fits_and_refused_for_others_beforehand(tmp_path, capsys):
+    make_model(make_env(ScaledObservation)).save(tmp_path / "mine.zip")
+    name = f"sb3:{tmp_path / 'mine.zip'}"
+    words = ["sweep", "--policies", "uniform_best", name, "--allow-pickle", "--episodes", "2", "--rounds", "3"]
+    assert multispin([*words, "--vary", "num_users=3,4", "--output", str(tmp_path / "no")]) == 2
+    assert capsys.readouterr().err.startswith(f"multispin sweep: error: at num_users=4: policy {name!r}: ")
+    assert not (tmp_path / "no").exists()
+    words += ["--num-users", "3", "--output", str(tmp_path / "r")]
+    assert multispin([*words, "--vary", "cell.bandwidth=5e6,1e7"]) == 0
+    points = json.loads((tmp_path / "r" / "sweep.json").read_text())["points"]
+    for point in points:
+        scenario = change_scenario(ms.load_scenario("default"), point["values"])
+        alone = evaluate(["uniform_best", name], scenario, 3, 2, rounds=3, allow_pickle=True, baseline="uniform_best")
+        assert point["policies"] == alone.to_dict()["policies"]
+
+
 def test_a_folder_that_is_no_run_is_refused_in_one_line(tmp_path, capsys):
     (tmp_path / "folder").mkdir()
     assert main(["--policies", str(tmp_path / "folder"), "--output", str(tmp_path / "r")]) == 1
@@ -128,7 +148,7 @@ def test_nothing_of_a_file_is_run_before_it_is_allowed(tmp_path):
 def test_a_model_for_another_number_of_users_is_refused_with_both_numbers(seen):
     model = make_model(make_env(SEEN_AS[seen], num_users=4))
     with pytest.raises(ValueError, match=r"^policy 'mine': the model was trained with 4 users and cannot decide for 8"):
-        evaluate({"mine": model}, "default", 8, episodes=1)
+        evaluate({"mine": model}, "laptops_60ms", 8, episodes=1)
 
 
 @pytest.mark.slow
@@ -272,22 +292,25 @@ def test_actions_that_are_none_are_refused_in_the_name_of_the_policy(function, e
 
 
 def test_users_from_an_observation_are_those_of_the_environment_bit_for_bit():
-    envs = gym.make_vec(MULTI_SPIN.id, num_envs=4, num_users=5, vectorization_mode="vector_entry_point")
+    options = {"scenario": "laptops_60ms", "num_users": 5}
+    envs = gym.make_vec(MULTI_SPIN.id, num_envs=4, vectorization_mode="vector_entry_point", **options)
     observation, _ = envs.reset(seed=1)
-    users, truth = ms.users_from_observation("default", observation), envs.unwrapped.users
+    users, truth = ms.users_from_observation("laptops_60ms", observation), envs.unwrapped.users
     for name in ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power"):
         assert (getattr(users, name) == getattr(truth, name)).all()
-    one = ms.users_from_observation(ms.load_scenario("default"), {key: rows[2] for key, rows in observation.items()})
+    one = ms.users_from_observation(
+        ms.load_scenario("laptops_60ms"), {key: rows[2] for key, rows in observation.items()}
+    )
     assert (one.channel_gain == truth.channel_gain[2]).all()
     uneven = {**observation, "drafting_speed": observation["drafting_speed"][:, :4]}
     with pytest.raises(ValueError, match=r"must share one shape \(\.\.\., K\), got acceptance_rate \(4, 5\)"):
-        ms.users_from_observation("default", uneven)
+        ms.users_from_observation("laptops_60ms", uneven)
     with pytest.raises(
         ValueError, match="must have the keys acceptance_rate, channel_gain_db, drafting_speed; got none"
     ):
-        ms.users_from_observation("default", {})
+        ms.users_from_observation("laptops_60ms", {})
     with pytest.raises(ValueError, match="must share one shape"):
-        ms.users_from_observation("default", dict.fromkeys(observation, 0.5))
+        ms.users_from_observation("laptops_60ms", dict.fromkeys(observation, 0.5))
 
 
 RULES = """

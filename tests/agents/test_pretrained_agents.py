@@ -15,7 +15,7 @@ from multispin_gym.baselines import make_controller
 
 def test_agents_ship():
     assert list_pretrained() == sorted(path.name for path in (ROOT / "agents" / "pretrained").iterdir())
-    assert {"default", "default-homogeneous", "default-ppo"} <= set(list_pretrained())
+    assert {"laptops_60ms", "laptops_60ms-homogeneous", "laptops_60ms-ppo"} <= set(list_pretrained())
 
 
 @pytest.mark.slow
@@ -54,5 +54,13 @@ def test_the_command_on_a_card_asks_for_the_training_that_the_agent_had(name, mo
 
 
 def test_an_unknown_name_points_at_the_nearest():
-    with pytest.raises(ValueError, match=r"pretrained agent must be one of .* Did you mean 'default'"):
-        load_agent("pretrained:defualt")
+    with pytest.raises(ValueError, match=r"pretrained agent must be one of .* Did you mean 'twenty_users'"):
+        load_agent("pretrained:twenty_user")
+
+
+@pytest.mark.parametrize("former", ["default", "default-homogeneous", "default-ppo", "default_density"])
+def test_a_name_of_earlier_releases_leads_to_the_one_of_today(former):
+    today = former.replace("default", "laptops_60ms")
+    with pytest.raises(ValueError, match=f"pretrained agent '{former}' was renamed: it is '{today}' today"):
+        load_agent(f"pretrained:{former}")
+    assert today in list_pretrained()

@@ -185,10 +185,10 @@ def test_the_command_resumes_with_the_runs_own_configuration(run, capsys):
 def test_flags_override_files_which_override_defaults(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text("total_timesteps = 77\n[ppo]\nnum_epochs = 9\nclip_range = 0.3\n")
-    config = parse(["--hyperparameters", str(path), "--ppo.clip-range", "0.1", "--scenario", "default"])
+    config = parse(["--hyperparameters", str(path), "--ppo.clip-range", "0.1", "--scenario", "laptops_60ms"])
     assert (config.total_timesteps, config.ppo.num_epochs, config.ppo.clip_range) == (77, 9, 0.1)
     assert config.ppo.num_envs == PPOConfig().num_envs
-    assert config.run_dir == "runs/default"
+    assert config.run_dir == "runs/laptops_60ms"
     assert parse(["--run_dir", "elsewhere"]).run_dir == "elsewhere"
 
 
@@ -226,7 +226,7 @@ def test_hyperparameters_ship_for_other_ways_to_train():
 
 def test_a_scenario_of_ones_own_trains_with_the_settings_for_any(tmp_path):
     path = tmp_path / "mixed.toml"
-    path.write_text(load_scenario("default").to_toml())
+    path.write_text(load_scenario("laptops_60ms").to_toml())
     assert parse(["--scenario", str(path)]).ppo == shipped_hyperparameters("any.toml")["ppo"]
 
 

@@ -63,22 +63,24 @@ class FirstUpdate(BaseCallback):
 
 
 def test_a_plain_learner_updates_after_as_many_rounds_as_rows_times_steps():
-    model = PPO("MultiInputPolicy", make_training_env("default", num_users=2), n_steps=4, batch_size=32)
+    model = PPO("MultiInputPolicy", make_training_env("laptops_60ms", num_users=2), n_steps=4, batch_size=32)
     with pytest.raises(InterruptedError, match=r"^32$"):
         model.learn(10**7, FirstUpdate())
     # With its own number of steps a learner that is told nothing waits for so many.
-    defaults = PPO("MultiInputPolicy", make_training_env("default", num_users=2))
+    defaults = PPO("MultiInputPolicy", make_training_env("laptops_60ms", num_users=2))
     assert defaults.n_envs * defaults.n_steps == defaults.rollout_buffer.buffer_size * 8 == 16_384
 
 
 def test_the_trainers_rows_are_its_own():
-    model = build_model(TrainConfig(num_users=2), describe(TrainConfig(num_users=2), load_scenario("default")))
+    model = build_model(TrainConfig(num_users=2), describe(TrainConfig(num_users=2), load_scenario("laptops_60ms")))
     assert model.n_envs == PPOConfig().num_envs == 1024
     assert model.n_envs * model.n_steps == 4096
 
 
 def test_observations_are_scaled_where_a_plain_learner_asks_for_it():
-    raw, scaled = (make_training_env("default", num_users=3, num_envs=5, scaled_observations=s) for s in (False, True))
+    raw, scaled = (
+        make_training_env("laptops_60ms", num_users=3, num_envs=5, scaled_observations=s) for s in (False, True)
+    )
     spaces = raw.observation_space
     for env in (raw, scaled):
         env.seed(3)

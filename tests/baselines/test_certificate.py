@@ -22,6 +22,7 @@ from multispin_gym import (
 from multispin_gym.baselines import certify, make_controller
 from multispin_gym.baselines.solver.deadline import least_deadline
 from multispin_gym.baselines.solver.share_curves import ShareCurves
+from multispin_gym.scenarios.measured_tables import measured_verification
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +112,7 @@ def test_other_objectives_are_certified_too(form, batching, power, name, weights
 
 @pytest.mark.parametrize("name", ["homogeneous", "heterogeneous"])
 def test_controllers_serve_fairness_and_weights(name):
-    scenario = load_scenario("default")
+    scenario = load_scenario("laptops_60ms")
     users = scenario.sample_users(np.random.default_rng(3), 5, batch=(8,))
     heavy = [20.0, 1.0, 1.0, 1.0, 1.0]
     plain, fair, weighted = (
@@ -130,7 +131,7 @@ def test_controllers_serve_fairness_and_weights(name):
 
 
 def test_certificates_are_near_heterogeneous_and_above_every_controller():
-    scenario = load_scenario("default")
+    scenario = load_scenario("laptops_60ms")
     users = scenario.sample_users(np.random.default_rng(11), 8, batch=(12,))
     certificate = certify(users, scenario.cell)
     assert (certificate.gap <= 1e-6).all()
@@ -141,7 +142,7 @@ def test_certificates_are_near_heterogeneous_and_above_every_controller():
 
 
 def test_stopped_early_the_bound_still_holds():
-    scenario = load_scenario("default")
+    scenario = load_scenario("laptops_60ms")
     users = scenario.sample_users(np.random.default_rng(2), 20, batch=(4,))
     hasty = certify(users, scenario.cell, gap=0.0, time_limit=1e-9)
     patient = certify(users, scenario.cell, gap=1e-5)
@@ -157,9 +158,9 @@ def test_stopped_early_the_bound_still_holds():
 @pytest.mark.parametrize("objective", [None, Objective("proportional_fair")], ids=["sum", "proportional_fair"])
 @pytest.mark.parametrize("batching", ["padded", "ragged"])
 def test_a_time_limit_holds_in_every_phase(batching, objective):
-    scenario = load_scenario("llama2_7b")
-    server = dataclasses.replace(scenario.cell.verification, batching=batching)
-    cell = dataclasses.replace(scenario.cell, verification=server, max_draft_length=100)
+    scenario = load_scenario("qwen35_27b_eager")
+    server = measured_verification("a100_llama2_7b", batching=batching)
+    cell = dataclasses.replace(scenario.cell, verification=server, min_draft_length=1, max_draft_length=100)
     users = scenario.sample_users(np.random.default_rng(0), 20, batch=(50,))
     started = time.monotonic()
     hasty = certify(users, cell, time_limit=0.25, objective=objective)

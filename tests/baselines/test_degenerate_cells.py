@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from reference import FORMS, brute_force, random_cell
+from reference import FOR_ANY_CELL, FORMS, brute_force, random_cell
 
 from multispin_gym import AffineVerification, Cell, Decision, Users, play_round
-from multispin_gym.baselines import certify, list_controllers, make_controller, relax
+from multispin_gym.baselines import certify, make_controller, relax
 
 POWER = 0.02
 CASES = {
@@ -34,7 +34,7 @@ RANGES = pytest.mark.parametrize(("shortest", "longest"), [(0, 4), (1, 4), (3, 3
 def test_decisions_are_allowed_and_in_order_and_no_bound_is_passed(case, form, shortest, longest):
     users, cell = CASES[case], random_cell(np.random.default_rng(1), *form, shortest, longest)
     goodput = {}
-    for name in list_controllers():
+    for name in FOR_ANY_CELL:
         options = {"draft_length": longest} if name == "uniform_fixed" else {}
         decision = make_controller(name, **options)(users, cell)
         checked = Decision(decision.draft_lengths, decision.bandwidth_shares)
@@ -45,6 +45,8 @@ def test_decisions_are_allowed_and_in_order_and_no_bound_is_passed(case, form, s
     assert goodput["exact"] == pytest.approx(best, rel=1e-6)
     assert goodput["exact"] >= goodput["heterogeneous"] * (1.0 - 1e-9) >= goodput["homogeneous"] * (1.0 - 2e-9)
     assert goodput["homogeneous"] >= goodput["uniform_best"] * (1.0 - 1e-9)
+    assert goodput["exact"] >= goodput["uni_bw"] * (1.0 - 1e-9) >= goodput["uniform_best"] * (1.0 - 2e-9)
+    assert goodput["uniform_best"] >= goodput["fixed_bw_l"] * (1.0 - 1e-9)
     assert goodput["heterogeneous"] >= 0.98 * best
     relaxed, certificate = relax(users, cell), certify(users, cell)
     assert min(float(relaxed.upper_bound), float(certificate.upper_bound)) >= best * (1.0 - 1e-9)

@@ -15,7 +15,7 @@ from multispin_gym.baselines.protocols import Detailed, Preparable
 from multispin_gym.baselines.uniform import uniform_fixed
 from multispin_gym.evaluation import evaluate
 
-SCENARIO = load_scenario("default")
+SCENARIO = load_scenario("laptops_60ms")
 
 
 class LengthOfTheStrongest:
@@ -59,7 +59,8 @@ def test_only_the_long_run_policy_plans_ahead(name):
 
 
 def test_registry_names_its_controllers_from_the_least_informed_to_the_best():
-    names = ["server_only", "random", "uniform_fixed", "uniform_best", "tk_slt", "homogeneous", "heterogeneous"]
+    names = ["server_only", "random", "uniform_fixed", "uniform_best", "tk_slt", "homogeneous"]
+    names += ["nested", "nested_polished", "heterogeneous"]
     assert [name for name in list_controllers() if name in names] == names
     for name in list_controllers():
         assert make_controller(name).name == name

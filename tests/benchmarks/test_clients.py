@@ -11,7 +11,7 @@ from multispin_gym.evaluation import evaluate
 
 pytestmark = pytest.mark.slow
 
-SMALL = ["--scenario", "default", "--num-users", "2", "--episodes", "2", "--seeds", "0", "--runner", "local"]
+SMALL = ["--scenario", "laptops_60ms", "--num-users", "2", "--episodes", "2", "--seeds", "0", "--runner", "local"]
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def test_a_client_is_trained_in_its_environment_and_measured_beside_the_controll
     assert entry["rounds"] == 256
     assert set(entry["versions"]) == {"python", "stable-baselines3", "gymnasium", "torch", "numpy"}
     example = benchmark("_held_out").load_example("sb3_training")
-    model = example.train("default", 2, 256, 0, "ppo")
-    result = evaluate({"model": model, "homogeneous": "homogeneous"}, "default", 2, episodes=2)
+    model = example.train("laptops_60ms", 2, 256, 0, "ppo")
+    result = evaluate({"model": model, "homogeneous": "homogeneous"}, "laptops_60ms", 2, episodes=2)
     played = result.policies["model"].goodput
     assert entry["goodput"]["median"] == pytest.approx(played.mean())
     assert entry["ratio"]["median"] == pytest.approx(played.sum() / result.reference_goodput.sum())

@@ -20,7 +20,7 @@ def headline(benchmark):
 
 
 def users(seed=3, batch=(40,), num_users=7):
-    return load_scenario("default").sample_users(np.random.default_rng(seed), num_users, batch)
+    return load_scenario("laptops_60ms").sample_users(np.random.default_rng(seed), num_users, batch)
 
 
 def test_spread_one_changes_nothing(headline):
@@ -54,14 +54,14 @@ def test_certain_acceptance_stays_within_its_range(headline):
 
 
 def test_where_users_are_alike_knowing_them_gains_nothing_over_the_best_common_length(headline):
-    scenario = load_scenario("default")
+    scenario = load_scenario("laptops_60ms")
     gains = list(headline.measure(scenario, None, 20, (0.0,), 0))
     alike = [gain for gain in gains if (gain.controller, gain.baseline) == ("homogeneous", "uniform_best")]
     assert [gain.gain for gain in alike] == pytest.approx([0.0] * 4, abs=1e-9)
 
 
 def test_gain_at_spread_one_is_that_of_the_scenarios_own_users(headline):
-    scenario = load_scenario("default")
+    scenario = load_scenario("laptops_60ms")
     gains = list(headline.measure(scenario, None, 50, (1.0,), 8))
     drawn = scenario.sample_users(np.random.default_rng(8), batch=(50,))
     goodput = {
@@ -78,7 +78,19 @@ def test_gain_at_spread_one_is_that_of_the_scenarios_own_users(headline):
 
 def test_command_writes_the_report_with_its_numbers_and_the_largest_gain(tmp_path, headline):
     script = str(ROOT / "benchmarks" / "headline.py")
-    options = ["--scenarios", "default", "deep_fading", "--draws", "12", "--factors", "0", "1", "2", "--num-users", "4"]
+    options = [
+        "--scenarios",
+        "laptops_60ms",
+        "deep_fading",
+        "--draws",
+        "12",
+        "--factors",
+        "0",
+        "1",
+        "2",
+        "--num-users",
+        "4",
+    ]
     options += ["--runner", "processes", "--output", str(tmp_path)]
     done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ from multispin_gym.baselines import make_controller
 
 def test_both_libraries_draw_a_round_of_one_size(benchmark, tmp_path, capsys):
     module = benchmark("rendering")
-    scenario = ms.load_scenario("default")
+    scenario = ms.load_scenario("laptops_60ms")
     users = scenario.sample_users(np.random.default_rng(0), 3)
     decision = make_controller("uniform_best")(users, scenario.cell)
     frame = module.draw_with_matplotlib(users, decision, ms.play_round(users, scenario.cell, decision), "round 1 of 1")

@@ -8,7 +8,7 @@ from multispin_gym.baselines import certify, relax
 
 pytestmark = pytest.mark.slow
 
-CELLS = [("default", 3), ("default_density", 3), ("default", 4)]
+CELLS = [("laptops_60ms", 3), ("laptops_60ms_density", 3), ("laptops_60ms", 4)]
 
 
 @pytest.mark.parametrize(("name", "num_users"), CELLS)
@@ -49,8 +49,8 @@ def test_brute_force_and_differential_evolution_find_the_certified_optimum(bench
 
 def test_a_wrong_goodput_and_a_bound_that_is_too_low_are_noticed(benchmark):
     certificates = benchmark("certificates")
-    scenario = load_scenario("default")
-    row = certificates.compare("default", scenario.sample_users(np.random.default_rng(6), 2), scenario.cell)
+    scenario = load_scenario("laptops_60ms")
+    row = certificates.compare("laptops_60ms", scenario.sample_users(np.random.default_rng(6), 2), scenario.cell)
     assert certificates.failures([row]) == []
     assert "goodput off" in certificates.failures([{**row, "error": 2e-9}])[0]
     assert "below brute force" in certificates.failures([{**row, "loose_bound": -1e-12}])[0]

@@ -38,12 +38,12 @@ def test_the_account_of_speed_adds_up(tmp_path):
 
 
 def test_an_endurance_run_reports_its_steps(benchmark, capsys):
-    benchmark("soak").soak(2000, rows=10, num_users=2, scenario="default", sampled=True, mode="SameStep")
+    benchmark("soak").soak(2000, rows=10, num_users=2, scenario="laptops_60ms", sampled=True, mode="SameStep")
     assert "2,000 steps" in capsys.readouterr().out
 
 
 def test_the_reward_bound_holds_for_sure_acceptance_without_delay(benchmark):
-    cell = ms.load_scenario("default").cell
+    cell = ms.load_scenario("laptops_60ms").cell
     bound = benchmark("soak").reward_bound(cell, 3)
     users = ms.Users(np.ones(3), 1e9, 1.0, 1e9)
     for length in range(1, cell.max_draft_length + 1):

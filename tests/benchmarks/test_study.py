@@ -86,7 +86,7 @@ def test_an_option_that_does_not_exist_is_one_line(study, capsys):
 
 
 def test_users_are_those_that_the_scenario_draws_for_the_seed(study):
-    default = study.OverScenarios(scenarios=("default",)).loaded()["default"]
+    default = study.OverScenarios(scenarios=("laptops_60ms",)).loaded()["laptops_60ms"]
     users = study.draw_users(default, 3, 7)
     assert users.batch_shape == (3,)
     assert repr(users) == repr(study.draw_users(default, 3, 7, default.num_users))

@@ -25,12 +25,23 @@ SMALL = TrainConfig(
 
 
 def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchmark, tmp_path, capsys):
-    options = ["--scenarios", "default", "--starts", "scratch", "homogeneous", "--seeds", "3", "4", "--cells", "16"]
+    options = [
+        "--scenarios",
+        "laptops_60ms",
+        "--starts",
+        "scratch",
+        "homogeneous",
+        "--seeds",
+        "3",
+        "4",
+        "--cells",
+        "16",
+    ]
     options += ["--num-users", "2", "--total-timesteps", "1", "--runs", str(tmp_path / "runs")]
     options += ["--other-users", "5"]
     assert benchmark("training").main([*options, "--output", str(tmp_path / "a")]) == 0
-    report = json.loads((tmp_path / "a" / "training.json").read_text())["scenarios"]["default"]
-    weights = tmp_path / "runs" / "default-scratch" / "seed-4" / "policy.safetensors"
+    report = json.loads((tmp_path / "a" / "training.json").read_text())["scenarios"]["laptops_60ms"]
+    weights = tmp_path / "runs" / "laptops_60ms-scratch" / "seed-4" / "policy.safetensors"
     state = weights.with_name("training_state.pt")
     written = weights.read_bytes(), state.stat().st_mtime_ns
     agent = load_agent(weights.parent)
@@ -50,7 +61,7 @@ def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchm
     assert "| `default` | scratch | 2 | 4,096 |" in capsys.readouterr().out
     assert benchmark("training").main([*options, "--output", str(tmp_path / "b")]) == 0
     assert (weights.read_bytes(), state.stat().st_mtime_ns) == written
-    assert json.loads((tmp_path / "b" / "training.json").read_text())["scenarios"]["default"] == report
+    assert json.loads((tmp_path / "b" / "training.json").read_text())["scenarios"]["laptops_60ms"] == report
 
 
 def test_every_variant_trains_and_is_what_it_is_called(benchmark, tmp_path):
@@ -62,12 +73,13 @@ def test_every_variant_trains_and_is_what_it_is_called(benchmark, tmp_path):
         ablations.variant_config("flatt", SMALL)
     order = [2, 0, 1]
     observation = {
-        key: torch.from_numpy(value) for key, value in HeldOutCells(load_scenario("default"), 3, 64).observation.items()
+        key: torch.from_numpy(value)
+        for key, value in HeldOutCells(load_scenario("laptops_60ms"), 3, 64).observation.items()
     }
     shuffled = {key: value[:, order] for key, value in observation.items()}
     for name, kind in ablations.POLICIES.items():
         config = dataclasses.replace(configs[name], run_dir=str(tmp_path / name))
-        model = build_model(config, describe(config, load_scenario("default")), kind)
+        model = build_model(config, describe(config, load_scenario("laptops_60ms")), kind)
         before = {key: value.clone() for key, value in model.policy.state_dict().items()}
         with torch.no_grad():
             action = model.policy._predict(observation, deterministic=True).unflatten(1, (2, 3))
@@ -93,8 +105,8 @@ def test_every_variant_counts_at_the_learning_rate_that_suits_it_best(benchmark,
 
 def test_the_gaussian_policy_gives_the_density_of_what_it_draws(benchmark):
     policies = benchmark("ablation_policies")
-    env = make_training_env("default", num_users=3, num_envs=32)
-    model = build_model(SMALL, describe(SMALL, load_scenario("default")), policies.GaussianPolicy)
+    env = make_training_env("laptops_60ms", num_users=3, num_envs=32)
+    model = build_model(SMALL, describe(SMALL, load_scenario("laptops_60ms")), policies.GaussianPolicy)
     observation = {key: torch.from_numpy(value) for key, value in env.reset().items()}
     action, value, log_prob = model.policy(observation)
     again = model.policy.evaluate_actions(observation, action)
@@ -107,7 +119,7 @@ def test_the_gaussian_policy_gives_the_density_of_what_it_draws(benchmark):
 
 def test_the_transfer_matrix_plays_every_change_in_the_changed_cell(benchmark):
     module = benchmark("transfer")
-    rows = module.transfer("pretrained:default", cells=8, seed=1)
+    rows = module.transfer("pretrained:laptops_60ms", cells=8, seed=1)
     assert list(rows) == list(module.CHANGES)
     for change, row in rows.items():
         # Ratios are to a bound in the changed cell: no policy passes it, and `heterogeneous` nearly reaches it.
@@ -119,16 +131,16 @@ def test_the_transfer_matrix_plays_every_change_in_the_changed_cell(benchmark):
 
 def test_an_agents_gap_closes_with_every_change_for_the_better(benchmark, tmp_path):
     module = benchmark("agent_gap")
-    options = ["--agents", "pretrained:default", "--cells", "16", "--steps", "2", "--output", str(tmp_path)]
+    options = ["--agents", "pretrained:laptops_60ms", "--cells", "16", "--steps", "2", "--output", str(tmp_path)]
     assert module.main(options) == 0
-    row = json.loads((tmp_path / "agent_gap.json").read_text())["agents"]["pretrained:default"]
+    row = json.loads((tmp_path / "agent_gap.json").read_text())["agents"]["pretrained:laptops_60ms"]
     ladder = [row[name] for name in ("agent", "best shares", "1 token changed", "2 tokens changed", "heterogeneous")]
     assert ladder[0] > 0.98
     assert ladder == sorted(ladder)
     assert ladder[-1] <= 1.0
     assert 0.5 < row["same lengths"] < row["lengths within 1"] <= 1.0
-    with pytest.raises(ValueError, match="pretrained:default-homogeneous"):
-        module.gap("pretrained:default-homogeneous", 2, 1, "certificate")
+    with pytest.raises(ValueError, match="pretrained:laptops_60ms-homogeneous"):
+        module.gap("pretrained:laptops_60ms-homogeneous", 2, 1, "certificate")
 
 
 def test_an_edge_is_where_the_next_token_is_dear(benchmark):
@@ -139,7 +151,7 @@ def test_an_edge_is_where_the_next_token_is_dear(benchmark):
 
 
 def test_the_table_of_decision_times_leaves_out_only_what_takes_too_long(benchmark, tmp_path, capsys):
-    options = ["--agent", "pretrained:default", "--controllers", "uniform_best", "exact", "--seconds", "0.001"]
+    options = ["--agent", "pretrained:laptops_60ms", "--controllers", "uniform_best", "exact", "--seconds", "0.001"]
     options += ["--num-users", "2", "13", "--batches", "1", "3", "--output", str(tmp_path)]
     assert benchmark("decision_time").main(options) == 0
     rows = json.loads((tmp_path / "decision_time.json").read_text())["rows"]

@@ -65,10 +65,11 @@ def test_a_picture_is_the_environments_after_the_same_reset(tmp_path, capsys):
 def test_a_trained_agent_acts_on_what_it_would_observe(tmp_path):
     from multispin_gym.agents import load_agent
 
-    scenario = dataclasses.replace(load_scenario("default"), num_users=4)
-    agent = load_agent("pretrained:default")
+    scenario = dataclasses.replace(load_scenario("laptops_60ms"), num_users=4)
+    agent = load_agent("pretrained:laptops_60ms")
     *_, expected = render_episode(scenario, agent, 7, 1, optimum="certificate")
-    assert (render(tmp_path, "--policy", "pretrained:default", "--num-users", "4", "--seed", "7") == expected).all()
+    words = ["--scenario", "laptops_60ms", "--policy", "pretrained:laptops_60ms", "--num-users", "4", "--seed", "7"]
+    assert (render(tmp_path, *words) == expected).all()
 
 
 def test_options_change_the_picture_that_they_are_about(tmp_path):
@@ -122,7 +123,7 @@ def test_plans_over_many_rounds_are_drawn(tmp_path):
         (["-o", "x.png", "--scenario", "defualt"], "Did you mean 'default'?"),
         (["-o", "x.png", "--policy", "heterogenous"], "Did you mean 'heterogeneous'?"),
         (["-o", "x.png", "--set", "cell.bandwith=1"], "Did you mean 'bandwidth'?"),
-        (["-o", "x.png", "--policy", "own_rules.py:too_long"], "draft_lengths must lie in [1, 12]"),
+        (["-o", "x.png", "--policy", "own_rules.py:too_long"], "draft_lengths must lie in [1, 25]"),
         (["-o", "x.png/deeper/y.png", "--num-users", "2"], "x.png"),
     ],
 )

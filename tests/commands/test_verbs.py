@@ -122,6 +122,7 @@ def test_training_by_the_verb_plays_the_changed_cell(tmp_path, capsys):
     ("call", "library", "extra"),
     [
         ("multispin_gym.commands.verbs:main(['evaluate'])", "tyro", "report"),
+        ("multispin_gym.commands.verbs:main(['sweep'])", "tyro", "report"),
         ("multispin_gym.commands.verbs:main(['train'])", "tyro", "train"),
         ("multispin_gym.commands.verbs:main(['train'])", "torch", "train"),
         ("multispin_gym.agents.tune:main([])", "optuna", "search"),

@@ -12,7 +12,7 @@ import multispin_gym as ms
 from multispin_gym.envs.actions import ActionCodec
 from multispin_gym.envs.observations import ObservationCodec
 
-CELL = ms.load_scenario("default").cell
+CELL = ms.load_scenario("laptops_60ms").cell
 
 
 def codec(num_users=3, low=1, high=12, common_length=False):
@@ -172,11 +172,11 @@ def observation(**changes):
 
 
 def test_users_of_an_observation_carry_its_numbers():
-    users = ObservationCodec(ms.load_scenario("default"), 3).users(observation())
+    users = ObservationCodec(ms.load_scenario("laptops_60ms"), 3).users(observation())
     np.testing.assert_array_equal(users.acceptance_rate, 0.5)
     np.testing.assert_array_equal(users.drafting_speed, 100.0)
     np.testing.assert_allclose(users.channel_gain, 1e-11, rtol=1e-12)
-    np.testing.assert_array_equal(users.transmit_power, ms.load_scenario("default").reference_power)
+    np.testing.assert_array_equal(users.transmit_power, ms.load_scenario("laptops_60ms").reference_power)
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_users_of_an_observation_carry_its_numbers():
 )
 def test_bad_observations_are_refused(bad, message):
     with pytest.raises(ValueError, match=message):
-        ObservationCodec(ms.load_scenario("default"), 3).users(observation(**bad))
+        ObservationCodec(ms.load_scenario("laptops_60ms"), 3).users(observation(**bad))
 
 
 def test_an_observation_without_keys_is_refused():
     with pytest.raises(ValueError, match=r"must have the keys .*; got none"):
-        ObservationCodec(ms.load_scenario("default"), 3).users({})
+        ObservationCodec(ms.load_scenario("laptops_60ms"), 3).users({})

@@ -65,7 +65,7 @@ def test_controllers_and_the_reference_know_of_the_delay():
     env = gym.make(DELAYED.id, num_users=3).unwrapped
     env.reset(seed=1000)
     best = certify(env.users, env.cell)
-    assert best.goodput < certify(env.users, load_scenario("default").cell).goodput
+    assert best.goodput < certify(env.users, load_scenario("laptops_60ms").cell).goodput
     reward = env.step(env.encode_action(make_controller("exact")(env.users, env.cell)))[1]
     assert reward == pytest.approx(float(best.goodput), rel=1e-4)
 

@@ -142,14 +142,14 @@ def test_episode_ends_with_the_round_that_reaches_the_time():
 def test_time_limit_leaves_the_number_of_rounds_open_unless_given():
     rounds = []
     for options in ({}, {"num_rounds": 3}):
-        env = gym.make(IDS[0], num_users=2, max_time=30.0, **options)
+        env = gym.make(IDS[0], scenario="laptops_60ms", num_users=2, max_time=30.0, **options)
         env.reset(seed=0)
         count, truncated = 0, False
         while not truncated:
             truncated = env.step(np.zeros(4, dtype=np.float32))[3]
             count += 1
         rounds.append(count)
-    assert rounds[0] > ms.load_scenario("default").num_rounds
+    assert rounds[0] > ms.load_scenario("laptops_60ms").num_rounds
     assert rounds[1] == 3
 
 

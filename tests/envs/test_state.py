@@ -56,7 +56,7 @@ def test_a_state_of_another_size_is_refused():
 
 
 def test_users_are_shown_alike_whether_their_gains_in_decibels_are_known_or_not():
-    scenario = ms.load_scenario("default")
+    scenario = ms.load_scenario("laptops_60ms")
     codec = ObservationCodec(scenario, 4)
     users = scenario.sample_users(np.random.default_rng(0), 4, batch=(50,))
     shown = codec.encode(users)

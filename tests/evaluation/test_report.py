@@ -27,7 +27,7 @@ MEASURES = ["goodput", "ratio_to_optimum", "long_run_goodput", "jain_index", "wo
 
 @pytest.fixture(scope="module")
 def result():
-    scenario = dataclasses.replace(load_scenario("default"), num_users=3, num_rounds=5)
+    scenario = dataclasses.replace(load_scenario("laptops_60ms"), num_users=3, num_rounds=5)
     return evaluate(
         ["server_only", "uniform_best", "heterogeneous"], scenario, episodes=6, seed=70, baseline="uniform_best"
     )
@@ -37,7 +37,7 @@ def test_json_has_the_promised_keys_and_the_aggregates_of_the_episodes(result):
     data = json.loads(to_json(result, "python evaluate.py --seed 70"))
     assert {"scenario", "reference", "num_users", "episodes", "seed", "versions", "command", "policies"} <= data.keys()
     promised = (data["scenario"], data["reference"], data["num_users"], data["episodes"], data["seed"])
-    assert promised == ("default", "certificate", 3, 6, 70)
+    assert promised == ("laptops_60ms", "certificate", 3, 6, 70)
     assert data["command"] == "python evaluate.py --seed 70"
     assert data["versions"]["numpy"] == np.__version__
     assert list(data["policies"]) == ["server_only", "uniform_best", "heterogeneous"]
@@ -61,7 +61,7 @@ def test_json_has_the_promised_keys_and_the_aggregates_of_the_episodes(result):
 
 
 def test_json_of_a_single_episode_says_null_for_the_intervals():
-    scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
+    scenario = dataclasses.replace(load_scenario("laptops_60ms"), num_users=2, num_rounds=2)
     data = json.loads(to_json(evaluate(["uniform_best"], scenario, episodes=1)))
     assert data["policies"]["uniform_best"]["goodput"]["ci95"] is None
     assert data["policies"]["uniform_best"]["goodput"]["mean"] > 0.0
@@ -91,7 +91,7 @@ def test_table_shows_every_policy_with_its_interval_in_any_width(result):
         console = Console(width=width, file=io.StringIO(), force_terminal=False)
         console.print(to_table(result, width))
         text = console.file.getvalue()
-        assert "default: 3 users, 6 episodes of 5 rounds" in " ".join(text.split())
+        assert "laptops_60ms: 3 users, 6 episodes of 5 rounds" in " ".join(text.split())
         estimate = result.estimates["heterogeneous"]["ratio_to_optimum"]
         low, high = estimate.ci95
         assert f"{estimate.mean:.4f}" in text
@@ -102,7 +102,7 @@ def test_table_shows_every_policy_with_its_interval_in_any_width(result):
 
 @pytest.mark.slow
 def test_names_are_shown_as_they_are_whatever_brackets_and_dollars_they_hold():
-    scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
+    scenario = dataclasses.replace(load_scenario("laptops_60ms"), num_users=2, num_rounds=2)
     name = "runs/[bold]a$very_long$name/that/goes/on/and/on[/bold]"
     result = evaluate({name: "uniform_best", "b": "random"}, scenario, episodes=2)
     console = Console(width=200, file=io.StringIO())
@@ -112,7 +112,7 @@ def test_names_are_shown_as_they_are_whatever_brackets_and_dollars_they_hold():
 
 
 def test_table_of_one_episode_has_no_intervals():
-    scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
+    scenario = dataclasses.replace(load_scenario("laptops_60ms"), num_users=2, num_rounds=2)
     table = to_table(evaluate(["uniform_best"], scenario, episodes=1))
     assert "(" not in "".join(str(cell) for column in table.columns[1:] for cell in column.cells)
 
@@ -127,7 +127,7 @@ def test_picture_is_a_png_with_a_row_of_ink_for_every_policy(result):
 
 
 def test_picture_of_a_single_episode_is_drawn_without_intervals():
-    scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
+    scenario = dataclasses.replace(load_scenario("laptops_60ms"), num_users=2, num_rounds=2)
     assert draw_result(evaluate(["server_only"], scenario, episodes=1)).startswith(b"\x89PNG")
 
 
@@ -295,7 +295,7 @@ def test_the_plain_table_is_what_print_shows_and_no_array_is_dumped(result):
     text = result.table()
     assert str(result) == text
     lines = text.splitlines()
-    assert lines[0] == "default: 3 users, 6 episodes of 5 rounds, expected tokens, seed 70"
+    assert lines[0] == "laptops_60ms: 3 users, 6 episodes of 5 rounds, expected tokens, seed 70"
     assert [line.split()[0] for line in lines[4:7]] == ["server_only", "uniform_best", "heterogeneous"]
     estimate = result.estimates["uniform_best"]["ratio_to_optimum"]
     low, high = estimate.ci95
@@ -311,7 +311,7 @@ def test_the_plain_table_is_what_print_shows_and_no_array_is_dumped(result):
 
 
 def test_a_single_episode_has_no_intervals_in_the_table():
-    scenario = dataclasses.replace(load_scenario("default"), num_users=2, num_rounds=2)
+    scenario = dataclasses.replace(load_scenario("laptops_60ms"), num_users=2, num_rounds=2)
     assert "(" not in evaluate(["uniform_best"], scenario, episodes=1).table()
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multispin_gym import AffineVerification, Cell
+from multispin_gym import AffineVerification, Cell, Users
 from multispin_gym.physics.uplink import LN2, DensityUplink, TotalPowerUplink, log_snr_of_ratio
 
 TOTAL = TotalPowerUplink()
@@ -138,6 +138,29 @@ def test_the_cell_names_its_uplink():
     verification = AffineVerification(0.06)
     assert Cell(10e6, 4e-21, 16384.0, verification).uplink == TOTAL
     assert Cell(10e6, 4e-21, 16384.0, verification, power="density").uplink == DensityUplink(10e6)
+
+
+@pytest.mark.parametrize("bandwidth", [5e6, 10e6, 20e6])
+def test_a_noise_power_fixes_the_efficiency_whatever_the_band(bandwidth):
+    users = Users(acceptance_rate=0.8, drafting_speed=50.0, channel_gain=[0.02, 0.3, 2.0], transmit_power=1e-8)
+    cell = Cell(bandwidth, noise_power=1e-10, payload=1e4, verification=AffineVerification(0.06), power="density")
+    share = bandwidth / 4.0
+    expected = share * np.log2(1.0 + 1e-8 * np.array([0.02, 0.3, 2.0]) / 1e-10)
+    np.testing.assert_allclose(cell.uplink.rate(share, cell.signal(users)), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        ({}, "noise_psd is missing: it, W/Hz, or noise_power, W, must be given"),
+        ({"noise_psd": 4e-21, "noise_power": 1e-10}, "noise_psd and noise_power must not both be given"),
+        ({"noise_power": 0.0}, r"noise_power must lie in \[1e-50, 1e\+50\], got 0.0"),
+        ({"noise_power": 1e-10, "power": "total"}, "noise_power needs power 'density', got power 'total'"),
+    ],
+)
+def test_a_wrong_form_of_noise_is_refused(noise, message):
+    with pytest.raises(ValueError, match=message):
+        Cell(10e6, payload=1e4, verification=AffineVerification(0.06), **{"power": "density", **noise})
 
 
 @given(

@@ -130,3 +130,22 @@ def test_affine_verification_refuses_values_out_of_range(arguments, message):
 def test_table_verification_refuses_values_out_of_range(arguments, message):
     with pytest.raises(ValueError, match=message):
         TableVerification(*arguments)
+
+
+@pytest.mark.parametrize("batching", ["padded", "ragged"])
+def test_each_user_of_the_batch_costs_its_own_time_with_a_draft_or_without(batching):
+    verification = AffineVerification(fixed=0.02, per_draft=0.01, per_token=1e-3, batching=batching)
+    tokens = {"padded": 3 * 6, "ragged": 1 + 3 + 6}[batching]
+    assert verification.round_time([0, 2, 5]) == pytest.approx(0.02 + 3 * 0.01 + 1e-3 * tokens, rel=1e-15)
+    np.testing.assert_array_equal(verification.time([4.0, 9.0], 3), verification.of_batch(3).time([4.0, 9.0]))
+
+
+def test_a_server_with_a_time_per_draft_asks_how_many_there_are():
+    with pytest.raises(ValueError, match="num_drafts is missing"):
+        AffineVerification(fixed=0.02, per_draft=0.01).time(12)
+
+
+@pytest.mark.parametrize("value", [-0.01, np.nan, np.inf])
+def test_a_wrong_time_per_draft_is_refused(value):
+    with pytest.raises(ValueError, match=r"verification\.per_draft must lie in \[0, 1e\+50\], got"):
+        AffineVerification(fixed=0.02, per_draft=value)

@@ -87,12 +87,12 @@ def test_the_decision_for_ones_own_cell_is_the_best_of_all(example):
 
 def ratio(policy, num_users):
     """Ratio of a policy to the relaxation's bound, on the same episodes for all."""
-    result = evaluate({"policy": policy}, "default", num_users, episodes=4, rounds=25, reference="relaxation")
+    result = evaluate({"policy": policy}, "laptops_60ms", num_users, episodes=4, rounds=25, reference="relaxation")
     return result.estimates["policy"]["ratio_to_optimum"].mean
 
 
 def test_plain_ppo_over_many_rows_passes_the_best_common_length_with_equal_shares():
-    env = make_training_env("default", num_users=4, num_envs=128, scaled_observations=True)
+    env = make_training_env("laptops_60ms", num_users=4, num_envs=128, scaled_observations=True)
     settings = {"n_steps": 8, "batch_size": 256, "learning_rate": 3e-3, "policy_kwargs": {"log_std_init": -1.0}}
     model = PPO("MultiInputPolicy", env, gamma=0.0, seed=0, device="cpu", **settings)
     before = ratio(model, 4)
@@ -102,13 +102,13 @@ def test_plain_ppo_over_many_rows_passes_the_best_common_length_with_equal_share
 
 @pytest.mark.parametrize("recipe", ["sac", "ppo_defaults"])
 def test_plain_recipes_see_scaled_observations_without_a_discount(example, recipe):
-    model = example("sb3_training").RECIPES[recipe]("default", 2, seed=0)
+    model = example("sb3_training").RECIPES[recipe]("laptops_60ms", 2, seed=0)
     assert model.gamma == 0.0
     assert {(box.low.min(), box.high.max()) for box in model.observation_space.values()} == {(-1.0, 1.0)}
 
 
 def test_statistics_of_processes_of_their_own_go_with_the_model(example):
-    model = example("sb3_training").RECIPES["ppo_normalised"]("default", 2, seed=0)
+    model = example("sb3_training").RECIPES["ppo_normalised"]("laptops_60ms", 2, seed=0)
     envs = model.get_env()
     assert isinstance(envs, VecNormalize)
     model.n_steps = model.rollout_buffer.buffer_size = 64
@@ -123,7 +123,7 @@ def test_statistics_of_processes_of_their_own_go_with_the_model(example):
 def test_the_zoos_file_has_the_hyperparameters_of_the_example(example):
     text = (ROOT / "examples" / "rl_zoo3" / "ppo.yml").read_text()
     (settings,) = yaml.safe_load(text).values()
-    model = example("sb3_training").RECIPES["ppo"]("default", 2, seed=0)
+    model = example("sb3_training").RECIPES["ppo"]("laptops_60ms", 2, seed=0)
     for name in ("gamma", "n_steps", "n_envs", "batch_size", "learning_rate"):
         assert getattr(model, name) == settings[name]
     assert settings["policy_kwargs"] == "dict({})".format(
@@ -137,6 +137,6 @@ def test_torchrl_trains_from_its_parts(example):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = example("torchrl_ppo")
-        check_env_specs(module.make_env("default", 2))
-        policy, untrained = (module.train("default", 2, rounds) for rounds in (2_048, 1))
+        check_env_specs(module.make_env("laptops_60ms", 2))
+        policy, untrained = (module.train("laptops_60ms", 2, rounds) for rounds in (2_048, 1))
     assert ratio(as_policy(policy), 2) > ratio(as_policy(untrained), 2)

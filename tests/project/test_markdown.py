@@ -99,7 +99,7 @@ def test_commands_name_scripts_and_options_that_exist(script, words):
 @pytest.mark.parametrize(("script", "words"), list(script_commands()))
 def test_commands_name_scenarios_and_policies_that_exist(script, words, tmp_path):
     write_named_files(tmp_path)
-    scenarios = {*list_scenarios(), *(path.name for path in tmp_path.iterdir())}
+    scenarios = {"default", *list_scenarios(), *(path.name for path in tmp_path.iterdir())}
     options = {}
     for word in words:
         if word.startswith("--"):

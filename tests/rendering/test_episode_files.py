@@ -19,7 +19,8 @@ ENV = "multispin_gym/MultiSpin-v0"
 
 @pytest.mark.parametrize("sampled", [False, True])
 def test_the_pictures_of_an_episode_are_those_of_the_environment(sampled):
-    env = gym.make(ENV, num_users=3, num_rounds=4, sampled=sampled, render_mode="rgb_array").unwrapped
+    options = {"num_users": 3, "num_rounds": 4, "sampled": sampled}
+    env = gym.make(ENV, scenario="laptops_60ms", render_mode="rgb_array", **options).unwrapped
     env.reset(seed=7)
     expected, actions = [env.render()], [env.action_space.sample() for _ in range(4)]
     for action in actions:
@@ -27,14 +28,14 @@ def test_the_pictures_of_an_episode_are_those_of_the_environment(sampled):
         expected.append(env.render())
     rest = iter(actions)
     frames = render_episode(
-        "default", lambda users, cell: env.decode_action(next(rest)), 7, 4, num_users=3, sampled=sampled
+        "laptops_60ms", lambda users, cell: env.decode_action(next(rest)), 7, 4, num_users=3, sampled=sampled
     )
     for one, other in zip(frames, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_controllers_are_drawn_beside_the_optimum_that_is_asked_for():
-    scenario, controller = ms.load_scenario("default"), make_controller("heterogeneous")
+    scenario, controller = ms.load_scenario("laptops_60ms"), make_controller("heterogeneous")
     first, played = render_episode(scenario, controller, rounds=1, num_users=2, optimum="certificate", dark=True)
     env = gym.make(ENV, scenario=scenario, num_users=2, num_rounds=1).unwrapped
     env.reset(seed=0)
@@ -48,8 +49,8 @@ def test_controllers_are_drawn_beside_the_optimum_that_is_asked_for():
 
 
 def test_an_episode_has_the_scenarios_rounds_and_users_unless_told_otherwise():
-    frames = render_episode("default", make_controller("uniform_best"), optimum="bound")
-    assert sum(1 for _ in frames) == 1 + ms.load_scenario("default").num_rounds
+    frames = render_episode("laptops_60ms", make_controller("uniform_best"), optimum="bound")
+    assert sum(1 for _ in frames) == 1 + ms.load_scenario("laptops_60ms").num_rounds
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_an_episode_has_the_scenarios_rounds_and_users_unless_told_otherwise():
 )
 def test_wrong_values_are_refused_before_anything_is_drawn(options, error, message):
     with pytest.raises(error, match=message):
-        render_episode("default", make_controller("uniform_best"), **options)
+        render_episode("laptops_60ms", make_controller("uniform_best"), **options)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +77,12 @@ def test_wrong_values_are_refused_before_anything_is_drawn(options, error, messa
 )
 def test_a_decision_that_does_not_fit_is_refused(decision, message):
     with pytest.raises(ValueError, match=message):
-        list(render_episode("default", lambda users, cell: decision, num_users=3, rounds=1))
+        list(render_episode("laptops_60ms", lambda users, cell: decision, num_users=3, rounds=1))
 
 
 @pytest.fixture(scope="module")
 def frames():
-    return list(render_episode("default", make_controller("heterogeneous"), rounds=2, num_users=3))
+    return list(render_episode("laptops_60ms", make_controller("heterogeneous"), rounds=2, num_users=3))
 
 
 def test_a_png_is_the_last_picture(frames, tmp_path):

@@ -61,7 +61,7 @@ def test_the_user_whom_the_server_waits_for_is_marked_and_no_other():
 
 @pytest.mark.parametrize("num_users", [2, 8, 20, 40])
 def test_where_all_arrive_together_one_is_marked(num_users):
-    scenario = ms.load_scenario("default")
+    scenario = ms.load_scenario("laptops_60ms")
     users = scenario.sample_users(np.random.default_rng(0), num_users)
     decision = make_controller("heterogeneous")(users, scenario.cell)
     frame = draw_round(users, decision, ms.play_round(users, scenario.cell, decision), "")
@@ -165,13 +165,14 @@ def test_users_to_come_are_shown_by_what_sets_them_apart():
 @pytest.mark.parametrize("num_users", [1, 2, 8, 20, 40, 90, 600])
 @pytest.mark.parametrize("dark", [False, True])
 def test_rows_of_any_number_of_users_lie_above_the_band_and_do_not_meet(num_users, dark):
-    scenario = ms.load_scenario("default")
+    scenario = ms.load_scenario("laptops_60ms")
     users = scenario.sample_users(np.random.default_rng(2), num_users)
-    decision = make_controller("uniform_best")(users, scenario.cell)
+    cell = dataclasses.replace(scenario.cell, min_draft_length=1)
+    decision = make_controller("uniform_best")(users, cell)
     layout = Layout(num_users)
     draw_users(users, "", dark=dark)
     masks = {"present": np.arange(num_users) != 1, "lost": np.arange(num_users) == 2}
-    outcome = ms.play_round(users, scenario.cell, decision)
+    outcome = ms.play_round(users, cell, decision)
     frame = draw_round(users, decision, outcome, "round 100 of 100", dark=dark, **masks)
     theme = DARK if dark else LIGHT
     assert is_colour(frame[110 : layout.bottom, AXIS:RIGHT], theme.upload).any()

@@ -6,9 +6,9 @@ import pytest
 
 from multispin_gym import AffineVerification, load_scenario
 from multispin_gym.scenarios import change_scenario
-from multispin_gym.scenarios.changes import read_changes
+from multispin_gym.scenarios.changes import changed_name, read_changes, read_key
 
-DEFAULT = load_scenario("default")
+DEFAULT = load_scenario("laptops_60ms")
 
 
 def test_changes_give_the_scenario_that_replacing_by_hand_gives():
@@ -30,7 +30,7 @@ def test_changes_give_the_scenario_that_replacing_by_hand_gives():
 
 def test_a_changed_scenario_says_so_in_its_name():
     assert change_scenario(DEFAULT, {"num_users": 3, "cell.power": "density"}).name == (
-        "default with num_users=3, cell.power=density"
+        "laptops_60ms with num_users=3, cell.power=density"
     )
     assert change_scenario(DEFAULT, {}) == DEFAULT
 
@@ -68,3 +68,27 @@ def test_payload_and_devices_are_changed_as_a_file_would_have_them():
 def test_a_wrong_change_is_refused_by_its_key(text, error, message):
     with pytest.raises(error, match=message):
         change_scenario(DEFAULT, read_changes([text]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("cell.bandwidth", 10e6),
+        ("num_users", 8),
+        ("acceptance[1].task", "chat"),
+        ("distance", [50.0, 150.0]),
+        ("distance[1]", 150.0),
+        ("cell.bandwith", None),
+        ("cell.bandwidth.unit", None),
+        ("acceptance[3].task", None),
+        ("num_users[0]", None),
+    ],
+)
+def test_a_key_is_read_as_the_file_has_it(key, value):
+    assert read_key(DEFAULT, key) == value
+
+
+def test_the_name_says_what_was_changed_unless_it_is_given():
+    assert changed_name(DEFAULT, {}) == "default"
+    assert changed_name(DEFAULT, {"cell.power": "density"}) == "default with cell.power=density"
+    assert changed_name(DEFAULT, {"cell.power": "density", "name": "mine"}) == "mine"

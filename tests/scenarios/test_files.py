@@ -51,7 +51,7 @@ def test_every_preset_survives_the_way_to_toml_and_back(name: str) -> None:
 
 def test_awkward_values_survive_the_way_to_toml_and_back() -> None:
     scenario = dataclasses.replace(
-        load_scenario("default"),
+        load_scenario("laptops_60ms"),
         name='quote " backslash \\ newline \n tab \t delete \x7f bell \x07 ümläut 中 [x] # no comment = "1"',
         reference_power=1 / 3,
         devices=[DeviceClass("a", speeds=[0.1 + 0.2, 1e-7, 1e22])],
@@ -240,7 +240,7 @@ def test_scenarios_are_loaded_by_name_and_by_path(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(MINIMAL, encoding="utf-8")
     assert load_scenario(path) == load_scenario(str(path)) == Scenario.from_toml(MINIMAL)
-    assert load_scenario("default").num_users == 8
+    assert load_scenario("laptops_60ms").num_users == 8
 
 
 def test_what_cannot_be_loaded_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from multispin_gym.scenarios import change_scenario
 from multispin_gym.scenarios.changes import read_changes
 from multispin_gym.scenarios.measured_tables import PRESETS, load_measurement, read_measurements
 
-VALID = load_scenario("default").to_toml()
+VALID = load_scenario("laptops_60ms").to_toml()
 TABLE = PRESETS.joinpath("a100_verification_latency_ms.csv").read_text(encoding="utf-8")
 
 
@@ -61,7 +61,7 @@ def test_an_empty_name_of_a_table_is_refused():
 
 def test_a_byte_order_mark_does_no_harm(tmp_path):
     (tmp_path / "cell.toml").write_bytes(b"\xef\xbb\xbf" + VALID.encode())
-    assert load_scenario(tmp_path / "cell.toml") == load_scenario("default")
+    assert load_scenario(tmp_path / "cell.toml") == load_scenario("laptops_60ms")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path):
 )
 def test_a_hostile_change_is_refused_in_one_short_line(text, message):
     with pytest.raises(ValueError, match=message) as refused:
-        change_scenario(load_scenario("default"), read_changes([text]))
+        change_scenario(load_scenario("laptops_60ms"), read_changes([text]))
     assert len(str(refused.value)) < 800
     assert str(refused.value).isprintable()
 

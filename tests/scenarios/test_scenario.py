@@ -40,6 +40,54 @@ def test_draws_follow_the_declared_uniform_laws() -> None:
     assert uniform_p_value(distance.ravel(), 100.0, 500.0) > 1e-3
 
 
+def test_mean_gains_are_uniform_where_they_are_given() -> None:
+    scenario = build(distance=None, path_loss=None, mean_gain=(0.2, 0.5), transmit_power_dbm=(10.0, 10.0))
+    users = scenario.sample_large_scale(np.random.default_rng(5), 5, batch=(4000,))
+    # 10 dBm is the reference power.
+    assert uniform_p_value(users.channel_gain.ravel(), 0.2, 0.5) > 1e-3
+
+
+def test_drafting_times_are_uniform_where_they_are_given() -> None:
+    scenario = build(devices=[DeviceClass("laptop", time_range=(0.017, 0.023))])
+    users = scenario.sample_large_scale(np.random.default_rng(6), 5, batch=(4000,))
+    assert uniform_p_value(users.drafting_time.ravel(), 0.017, 0.023) > 1e-3
+    low, high = scenario.observation_bounds["drafting_speed"]
+    assert low <= users.drafting_speed.min() < 1.01 * low < 0.99 * high < users.drafting_speed.max() <= high
+
+
+def test_a_law_of_given_mean_and_deviation_has_them_and_stays_off_the_ends() -> None:
+    task = AcceptanceClass("SQuAD", rate=0.9, deviation=0.2)
+    size = 0.9 * 0.1 / 0.2**2 - 1.0
+    assert task.law == ((0.0, 1.0), (pytest.approx(0.9 * size), pytest.approx(0.1 * size)))
+    rates = task.sample(np.random.default_rng(7), 100_000)
+    assert rates.mean() == pytest.approx(0.9, abs=5 * 0.2 / np.sqrt(rates.size))
+    assert rates.std() == pytest.approx(0.2, rel=0.02)
+    assert rates.min() >= 1e-5
+    assert rates.max() <= 1.0 - 1e-6
+    inner = rates[(rates > 1e-5) & (rates < 1.0 - 1e-6)]
+    law = stats.beta(0.9 * size, 0.1 * size)
+    below, above = law.cdf(1e-5), law.cdf(1.0 - 1e-6)
+    assert stats.kstest(inner, lambda x: (law.cdf(x) - below) / (above - below)).pvalue > 1e-3
+
+
+def test_a_law_without_deviation_is_one_rate_for_all() -> None:
+    users = build(acceptance=[AcceptanceClass("chat", rate=0.75)]).sample_users(np.random.default_rng(8), 6)
+    np.testing.assert_array_equal(users.acceptance_rate, 0.75)
+
+
+def test_users_have_their_tasks_mean_rate_where_the_scenario_says_so() -> None:
+    tasks = [
+        AcceptanceClass("a", rate=0.5, deviation=0.25),
+        AcceptanceClass("b", (0.5, 1.0), beta=(1.0, 3.0), weight=3.0),
+    ]
+    scenario = build(acceptance=tasks, acceptance_rates="task")
+    rates = scenario.sample_users(np.random.default_rng(9), 8, batch=(1000,)).acceptance_rate
+    assert set(np.unique(rates).tolist()) == {0.5, 0.625}
+    assert (rates == 0.625).mean() == pytest.approx(0.75, abs=5 * np.sqrt(0.75 * 0.25 / rates.size))
+    own = dataclasses.replace(scenario, acceptance_rates="own").sample_users(np.random.default_rng(9), 8, batch=(1000,))
+    assert np.unique(own.acceptance_rate).size > 7000
+
+
 def test_draws_are_independent_of_each_other() -> None:
     users = build().sample_large_scale(np.random.default_rng(2), 3, batch=(20_000,))
     columns = np.concatenate([users.acceptance_rate, users.drafting_speed, users.channel_gain], axis=1)
@@ -177,6 +225,14 @@ def test_one_seed_gives_one_draw_and_batches_have_their_shape() -> None:
         ({"num_users": 0}, ValueError, r"num_users must be a whole number in \[1, 100000\], got 0"),
         ({"num_users": 2.5}, ValueError, "num_users must be a whole number"),
         ({"num_rounds": -1}, ValueError, "num_rounds"),
+        (
+            {"mean_gain": (0.2, 0.5)},
+            ValueError,
+            "mean_gain must not be given with .*got it with distance and path_loss",
+        ),
+        ({"distance": None}, ValueError, "distance is missing"),
+        ({"distance": None, "path_loss": None, "mean_gain": (0.0, 1.0)}, ValueError, r"mean_gain\[0\] must lie in"),
+        ({"acceptance_rates": "tasks"}, ValueError, "acceptance_rates must be one of own, task; .*Did you mean 'task'"),
         ({"reference_power": 0.0}, ValueError, r"reference_power must lie in \[1e-50, 1e\+50\]"),
     ],
 )
@@ -199,6 +255,19 @@ def test_a_wrong_scenario_is_refused(changes: dict[str, object], error: type[Exc
             r"beta\[1\] must lie in \[0.001, 1e\+06\]",
         ),
         (lambda: AcceptanceClass("a", (0.1, 0.2), beta=2.0), TypeError, "beta must be a pair"),  # type: ignore[arg-type]
+        (lambda: AcceptanceClass("a", (0.1, 0.2), rate=0.1), ValueError, "rate_range and rate must not both be given"),
+        (lambda: AcceptanceClass("a", rate=1.2), ValueError, r"rate must lie in \[0, 1\], got 1.2"),
+        (lambda: AcceptanceClass("a", (0.1, 0.2), deviation=0.1), ValueError, "deviation needs rate"),
+        (lambda: AcceptanceClass("a", rate=0.1, beta=(1.0, 1.0)), ValueError, "beta needs rate_range"),
+        (lambda: AcceptanceClass("a", rate=0.9, deviation=0.4), ValueError, "deviation must be 0 or leave .*got 0.4"),
+        (
+            lambda: AcceptanceClass("a", rate=0.9, deviation=1e-5),
+            ValueError,
+            "deviation must be 0 or leave .*got 1e-05",
+        ),
+        (lambda: AcceptanceClass("a", rate=0.0, deviation=0.1), ValueError, "deviation must be 0 or leave"),
+        (lambda: DeviceClass("a", (1.0, 2.0), time_range=(0.1, 0.2)), ValueError, "got time_range and speed_range"),
+        (lambda: DeviceClass("a", time_range=(0.2, 0.1)), ValueError, "time_range must be a pair"),
         (lambda: DeviceClass("a"), ValueError, "speed_range or speeds must be given"),
         (lambda: DeviceClass("a", (1.0, 2.0), [3.0]), ValueError, "and not both"),
         (lambda: DeviceClass("a", (0.0, 2.0)), ValueError, r"speed_range\[0\] must lie in \[1e-30, 1e\+30\]"),

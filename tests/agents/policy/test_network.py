@@ -35,7 +35,9 @@ def tensors(observation):
 
 def agent(seed=0, env_id=MULTI_SPIN.id, **policy):
     torch.manual_seed(seed)
-    spec = AgentSpec(load_scenario("default"), env_id, 4, PolicyConfig(width=16, critic_width=16, **policy), {}, {})
+    spec = AgentSpec(
+        load_scenario("laptops_60ms"), env_id, 4, PolicyConfig(width=16, critic_width=16, **policy), {}, {}
+    )
     network = build_network(spec)
     for parameter in network.parameters():
         parameter.data.normal_(std=0.3)
@@ -160,9 +162,10 @@ def test_where_other_draft_lengths_are_allowed_the_likeliest_that_both_cells_all
 
 
 def test_a_price_on_the_servers_time_makes_lengths_chosen_in_turn_stop_at_a_bend():
-    scenario = load_scenario("default")
+    scenario = load_scenario("laptops_60ms")
     bend = TableVerification([1.0, 30.0, 110.0], [0.06, 0.06, 0.54], batching="ragged")
-    scenario = dataclasses.replace(scenario, cell=dataclasses.replace(scenario.cell, verification=bend))
+    cell = dataclasses.replace(scenario.cell, verification=bend, min_draft_length=1)
+    scenario = dataclasses.replace(scenario, cell=cell)
     spec = AgentSpec(scenario, MULTI_SPIN.id, 8, PolicyConfig(lengths="sequential"), {}, {})
     torch.manual_seed(11)
     network = build_network(spec)
@@ -185,7 +188,7 @@ def test_a_cell_without_any_of_the_lengths_trained_for_is_refused():
     trained = agent()
     cell = dataclasses.replace(trained.spec.scenario.cell, min_draft_length=13, max_draft_length=14)
     with pytest.raises(
-        ValueError, match=r"trained for draft lengths in \[1, 12\], none of which the cell allows: \[13, 14\]"
+        ValueError, match=r"trained for draft lengths in \[0, 12\], none of which the cell allows: \[13, 14\]"
     ):
         trained.in_cell(cell)
 

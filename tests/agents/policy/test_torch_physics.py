@@ -26,7 +26,7 @@ SERVERS = {
         }.items(),
         ("padded", "ragged"),
     )
-} | {name: load_scenario(name).cell.verification for name in ("twenty_users", "llama2_7b", "default")}
+} | {name: load_scenario(name).cell.verification for name in ("twenty_users", "paper_qwen35", "laptops_60ms")}
 
 # Decibels of the gains and decades of the drafting speeds.
 SPANS = {
@@ -89,8 +89,8 @@ def test_signals_and_times_are_those_of_the_uplink(power, num_users, span):
 def test_the_servers_unit_and_slope_are_those_of_whole_batches(server, low, high):
     cell = dataclasses.replace(CELL, verification=SERVERS[server], min_draft_length=low, max_draft_length=high)
     terms = terms_of(observe("like the presets'", 5), cell)
-    assert terms.unit == pytest.approx(float(cell.verification.time(10.0)), rel=1e-15)  # two tokens of five users
-    least, most = (float(cell.verification.time(5.0 * (length + 1.0))) for length in (low, high))
+    assert terms.unit == pytest.approx(float(cell.verification.time(10.0, 5)), rel=1e-15)  # two tokens of five users
+    least, most = (float(cell.verification.time(5.0 * (length + 1.0), 5)) for length in (low, high))
     assert terms.slope * terms.unit * (high - low) == pytest.approx(most - least, rel=1e-12, abs=1e-16)
 
 
@@ -189,7 +189,7 @@ def test_the_server_is_seen_as_it_is_at_whole_numbers_of_tokens(name, num_users)
     lengths[:, 0] = 0
     rest = lengths.max(axis=-1) if times.padded else lengths.sum(axis=-1)
     seen = times(torch.from_numpy(rest).float(), torch.arange(13.0))
-    unit = server.time(2.0 * num_users) / num_users
+    unit = server.time(2.0 * num_users, num_users) / num_users
     for length in range(13):
         lengths[:, 0] = length
         # Whole numbers of tokens are exact: what is left is the rounding of the times themselves.
@@ -203,7 +203,7 @@ def test_between_whole_numbers_of_tokens_the_servers_time_is_a_line_with_its_slo
     others = torch.tensor(5.06 if times.padded else 30.3, requires_grad=True)
     tokens = 5.0 * 5.06 + 5.0 if times.padded else 30.3 + 2.0 + 5.0
     low = math.floor(tokens)
-    before, after = (float(server.time(whole)) / float(server.time(10.0)) * 5.0 for whole in (low, low + 1))
+    before, after = (float(server.time(whole, 5)) / float(server.time(10.0, 5)) * 5.0 for whole in (low, low + 1))
     seen = times(others, torch.tensor([2.0])).squeeze()
     seen.backward()
     # The number of tokens is rounded a few times, the times once.

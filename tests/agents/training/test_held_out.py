@@ -28,7 +28,7 @@ def delayed(monkeypatch):
 
 
 def spec(env_id, num_users=3, num_rounds=8):
-    scenario = dataclasses.replace(load_scenario("default"), num_rounds=num_rounds)
+    scenario = dataclasses.replace(load_scenario("laptops_60ms"), num_rounds=num_rounds)
     return AgentSpec(scenario, env_id, num_users, PolicyConfig(), {}, {})
 
 

@@ -179,7 +179,7 @@ def test_an_interrupt_while_cloning_ends_it_and_the_run_starts_anew(cloned, tmp_
 
 
 def test_cloning_asks_before_every_part_of_the_cells_and_every_minibatch_whether_to_go_on():
-    spec = describe(CLONED, load_scenario("default"))
+    spec = describe(CLONED, load_scenario("laptops_60ms"))
     model = build_model(CLONED, spec)
     asked = []
     units = model.slots[0].env.units

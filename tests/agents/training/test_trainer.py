@@ -55,7 +55,7 @@ SMALL = TrainConfig(
 
 @pytest.fixture
 def scenario_file(tmp_path):
-    scenario = dataclasses.replace(load_scenario("default"), num_rounds=3)
+    scenario = dataclasses.replace(load_scenario("laptops_60ms"), num_rounds=3)
     path = tmp_path / "short.toml"
     path.write_text(scenario.to_toml())
     return str(path)
@@ -168,7 +168,7 @@ def test_learns_to_beat_its_start_and_the_agnostic_controllers_on_held_out_cells
         ppo=PPOConfig(num_envs=128, rollout_steps=8, batch_size=256, num_epochs=5),
     )
     result = train(config)
-    scenario = load_scenario("default")
+    scenario = load_scenario("laptops_60ms")
     users = scenario.sample_users(np.random.default_rng(77), 4, batch=(400,))
 
     def mean_goodput(policy):
@@ -195,12 +195,12 @@ def test_learns_in_the_homogeneous_environment(tmp_path):
     )
     result = train(config)
     assert result.evaluations[-1]["ratio"] > 0.95
-    observation = HeldOutCells(load_scenario("default"), 5, 4).observation
+    observation = HeldOutCells(load_scenario("laptops_60ms"), 5, 4).observation
     assert load_agent(tmp_path / "run").act(observation).shape == (4, 6)
 
 
 def test_held_out_cells_are_those_of_their_seed_with_a_bound_that_nobody_passes():
-    scenario = load_scenario("default")
+    scenario = load_scenario("laptops_60ms")
     cells = HeldOutCells(scenario, 4, 32)
     again = HeldOutCells(scenario, 4, 32, seed=HELD_OUT_SEED)
     assert all(np.array_equal(cells.observation[key], again.observation[key]) for key in cells.observation)
@@ -212,7 +212,7 @@ def test_held_out_cells_are_those_of_their_seed_with_a_bound_that_nobody_passes(
 
 
 def test_plain_sb3_trains_with_its_own_policy_and_discount():
-    env = make_training_env("default", num_users=2, num_envs=4, discount=0.9)
+    env = make_training_env("laptops_60ms", num_users=2, num_envs=4, discount=0.9)
     model = PPO("MultiInputPolicy", env, n_steps=8, batch_size=16, n_epochs=1, gamma=0.9, seed=0, device="cpu")
     before = model.policy.parameters_to_vector()
     model.learn(64)
@@ -223,7 +223,7 @@ def test_plain_sb3_trains_with_its_own_policy_and_discount():
 def test_the_policy_survives_sb3s_own_save_and_load(tmp_path):
     from multispin_gym.agents import EquivariantPolicy
 
-    env = make_training_env("default", num_users=2, num_envs=4)
+    env = make_training_env("laptops_60ms", num_users=2, num_envs=4)
     scenario = env.get_attr("scenario")[0]
     model = PPO(
         EquivariantPolicy, env, n_steps=4, batch_size=8, device="cpu", policy_kwargs={"scenario": scenario}, seed=0
@@ -277,7 +277,7 @@ def test_cloning_starts_from_what_the_controller_decides(tmp_path, env_id):
 @pytest.mark.parametrize("name", ["reward_unit", "reward"])
 @pytest.mark.parametrize(("unit", "controller"), [("homogeneous", "homogeneous"), ("optimum", "exact")])
 def test_rewards_can_be_counted_in_what_a_controller_reaches_in_the_same_round(unit, controller, name):
-    env = make_training_env("default", num_users=3, num_envs=16, **{name: unit})
+    env = make_training_env("laptops_60ms", num_users=3, num_envs=16, **{name: unit})
     env.seed(0)
     env.reset()
     native = env.env.unwrapped
@@ -289,14 +289,14 @@ def test_rewards_can_be_counted_in_what_a_controller_reaches_in_the_same_round(u
 def test_an_unknown_unit_of_rewards_is_named_and_one_under_two_names_refused():
     for name in ("reward_unit", "reward"):
         with pytest.raises(ValueError, match=r"reward_unit must be one of .* Did you mean 'optimum'"):
-            make_training_env("default", **{name: "optimal"})
+            make_training_env("laptops_60ms", **{name: "optimal"})
     with pytest.raises(ValueError, match="reward is the former name of reward_unit: give one of them, not both"):
-        make_training_env("default", reward_unit="optimum", reward="optimum")
+        make_training_env("laptops_60ms", reward_unit="optimum", reward="optimum")
 
 
 def test_updates_take_turns_with_the_numbers_of_users():
-    envs = [make_training_env("default", num_users=count, num_envs=8) for count in (5, 2)]
-    scenario = load_scenario("default")
+    envs = [make_training_env("laptops_60ms", num_users=count, num_envs=8) for count in (5, 2)]
+    scenario = load_scenario("laptops_60ms")
     options = {"n_steps": 2, "batch_size": 16, "n_epochs": 1, "gamma": 0.0, "policy_kwargs": {"scenario": scenario}}
     model = MixedUsersPPO(EquivariantPolicy, envs, **options)
     for _ in range(2):
@@ -310,7 +310,7 @@ def test_updates_take_turns_with_the_numbers_of_users():
 
 
 def test_environments_that_take_turns_need_equally_many_rows():
-    envs = [make_training_env("default", num_users=2, num_envs=rows) for rows in (4, 8)]
+    envs = [make_training_env("laptops_60ms", num_users=2, num_envs=rows) for rows in (4, 8)]
     for chosen in ([], envs):
         with pytest.raises(ValueError, match="envs must be at least one environment, all with equally many rows"):
             MixedUsersPPO(EquivariantPolicy, chosen)
