@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def claims(data: Data) -> str:
         f"{PAIRS[pair]} {entry['fig3']['A']['best_length']} / {entry['fig3']['B']['best_length']}"
         for pair, entry in figures["structure"].items()
     ]
-    text = f"{', '.join(third)} of the cells; best length {', '.join(peaks)} of 1 to 25"
+    text = f"{', '.join(third)} of the cells; best length {', '.join(peaks)} (25: no peak within the range)"
     rows.append(["Fig. 3: goodput over a common length is unimodal", text])
     fourth = figures["structure"]["llama2"]["fig4"]
     words = [f"{entry['direction']} with {TEXTS[name]}" for name, entry in fourth.items()]
@@ -131,7 +132,8 @@ def readings(data: Data) -> str:
         chance = "-"
         if "check" in entry:
             ratios = [r for found in entry["check"].values() for r in found["uni_bw_over_homo"].values()]
-            chance = small(math.prod(ratio["above_in_ten"] for ratio in ratios))
+            chances = [ratio["above_in_ten"] for ratio in ratios]
+            chance = f"{small(math.prod(chances))}; {small(min(chances))}"
         common = small(entry["common_point"]["p"])
         rows.append([entry["name"], server, *numbers, f"{entry['p']:.3f}", verdict, common, chance])
     header = ["scoring", "T_fix, T_lin", "p/N0, dB", "T_S Llama-2, ms", "T_S Qwen3.5, ms", "Cen-SPIN, ms"]
@@ -161,7 +163,7 @@ def fit(data: Data) -> str:
         name: [v for v, c in zip(shares[name]["values"], shares[name]["chi2"], strict=True) if c < least + 3.84]
         for name in ("share_6", "share_78")
     }
-    return (
+    return textwrap.fill(
         f"{len(kept)} of {len(infer['readings'])} readings are not rejected at 5 %. The likeliest is "
         f"**{best['name']}** (p = {best['p']:.2f}): p/N0 {at['snr_db']:.1f} dB +- {own['snr_db']:.0%}, {times}. "
         f"The presets' numbers are no worse than chance would have it (p = {presets['p']:.2f}). With a share of Table "
@@ -169,7 +171,9 @@ def fit(data: Data) -> str:
         f"Fig. 6 is at most {max(ranges['share_6']):.2f}, and that of Figs. 7 and 8 at least "
         f"{min(ranges['share_78']):.2f}. With {phone['snr_db']:.0f} dB, which a phone of 10 to 100 mW would have with "
         f"the printed noise and gains, the gains over Fixed BW&L would be {min(ratios) - 1:+.0%} to "
-        f"{max(ratios) - 1:+.0%} in place of the printed +21 to +88 %."
+        f"{max(ratios) - 1:+.0%} in place of the printed +21 to +88 %.",
+        width=118,
+        break_on_hyphens=False,
     )
 
 
@@ -227,16 +231,16 @@ def lost(value: float) -> str:
 
 def negative(data: Data) -> str:
     """What does not fit, from the results."""
-    figures, lines = data["figures"], []
-    for row in figures["printed"]:
-        if row["verdict"].startswith("not"):
-            pair, _, what = row["value"].partition(": ")
-            ours = gain(row) if "Fixed" in what else f"{row['mean']:.3g}"
-            inside = "inside" if row["inside_ten"] else "outside"
-            lines.append(
-                f"- {PAIRS[pair]}, {what}, scored by {row['law']}: {ours} where the paper has {row['text']}; the "
-                f"printed value lies {inside} the spread of means of ten draws."
-            )
+    lines = []
+    for law in ("A", "B"):
+        missed = []
+        for row in data["figures"]["printed"]:
+            if row["law"] == law and row["verdict"].startswith("not"):
+                pair, _, what = row["value"].partition(": ")
+                ours = gain(row) if "Fixed" in what else f"{row['mean']:.3g}"
+                inside = "" if row["inside_ten"] else ", outside the spread of ten draws"
+                missed.append(f"{PAIRS[pair]}, {what}: {ours} (printed {row['text']}{inside})")
+        lines.append(f"- Scored by {law}: " + "; ".join(missed) + ".")
     for entry in data["infer"]["readings"]:
         if "check" not in entry:
             continue
