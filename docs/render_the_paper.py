@@ -268,8 +268,7 @@ def negative(data: Data) -> str:
 
 def commands(data: Data) -> str:
     """How to make the results again."""
-    lines = [data[name]["command"] for name in ("infer", "figures")]
-    return "\n".join(["```bash", *lines, "```"])
+    return "\n".join(["```bash", *(data[name]["command"] for name in ("infer", "figures")), "```"])
 
 
 BLOCKS: dict[str, Callable[[Data], str]] = {
