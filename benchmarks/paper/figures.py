@@ -25,6 +25,8 @@ from _study import StudyInPieces, run
 from figures_drawing import pictures
 from figures_report import to_markdown
 
+from multispin_gym._validation import check_integer, check_number
+
 # Off by at most this much a value is reproduced, and by at most that much near.
 REPRODUCED, NEAR = 0.05, 0.15
 NAMES = {"hete": "multi_spin", "fixed": "fixed_bw_l", "cen": "cen", "p2p": "p2p"}
@@ -72,6 +74,9 @@ def compare(value: Printed, law: str, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def study(options: Figures, command: str) -> None:
+    for name in ("draws", "cells"):
+        check_integer(name, getattr(options, name), low=2)
+    check_number("limit", options.limit, low=0.0, low_open=True)
     pieces: dict[str, Any] = {}
     parts = {
         "curves": (curves, (options.draws, options.seed)),

@@ -30,6 +30,7 @@ from _surface import Surface, tabulate
 from infer_report import draw, to_markdown
 from scipy.stats import chi2
 
+from multispin_gym._validation import check_integer, check_number
 from multispin_gym.statistics import ratio_estimate
 
 LEVEL = 0.05
@@ -188,6 +189,9 @@ def phone(reading: Reading, surfaces: Surfaces, found: dict[str, Any]) -> dict[s
 
 
 def study(options: Infer, command: str) -> None:
+    for name, least in {"draws": 1, "powers": 4, "times": 4, "cells": 2 * DRAWS, "check_draws": DRAWS}.items():
+        check_integer(name, getattr(options, name), low=least)
+    check_number("tolerance", options.tolerance, low=0.0, high=1.0)
     began = time.process_time()
     design = Design(cells=options.cells, seed=options.seed + 11)
     surfaces = tables(options)

@@ -120,9 +120,25 @@ def check_tables(readings: list[dict[str, Any]]) -> str:
     return f"{order}\nThe range of Fig. 7, token/s, beside the first and last tick of its axis:\n\n{axis}"
 
 
+def _introduction(report: Mapping[str, Any]) -> list[str]:
+    assumed = report["assumptions"]
+    return [
+        f"Least squares over {len(report['printed'])} printed values, in logarithms, weighted with the scatter of",
+        f"an experiment of {assumed['draws']} draws and {assumed['prompts']} prompts a device, simulated at the",
+        "fit itself (means are ratios of means; points of a figure drawn independently), and with the reading of",
+        f"the values: their rounding, and {assumed['tolerance']:.0%} where the paper says about. One power over",
+        "the noise serves both pairs, and one drafting time both Cen-SPINs. Decisions use the data sets' mean",
+        "rates. A scores with that mean, B with each prompt's own rate, from Beta laws of Table I's mean and",
+        "deviation; a share lets that much of the variance lie between prompts. A reading is rejected at",
+        f"{assumed['level']:.0%} by chi square; the last column has the same probability from repetitions of the",
+        "experiment, whose gains are not quite Gaussian. Hete is `heterogeneous`, which Algorithm 1 comes close",
+        "to.\n",
+    ]
+
+
 def to_markdown(report: Mapping[str, Any]) -> str:
     """Write the page."""
-    readings, assumed = report["readings"], report["assumptions"]
+    readings = report["readings"]
     kept = [entry for entry in readings if not entry["rejected"]]
     checked = [entry for entry in readings if "check" in entry]
     best = readings[report["best"]]
@@ -135,16 +151,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         [
             "# What the paper leaves out, fitted to what it prints\n",
             f"`{report['command']}`\n",
-            f"Least squares over {len(report['printed'])} printed values, in logarithms, weighted with the scatter of",
-            f"an experiment of {assumed['draws']} draws and {assumed['prompts']} prompts a device, simulated at the",
-            "fit itself (means are ratios of means; points of a figure drawn independently), and with the reading of",
-            f"the values: their rounding, and {assumed['tolerance']:.0%} where the paper says about. One power over",
-            "the noise serves both pairs, and one drafting time both Cen-SPINs. Decisions use the data sets' mean",
-            "rates. A scores with that mean, B with each prompt's own rate, from Beta laws of Table I's mean and",
-            "deviation; a share lets that much of the variance lie between prompts. A reading is rejected at",
-            f"{assumed['level']:.0%} by chi square; the last column has the same probability from repetitions of the",
-            "experiment, whose gains are not quite Gaussian. Hete is `heterogeneous`, which Algorithm 1 comes close",
-            "to.\n",
+            *_introduction(report),
             parameters_table(readings),
             "![Residuals and profiles of the fit](infer.png)\n",
             "Below: least chi square along each parameter; the grey line is 3.84 above the best fit.\n",

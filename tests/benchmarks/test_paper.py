@@ -124,6 +124,19 @@ def test_page_of_the_paper_shows_the_stored_results():
     assert render["render"](page, render["results"]()) == page, "run python docs/render_the_paper.py"
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "value", "words"),
+    [
+        ("infer", "--powers", "3", "powers must be"),
+        ("infer", "--tolerance", "-1", "tolerance must lie"),
+        ("figures", "--draws", "1", "draws must be"),
+    ],
+)
+def test_sizes_out_of_range_are_refused(paper, tmp_path, capsys, command, option, value, words):
+    assert paper(command).main([option, value, "--output", str(tmp_path)]) == 1
+    assert words in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_command_writes_all_figures(paper, tmp_path, capsys):
     assert paper("figures").main(["--draws", "4", "--cells", "2", "--output", str(tmp_path)]) == 0
