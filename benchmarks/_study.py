@@ -96,9 +96,11 @@ def run(options: type[Options], work: Callable[[Options, str], int | None], args
     The work is given the options and the command, as the report shows it, and may return a status of its own.
     """
     args = sys.argv[1:] if args is None else list(args)
-    script = Path(work.__code__.co_filename).name
+    path = Path(work.__code__.co_filename).resolve()
+    folder = Path(__file__).resolve().parent
+    script = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
     try:
-        return work(parse(options, args, script), shlex.join(["python", f"benchmarks/{script}", *args])) or 0
+        return work(parse(options, args, path.name), shlex.join(["python", f"benchmarks/{script}", *args])) or 0
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 1

@@ -8,8 +8,8 @@ import pytest
 from library import ROOT
 
 SCRIPTS = {
-    path.name: path.read_text()
-    for path in sorted((ROOT / "benchmarks").glob("*.py"))
+    path.relative_to(ROOT / "benchmarks").as_posix(): path.read_text()
+    for path in sorted((ROOT / "benchmarks").rglob("*.py"))
     if '__name__ == "__main__"' in path.read_text()
 }
 INDEX = ROOT / "benchmarks" / "README.md"
@@ -32,7 +32,7 @@ def commands():
 
 
 def test_every_script_has_a_line_in_the_index():
-    listed = re.findall(r"^\| `(\w+\.py)` \|", INDEX.read_text(encoding="utf-8"), re.MULTILINE)
+    listed = re.findall(r"^\| `([\w/]+\.py)` \|", INDEX.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted([*listed, "release_probe.py", "client_probe.py"]) == sorted(SCRIPTS)
 
 
