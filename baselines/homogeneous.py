@@ -12,6 +12,9 @@ from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
 
+# Entries, cells times lengths times users, that are scored at a time.
+_ENTRIES = 100_000
+
 
 def common_lengths(cell: Cell) -> FloatArray:
     """All draft lengths that a cell allows, increasing."""
@@ -26,12 +29,15 @@ def best_common_lengths(problem: Problem, cell: Cell) -> FloatArray:
     """
     ones = np.ones_like(problem.alpha)
     deadline, _ = finish_together(problem.curves, ones)
-    lengths = common_lengths(cell)
+    lengths, server = common_lengths(cell), cell.verification.of_batch(problem.num_users)
     score = np.empty((len(ones), len(lengths)))
-    for index, length in enumerate(lengths):
-        drafts = length * ones
-        seconds = length * deadline + cell.verification.round_time(drafts)
-        score[:, index] = problem.score(drafts, seconds)
+    # As many lengths at a time as keep the arrays small.
+    some = max(_ENTRIES // max(ones.size, 1), 1)
+    for first in range(0, len(lengths), some):
+        part = lengths[first : first + some]
+        drafts = part[:, None] * ones[:, None, :]
+        seconds = part * deadline[:, None] + server.round_time(drafts)
+        score[:, first : first + some] = problem.score(drafts, seconds)
     return np.asarray(lengths[score.argmax(axis=-1)][:, None] * ones)
 
 

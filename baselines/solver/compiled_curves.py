@@ -1,0 +1,152 @@
+"""Share curves and the least deadline of one cell in plain loops, compiled by numba.
+
+The formulas are those of :mod:`.share_curves` and of the physics, compiled as they stand there; here are only the loops
+over the users. This module needs numba and is imported by :mod:`.compiled` alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver import share_curves
+from multispin_gym.baselines.solver.compiling import compiled
+from multispin_gym.physics import acceptance, uplink
+
+_series_root = compiled(uplink.series_root)
+_halley_root = compiled(uplink.halley_root)
+_ratio_derivatives = compiled(share_curves.ratio_derivatives)
+_ratio_series = compiled(share_curves.ratio_series)
+_share_of_log_snr = compiled(share_curves.share_of_log_snr)
+_bend_of_log_snr = compiled(share_curves.bend_of_log_snr)
+_share_of_spare = compiled(share_curves.share_of_spare)
+tokens_of = compiled(acceptance.tokens_of)
+# How far a sum of shares may lie above one by rounding alone.
+ROUNDING = 1e-12
+_SERIES_END, _EXP_SERIES = uplink.SERIES_END, share_curves.EXP_SERIES
+
+
+class Curves(NamedTuple):
+    """The share curves of one cell: see :class:`.share_curves.ShareCurves`. Shape (K,) each."""
+
+    density: bool
+    drafting_time: FloatArray
+    scale: FloatArray
+    signal: FloatArray
+    alone: FloatArray
+    equal: FloatArray
+    floor: FloatArray
+
+
+@compiled
+def log_snr(excess: float) -> float:
+    """Solve ``expm1(w) / w = 1 + excess``; see :func:`multispin_gym.physics.uplink.log_snr_of_ratio`."""
+    target = np.log1p(excess)
+    if target < _SERIES_END:
+        return _series_root(target)
+    return _halley_root(target) if target < np.inf else np.inf
+
+
+@compiled
+def of_log_snr(scale: float, signal: float, w: float) -> tuple[float, float, float, float]:
+    """Slope of theta in w, and the share with two derivatives by theta, for total power."""
+    growth = np.expm1(w)
+    first, second = _ratio_series(w) if w < _EXP_SERIES else _ratio_derivatives(w, growth)
+    inner = scale * first
+    share, slope = _share_of_log_snr(signal, growth, inner)
+    return inner, share, slope, _bend_of_log_snr(slope, growth, inner, second / first)
+
+
+@compiled
+def share_at(curves: Curves, user: int, theta: float) -> tuple[float, float, float]:
+    """Share of the band and its two derivatives by the seconds per token."""
+    scale, spare = curves.scale[user], theta - curves.drafting_time[user]
+    if curves.density:
+        return _share_of_spare(scale, spare)
+    w = log_snr(max((spare - scale) / scale, 0.0))
+    _, share, slope, curvature = of_log_snr(scale, curves.signal[user], w)
+    return share, slope, curvature
+
+
+@compiled
+def least_deadline(curves: Curves, lengths: FloatArray, start: float, tolerance: float) -> float:
+    """Least deadline of one cell's lengths; see :func:`.deadline.least_deadline`. A NaN is no start."""
+    low = floor = 0.0
+    drafting = 0
+    for user in range(len(lengths)):
+        if lengths[user] > 0.0:
+            drafting += 1
+            low = max(low, lengths[user] * curves.alone[user])
+            floor = max(floor, lengths[user] * curves.floor[user])
+    if drafting == 0:
+        return 0.0
+    if np.isnan(start):
+        start = 0.0
+        for user in range(len(lengths)):
+            start = max(start, lengths[user] * curves.equal[user])
+    deadline = max(start, low)
+    for _ in range(60):
+        total = elastic = 0.0
+        for user in range(len(lengths)):
+            if lengths[user] > 0.0:
+                theta = deadline / lengths[user]
+                share, slope, _ = share_at(curves, user, theta)
+                total += share
+                elastic -= slope * theta
+        new = max(deadline * np.exp(np.log(total) * total / elastic), low)
+        moved = abs(new - deadline)
+        enough = max(tolerance * (deadline - floor), 4e-16 * deadline)
+        deadline = new
+        if not moved > enough:
+            break
+    return deadline
+
+
+@compiled
+def may_fit(curves: Curves, lengths: FloatArray, deadline: float) -> bool:
+    """Whether all drafts fit by the deadline, or miss it by rounding at most."""
+    total = 0.0
+    for user in range(len(lengths)):
+        if lengths[user] > 0.0:
+            if deadline < lengths[user] * curves.alone[user]:
+                return deadline >= lengths[user] * curves.alone[user] * (1.0 - ROUNDING)
+            total += share_at(curves, user, deadline / lengths[user])[0]
+            if total > 1.0 + ROUNDING:
+                return False
+    return True
+
+
+@compiled
+def tangent(
+    curves: Curves, lengths: FloatArray, deadline: float, prices: FloatArray, bend: FloatArray, own: FloatArray
+) -> tuple[float, float]:
+    """Fill in the prices, bend and own curvature of :class:`.deadline.Tangent`, and return its middle.
+
+    Somebody drafts.
+    """
+    total = 1.0
+    spread = 0.0
+    for user in range(len(lengths)):
+        if lengths[user] > 0.0:
+            theta = deadline / lengths[user]
+            share, slope, curvature = share_at(curves, user, theta)
+            elastic = -slope * theta
+            prices[user] = elastic * theta
+            bend[user] = theta**3 * (curvature * theta + 2.0 * slope)
+            total += elastic - share
+            spread += elastic
+        else:
+            prices[user] = curves.scale[user] if curves.density else 0.0
+            bend[user] = 0.0
+    middle = 0.0
+    for user in range(len(lengths)):
+        rate = lengths[user] / deadline
+        prices[user] /= total
+        bend[user] /= deadline * spread
+        middle += bend[user] * rate * rate
+    for user in range(len(lengths)):
+        rate = lengths[user] / deadline
+        own[user] = bend[user] - 2.0 * bend[user] * rate * prices[user] + middle * prices[user] ** 2
+    return middle, spread
