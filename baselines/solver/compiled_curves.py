@@ -23,6 +23,8 @@ _share_of_log_snr = compiled(share_curves.share_of_log_snr)
 _bend_of_log_snr = compiled(share_curves.bend_of_log_snr)
 _share_of_spare = compiled(share_curves.share_of_spare)
 tokens_of = compiled(acceptance.tokens_of)
+# Distance of the logarithm of the sum of shares from its root, within which Halley's step is taken.
+_NEAR = 0.3
 # How far a sum of shares may lie above one by rounding alone.
 ROUNDING = 1e-12
 _SERIES_END, _EXP_SERIES = uplink.SERIES_END, share_curves.EXP_SERIES
@@ -72,7 +74,10 @@ def share_at(curves: Curves, user: int, theta: float) -> tuple[float, float, flo
 
 @compiled
 def least_deadline(curves: Curves, lengths: FloatArray, start: float, tolerance: float) -> float:
-    """Least deadline of one cell's lengths; see :func:`.deadline.least_deadline`. A NaN is no start."""
+    """Least deadline of one cell's lengths; see :func:`.deadline.least_deadline`. A NaN is no start.
+
+    What is left after a step below the tolerance is of the order of its cube.
+    """
     low = floor = 0.0
     drafting = 0
     for user in range(len(lengths)):
@@ -88,14 +93,20 @@ def least_deadline(curves: Curves, lengths: FloatArray, start: float, tolerance:
             start = max(start, lengths[user] * curves.equal[user])
     deadline = max(start, low)
     for _ in range(60):
-        total = elastic = 0.0
+        total = first = second = 0.0
         for user in range(len(lengths)):
             if lengths[user] > 0.0:
                 theta = deadline / lengths[user]
-                share, slope, _ = share_at(curves, user, theta)
+                share, slope, curvature = share_at(curves, user, theta)
                 total += share
-                elastic -= slope * theta
-        new = max(deadline * np.exp(np.log(total) * total / elastic), low)
+                first += slope * theta
+                second += (curvature * theta + slope) * theta
+        # Newton's step of the sum's logarithm by that of the deadline, and near the root Halley's.
+        value, first = np.log(total), first / total
+        bent = 2.0 * first * first - value * (second / total - first * first)
+        near = abs(value) < _NEAR and bent > first * first
+        step = -2.0 * value * first / bent if near else -value / first
+        new = max(deadline * np.exp(step), low)
         moved = abs(new - deadline)
         enough = max(tolerance * (deadline - floor), 4e-16 * deadline)
         deadline = new

@@ -12,16 +12,19 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.compiled_curves import (
+    ROUNDING,
     Curves,
     least_deadline,
     may_fit,
+    share_at,
     tangent,
     tokens_of,
 )
 from multispin_gym.baselines.solver.compiling import compiled
 from multispin_gym.baselines.solver.single_moves import LEAST_GAIN
 
-_TOLERANCE = 1e-8
+# Relative to the distance from the rate limits: what a deadline is off by is of the order of its cube.
+_TOLERANCE = 1e-6
 
 
 class Row(NamedTuple):
@@ -83,13 +86,16 @@ def above(score: float) -> float:
 
 
 @compiled
-def _judge(row: Row, lengths: FloatArray, deadline: float, score: float, bound: FloatArray, likely: FloatArray) -> None:
-    """Fill in the bounds and likely gains of all single moves, of shape (3, K): up, down, opting out."""
+def _judge(
+    row: Row, lengths: FloatArray, deadline: float, score: float, bound: FloatArray, likely: FloatArray
+) -> float:
+    """Fill in the bounds and likely gains of all single moves, of shape (3, K): up, down, opting out; ``sum b' x``."""
     users = len(lengths)
     prices, bend, own, weights = np.empty(users), np.empty(users), np.zeros(users), np.empty(users)
     longest, count = lengths.max(), lengths.sum()
+    spread = 0.0
     if longest > 0.0:
-        tangent(row.curves, lengths, deadline, prices, bend, own)
+        _, spread = tangent(row.curves, lengths, deadline, prices, bend, own)
     else:
         prices[:] = row.curves.alone
     weights_at(row, lengths, weights)
@@ -118,6 +124,7 @@ def _judge(row: Row, lengths: FloatArray, deadline: float, score: float, bound: 
             if target > 0.0:
                 added += 0.5 * own[user] * drafted * drafted
             likely[kind, user] = gain - time_price * (added + after - now)
+    return spread
 
 
 @compiled
@@ -146,33 +153,39 @@ def _several(
         while made < min(count, gaining):
             moved[order[made]] = target[order[made]]
             made += 1
-        score, deadline = _better(row, moved, score, deadline, best)
+        score, deadline, _ = _better(row, moved, score, deadline, best)
         count *= 2
     return score, deadline
 
 
 @compiled
-def _better(row: Row, lengths: FloatArray, score: float, deadline: float, best: FloatArray) -> tuple[float, float]:
-    """Take some lengths as the best, with their score and deadline, if they pass the best score so far."""
+def _better(
+    row: Row, lengths: FloatArray, score: float, deadline: float, best: FloatArray
+) -> tuple[float, float, float]:
+    """Take some lengths as the best, with their score and deadline, if they pass the best score so far.
+
+    The third result is a deadline of these lengths, which may lie below the least where they are not taken.
+    """
     total, waiting = total_tokens(row, lengths), wait(row, lengths)
     # One look at the band tells most that fall behind: they do not fit by the deadline at which they would be as good.
     latest = break_even(row, total, waiting, score)
     if not may_fit(row.curves, lengths, latest):
-        return score, deadline
+        return score, deadline, latest
     time = least_deadline(row.curves, lengths, latest if latest < np.inf else np.nan, _TOLERANCE)
     reached = value(row, total, time + waiting)
     if reached > score:
         best[:] = lengths
-        return reached, time
-    return score, deadline
+        return reached, time, time
+    return score, deadline, time
 
 
 @compiled
 def _one(
-    row: Row, lengths: FloatArray, deadline: float, score: float, bound: FloatArray, best: FloatArray
+    row: Row, lengths: FloatArray, deadline: float, spread: float, score: float, bound: FloatArray, best: FloatArray
 ) -> tuple[float, float]:
     """Fill in the best single move, if one gains; the best score and its deadline. The bounds are used up."""
-    users, moved = len(lengths), lengths.copy()
+    users, moved, here = len(lengths), lengths.copy(), deadline
+    total, waiting = total_tokens(row, lengths), 0.0
     while True:
         first = np.argmax(bound)
         kind, user = first // users, first % users
@@ -180,7 +193,21 @@ def _one(
             return score, deadline
         bound[kind, user] = -np.inf
         moved[user] = 0.0 if kind == 2 else lengths[user] + 1.0 - 2.0 * kind
-        score, deadline = _better(row, moved, score, deadline, best)
+        if not row.geometric and here > 0.0:
+            # Where it would be as good, the others take at least what the tangent of their shares says.
+            gain = tokens_of(moved[user], row.logarithm[user], row.difference[user])
+            gain -= tokens_of(lengths[user], row.logarithm[user], row.difference[user])
+            waiting = wait(row, moved)
+            latest = break_even(row, total + row.importance[user] * gain, waiting, score)
+            taken = 1.0 - spread * (latest / here - 1.0)
+            if moved[user] > 0.0:
+                taken += share_at(row.curves, user, latest / moved[user])[0]
+            if lengths[user] > 0.0:
+                taken -= share_at(row.curves, user, latest / lengths[user])[0]
+            if taken > 1.0 + ROUNDING:
+                moved[user] = lengths[user]
+                continue
+        score, deadline, _ = _better(row, moved, score, deadline, best)
         moved[user] = lengths[user]
 
 
@@ -190,10 +217,10 @@ def climb(row: Row, lengths: FloatArray, deadline: float, score: float) -> tuple
     users = len(lengths)
     bound, likely, best = np.empty((3, users)), np.empty((3, users)), lengths.copy()
     while True:
-        _judge(row, lengths, deadline, score, bound, likely)
+        spread = _judge(row, lengths, deadline, score, bound, likely)
         reached, time = _several(row, lengths, deadline, score, likely, best)
         if not reached > above(score):
-            reached, time = _one(row, lengths, deadline, score, bound, best)
+            reached, time = _one(row, lengths, deadline, spread, score, bound, best)
             if not reached > above(score):
                 return deadline, score
         lengths[:] = best
@@ -256,5 +283,6 @@ def scan(
             elif length > row.low[who] and length * token_time[who] > until[index]:
                 length -= 1.0
             trial[who] = length
-        score, deadline = _better(row, trial, score, deadline, lengths)
-        time = least_deadline(row.curves, trial, np.nan, 0.01)
+        score, deadline, time = _better(row, trial, score, deadline, lengths)
+        if not 0.0 < time < np.inf:
+            time = least_deadline(row.curves, trial, np.nan, _TOLERANCE)
