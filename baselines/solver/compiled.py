@@ -51,8 +51,8 @@ def plain() -> Iterator[None]:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows of a problem with their server, packed for the compiled loops.
+class Packed:
+    """Packed of a problem with their server, packed for the compiled loops.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Rows:
     waiting: FloatArray
 
     @classmethod
-    def of(cls, problem: Problem, server: Verification) -> Rows:
+    def of(cls, problem: Problem, server: Verification) -> Packed:
         """Pack rows that share the ends of their ranges of lengths."""
         curves, num_users = problem.curves, problem.num_users
         fields = (

@@ -153,13 +153,13 @@ def _several(
         while made < min(count, gaining):
             moved[order[made]] = target[order[made]]
             made += 1
-        score, deadline, _ = _better(row, moved, score, deadline, best)
+        score, deadline, _ = better(row, moved, score, deadline, best)
         count *= 2
     return score, deadline
 
 
 @compiled
-def _better(
+def better(
     row: Row, lengths: FloatArray, score: float, deadline: float, best: FloatArray
 ) -> tuple[float, float, float]:
     """Take some lengths as the best, with their score and deadline, if they pass the best score so far.
@@ -207,7 +207,7 @@ def _one(
             if taken > 1.0 + ROUNDING:
                 moved[user] = lengths[user]
                 continue
-        score, deadline, _ = _better(row, moved, score, deadline, best)
+        score, deadline, _ = better(row, moved, score, deadline, best)
         moved[user] = lengths[user]
 
 
@@ -283,6 +283,6 @@ def scan(
             elif length > row.low[who] and length * token_time[who] > until[index]:
                 length -= 1.0
             trial[who] = length
-        score, deadline, time = _better(row, trial, score, deadline, lengths)
+        score, deadline, time = better(row, trial, score, deadline, lengths)
         if not 0.0 < time < np.inf:
             time = least_deadline(row.curves, trial, np.nan, _TOLERANCE)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver.compiled import Rows, compiled_rows
+from multispin_gym.baselines.solver.compiled import Packed, compiled_rows
 from multispin_gym.baselines.solver.deadline import token_prices
 from multispin_gym.baselines.solver.local_search import WholeLengths, play_whole
 from multispin_gym.baselines.solver.problem import Problem
@@ -116,7 +116,7 @@ def _best_of_block(problem: Problem, server: Verification) -> WholeLengths:
     if (rows := compiled_rows()) is not None:
         best = WholeLengths(np.empty_like(problem.alpha), *np.empty((2, len(problem.alpha))))
         arrays = members.token_time, members.deadline, members.user, members.waiting
-        rows.scan(*Rows.of(problem, server).arguments, arrays, best.lengths, best.deadline, best.score)
+        rows.scan(*Packed.of(problem, server).arguments, arrays, best.lengths, best.deadline, best.score)
         return best
     best = play_whole(problem, server, problem.low.copy())
     # Lengths 1 / t_k take a second on equal shares, which is thus their least deadline; prices only depend on ratios.

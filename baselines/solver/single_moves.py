@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver.compiled import Rows, compiled_rows
+from multispin_gym.baselines.solver.compiled import Packed, compiled_rows
 from multispin_gym.baselines.solver.deadline import Tangent
 from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, single_moves, times_after
 from multispin_gym.baselines.solver.problem import Problem
@@ -31,7 +31,7 @@ def climb(problem: Problem, server: Verification, whole: WholeLengths) -> WholeL
     """
     server, best = server.of_batch(problem.num_users), whole.copy()
     if (rows := compiled_rows()) is not None:
-        rows.climb(*Rows.of(problem, server).arguments, best.lengths, best.deadline, best.score)
+        rows.climb(*Packed.of(problem, server).arguments, best.lengths, best.deadline, best.score)
         return best
     active = np.arange(len(best.score))
     while active.size:
