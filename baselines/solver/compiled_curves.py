@@ -21,6 +21,7 @@ _ratio_derivatives = compiled(share_curves.ratio_derivatives)
 _ratio_series = compiled(share_curves.ratio_series)
 _share_of_log_snr = compiled(share_curves.share_of_log_snr)
 _bend_of_log_snr = compiled(share_curves.bend_of_log_snr)
+_upload_of_share = compiled(share_curves.upload_of_share)
 _share_of_spare = compiled(share_curves.share_of_spare)
 tokens_of = compiled(acceptance.tokens_of)
 # Distance of the logarithm of the sum of shares from its root, within which Halley's step is taken.
@@ -31,7 +32,10 @@ _SERIES_END, _EXP_SERIES = uplink.SERIES_END, share_curves.EXP_SERIES
 
 
 class Curves(NamedTuple):
-    """The share curves of one cell: see :class:`.share_curves.ShareCurves`. Shape (K,) each."""
+    """The share curves of one cell: see :class:`.share_curves.ShareCurves`. Shape (K,) each.
+
+    ``alone`` and ``equal`` are the seconds per token on the whole band and on an equal share of it.
+    """
 
     density: bool
     drafting_time: FloatArray
@@ -40,6 +44,23 @@ class Curves(NamedTuple):
     alone: FloatArray
     equal: FloatArray
     floor: FloatArray
+
+
+@compiled
+def curves_of(density: bool, drafting_time: FloatArray, scale: FloatArray, signal: FloatArray) -> Curves:
+    """Share curves of one cell."""
+    users = len(scale)
+    alone, equal, floor = np.empty(users), np.empty(users), np.empty(users)
+    for user in range(users):
+        if density:
+            alone[user] = drafting_time[user] + scale[user]
+            equal[user] = drafting_time[user] + scale[user] * users
+            floor[user] = drafting_time[user]
+        else:
+            alone[user] = drafting_time[user] + _upload_of_share(scale[user], signal[user], 1.0)
+            equal[user] = drafting_time[user] + _upload_of_share(scale[user], signal[user], 1.0 / users)
+            floor[user] = drafting_time[user] + scale[user]
+    return Curves(density, drafting_time, scale, signal, alone, equal, floor)
 
 
 @compiled
@@ -70,6 +91,26 @@ def share_at(curves: Curves, user: int, theta: float) -> tuple[float, float, flo
     w = log_snr(max((spare - scale) / scale, 0.0))
     _, share, slope, curvature = of_log_snr(scale, curves.signal[user], w)
     return share, slope, curvature
+
+
+@compiled
+def along(curves: Curves, user: int, z: float) -> tuple[float, float, float, float, float]:
+    """Seconds per token and share along :meth:`.share_curves.ShareCurves.along`'s coordinate."""
+    v, tau, scale = np.exp(z), curves.drafting_time[user], curves.scale[user]
+    if curves.density:
+        share, slope, curvature = _share_of_spare(scale, v)
+        return tau + v, v, share, slope, curvature
+    inner, share, slope, curvature = of_log_snr(scale, curves.signal[user], v)
+    return tau + scale * np.expm1(v) / v, inner * v, share, slope, curvature
+
+
+@compiled
+def coordinate(curves: Curves, user: int, theta: float) -> float:
+    """Coordinate of :func:`along` at given seconds per token."""
+    scale, spare = curves.scale[user], theta - curves.drafting_time[user]
+    if curves.density:
+        return np.log(max(spare, 0.0))
+    return np.log(log_snr(max((spare - scale) / scale, 0.0)))
 
 
 @compiled

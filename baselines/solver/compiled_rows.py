@@ -5,19 +5,53 @@ from __future__ import annotations
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver import compiled_improve, compiled_moves
-from multispin_gym.baselines.solver.compiled_curves import Curves
+from multispin_gym.baselines.solver import compiled_curves, compiled_improve, compiled_moves, compiled_settling
+from multispin_gym.baselines.solver.compiled_curves import curves_of
 from multispin_gym.baselines.solver.compiled_moves import Row
+from multispin_gym.baselines.solver.compiled_settling import Relaxed
 from multispin_gym.baselines.solver.compiling import compiled
 
 
 @compiled
 def _row(users: FloatArray, time_price: float, flags: tuple[bool, bool, bool], waiting: FloatArray) -> Row:
-    """One row of what :meth:`.compiled.Packed.of` packs."""
-    curves = Curves(flags[0], users[0], users[1], users[2], users[3], users[4], users[5])
+    """One row of what :class:`.compiled.Packed` packs."""
+    curves = curves_of(flags[0], users[0], users[1], users[2])
     return Row(
-        curves, users[6], users[7], users[8], users[9], users[10], users[11], time_price, flags[1], flags[2], waiting
+        curves, users[3], users[4], users[5], users[6], users[7], users[8], time_price, flags[1], flags[2], waiting
     )
+
+
+@compiled
+def least_deadline(
+    density: bool, curves: FloatArray, lengths: FloatArray, start: FloatArray, tolerance: float, deadline: FloatArray
+) -> None:
+    """Fill in :func:`.deadline.least_deadline`; a start of NaN is none. The curves have shape (M, 3, K)."""
+    for index in range(len(deadline)):
+        row = curves_of(density, curves[index, 0], curves[index, 1], curves[index, 2])
+        deadline[index] = compiled_curves.least_deadline(row, lengths[index], start[index], tolerance)
+
+
+@compiled
+def settle(density: bool, users: FloatArray, server: FloatArray, lengths: FloatArray, deadline: FloatArray) -> None:
+    """Do Newton's method of :mod:`.stationarity` in place. Shapes: users (M, 11, K), server (M, 3)."""
+    for index in range(len(deadline)):
+        every, one = users[index], server[index]
+        curves = curves_of(density, every[0], every[1], every[2])
+        row = Relaxed(
+            curves,
+            every[3],
+            every[4],
+            every[5],
+            every[6],
+            every[7],
+            every[8],
+            every[9],
+            every[10],
+            one[0],
+            one[1],
+            one[2],
+        )
+        deadline[index] = compiled_settling.settle(row, lengths[index])
 
 
 @compiled

@@ -12,10 +12,11 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.clock import UNLIMITED, Clock
-from multispin_gym.baselines.solver.compiled import Packed, compiled_rows
+from multispin_gym.baselines.solver.compiled import Packed
 from multispin_gym.baselines.solver.deadline import Tangent, least_deadline
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.rows import Rows
+from multispin_gym.baselines.solver.switch import compiled_rows
 from multispin_gym.physics.verification import Verification, batch_tokens
 
 TRIES = 6

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver.compiled import Packed, compiled_rows
+from multispin_gym.baselines.solver.compiled import Packed
 from multispin_gym.baselines.solver.deadline import token_prices
 from multispin_gym.baselines.solver.local_search import WholeLengths, play_whole
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.single_moves import above
+from multispin_gym.baselines.solver.switch import compiled_rows
 from multispin_gym.physics.verification import Verification
 
 # Entries, cells times drafted tokens, whose members are bounded at a time.

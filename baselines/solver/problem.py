@@ -29,6 +29,11 @@ def check_finite(**results: FloatArray) -> None:
             )
 
 
+def marginal_of(length: FloatArray, weight: FloatArray, gain: FloatArray, decay: FloatArray) -> FloatArray:
+    """Derivative of weighted expected tokens by the length, element by element; see :class:`Problem`."""
+    return weight * gain * np.exp(-decay * (length + 1.0))
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A batch of relaxed problems: one row for each pair of a cell and a piece.
@@ -185,7 +190,7 @@ class Problem:
 
     def marginal_tokens(self, lengths: FloatArray) -> FloatArray:
         """Derivative of :meth:`tokens` by the length, tokens per drafted token. Shapes: (M, K)."""
-        return np.asarray(self.weight * self.gain * np.exp(-self.decay * (lengths + 1.0)))
+        return np.asarray(marginal_of(lengths, self.weight, self.gain, self.decay))
 
     def verification_time(self, lengths: FloatArray) -> FloatArray:
         """Verification time by the row's piece, s. Shapes: lengths (M, K), times (M,)."""

@@ -52,6 +52,11 @@ def bend_of_log_snr(slope: FloatArray, growth: FloatArray, inner: FloatArray, be
     return slope * (1.0 - 2.0 * ((growth + 1.0) / growth) - bend) / inner
 
 
+def upload_of_share(scale: FloatArray, signal: FloatArray, share: FloatArray) -> FloatArray:
+    """Upload time of a token on a share of the band for total power, element by element."""
+    return scale * signal / (share * np.log1p(signal / share))
+
+
 def share_of_spare(scale: FloatArray, spare: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Share s, s' and s'' by the seconds per token for a fixed density, of which ``spare`` is the upload's part."""
     share = scale / spare
@@ -124,12 +129,16 @@ class ShareCurves:
         """Derivative of the share in the token rate at rate zero, s: it vanishes for total power. Shape (M, K)."""
         return self.scale if self.density else np.zeros_like(self.scale)
 
+    @property
+    def fields(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The three arrays."""
+        return self.drafting_time, self.scale, self.signal
+
     def seconds_per_token(self, share: FloatArray) -> FloatArray:
         """Drafting plus upload time of a token on a share of the band in (0, 1], which broadcasts with (M, K); s."""
         if self.density:
             return self.drafting_time + self.scale / share
-        w = np.log1p(self.signal / share)
-        return self.drafting_time + self.scale * self.signal / (share * w)
+        return self.drafting_time + upload_of_share(self.scale, self.signal, share)
 
     def derivatives(self, theta: FloatArray, order: int) -> tuple[FloatArray, ...]:
         """Shares s, s' (negative) and for order 2 s'' (positive), by the seconds per token, above :attr:`floor`.

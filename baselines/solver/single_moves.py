@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver.compiled import Packed, compiled_rows
+from multispin_gym.baselines.solver.compiled import Packed
 from multispin_gym.baselines.solver.deadline import Tangent
 from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, single_moves, times_after
 from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.switch import compiled_rows
 from multispin_gym.physics.verification import Verification
 
 # Moves of a cell that are solved at once.
