@@ -23,6 +23,10 @@ from multispin_gym.physics.verification import TableVerification
 _PRUNE = 1e-12
 # Entries, cells times users, of what is opened at a time where time is short.
 _ENTRIES = 2_000
+# Entries, cells times users, up to which several pieces of a cell are opened at once.
+_AT_ONCE = 40
+# Entries, cells times pieces times users, that are bounded at once; times lengths for a ragged table.
+_BOUNDED = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,15 +92,22 @@ class PieceSearch:
     def tighten(self, rows: np.ndarray, linear: Problem, prices: FloatArray) -> None:
         """Lower the bounds of all pieces of some cells with token prices found in one of them.
 
-        ``linear`` are the cells' problems with the weighted sum to be bounded, in no piece. Shapes: rows (M,), prices
-        (M, K), s per token.
+        ``linear`` are the cells' problems with the weighted sum to be bounded, in no piece. A cell may come up again.
+        Shapes: rows (M,), prices (M, K), s per token.
         """
-        for index in range(len(self.pieces)):
+        entries = max(linear.alpha.size, 1)
+        if isinstance(self.cell.verification, TableVerification) and self.cell.verification.batching == "ragged":
+            entries *= self.cell.max_draft_length
+        some = max(_BOUNDED // entries, 1)
+        for first in range(0, len(self.pieces), some):
             if self.clock.over:
                 break
-            part = linear.in_piece(self.pieces, np.full(len(rows), index))
+            pieces = np.arange(first, min(first + some, len(self.pieces)))
+            cell, index = np.divmod(np.arange(len(rows) * len(pieces)), len(pieces))
+            part = linear[cell].in_piece(self.pieces, pieces[index])
             start = part.tokens(part.low).sum(axis=-1) / part.verification_time(part.low)
-            self.bounds[rows, index] = np.minimum(self.bounds[rows, index], self.bound(part, prices, start))
+            bound = self.bound(part, prices[cell], start).reshape(len(rows), len(pieces))
+            np.minimum.at(self.bounds, (rows[:, None], pieces[None, :]), bound)
 
     def bound(self, linear: Problem, prices: FloatArray, start: FloatArray) -> FloatArray:
         """Bound on the score of rows in a piece, by the form that their verification time needs.
@@ -109,17 +120,23 @@ class PieceSearch:
         return lagrangian_bound(linear, prices, start)
 
     def next_pieces(self, reached: FloatArray) -> tuple[np.ndarray, np.ndarray]:
-        """The most promising unopened piece of each cell that may still pass the score that it has reached. Shape (M,).
+        """The most promising unopened pieces of each cell that may still pass the score that it has reached. Shape (M,).
 
-        Where time is short it is the cells with most to gain only. Returns the cells that go on and the piece of each.
+        It is one of each cell, and of few cells several; where time is short it is the cells with most to gain only.
+        Returns the cells that go on, each as often as it has pieces here, and the pieces.
         """
         bounds = np.where(self.opened, -np.inf, self.bounds)
-        index = bounds.argmax(axis=-1)
-        rows = np.flatnonzero(bounds.max(axis=-1) > reached + _PRUNE * np.abs(reached))
+        best = bounds.max(axis=-1)
+        cells = np.flatnonzero(best > reached + _PRUNE * np.abs(reached))
         if self.clock.limited:
-            lead = bounds.max(axis=-1)[rows] - reached[rows]
-            rows = rows[np.argsort(-lead, kind="stable")[: max(_ENTRIES // self.problem.num_users, 1)]]
-        return rows, index[rows]
+            lead = best[cells] - reached[cells]
+            cells = cells[np.argsort(-lead, kind="stable")[: max(_ENTRIES // self.problem.num_users, 1)]]
+            return cells, bounds[cells].argmax(axis=-1)
+        several = min(max(_AT_ONCE // (self.problem.num_users * max(len(cells), 1)), 1), len(self.pieces))
+        index = np.argsort(-bounds[cells], axis=-1, kind="stable")[:, :several]
+        low = (reached + _PRUNE * np.abs(reached))[cells, None]
+        place, column = np.nonzero(bounds[cells[:, None], index] > low)
+        return cells[place], index[place, column]
 
     def open(self, rows: np.ndarray, index: np.ndarray) -> RelaxedPoint:
         """Solve the relaxation of one piece for some cells and tighten their bounds with its prices.
