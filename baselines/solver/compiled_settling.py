@@ -125,7 +125,9 @@ def settle(row: Relaxed, lengths: FloatArray) -> float:
             top[user] = coordinate(curves, user, deadline / row.low[user])
             here[user] = top[user] if idle[user] > 0.0 else min(max(z[user], bottom[user]), top[user])
         nu, d_deadline, d_nu = _conditions(row, here, bottom, top, deadline, nu, users)
-        lengths[:] = users[0]
+        for user in range(count):
+            # Rounding does not take a length at its limit off it.
+            lengths[user] = row.low[user] if here[user] >= top[user] else min(users[0, user], row.high[user])
         if d_deadline * before < 0.0:
             reach *= 0.5
         if abs(d_deadline) < _STILL and abs(d_nu) < _STILL:

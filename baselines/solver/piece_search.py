@@ -120,7 +120,7 @@ class PieceSearch:
         return lagrangian_bound(linear, prices, start)
 
     def next_pieces(self, reached: FloatArray) -> tuple[np.ndarray, np.ndarray]:
-        """The most promising unopened pieces of each cell that may still pass the score that it has reached. Shape (M,).
+        """The most promising unopened pieces of each cell that may still pass the score it has reached, of shape (M,).
 
         It is one of each cell, and of few cells several; where time is short it is the cells with most to gain only.
         Returns the cells that go on, each as often as it has pieces here, and the pieces.
