@@ -11,7 +11,7 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import local_search
 from multispin_gym.baselines.solver.compiled_curves import tangent, tokens_of
-from multispin_gym.baselines.solver.compiled_moves import Row, above, better, wait, weights_at
+from multispin_gym.baselines.solver.compiled_moves import Row, above, better, wait, wait_for, weights_at
 from multispin_gym.baselines.solver.compiling import compiled
 
 _TRIES, _LAST_TRIES, _PASSES = local_search.TRIES, local_search.LAST_TRIES, local_search.PASSES
@@ -69,7 +69,7 @@ def _singles(
             if gain[kind, user] > -np.inf:
                 target = 0.0 if kind == 2 else lengths[user] + 1.0 - 2.0 * kind
                 drafted = target - lengths[user]
-                after = row.waiting[int(max(others, target) if row.padded else count + drafted)]
+                after = wait_for(row, max(others, target) if row.padded else count + drafted)
                 bend = 0.5 * time_price * own[user] * drafted * drafted if target > 0.0 else 0.0
                 worth[kind * users + user] = _likely(gain[kind, user] - time_price * (after - now), bend)
 

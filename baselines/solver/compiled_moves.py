@@ -66,7 +66,13 @@ def value(row: Row, total: float, seconds: float) -> float:
 @compiled
 def wait(row: Row, lengths: FloatArray) -> float:
     """Verification time, s."""
-    return row.waiting[int(lengths.max() if row.padded else lengths.sum())]
+    return wait_for(row, lengths.max() if row.padded else lengths.sum())
+
+
+@compiled
+def wait_for(row: Row, drafted: float) -> float:
+    """Verification time, s, by the longest draft or by the drafted tokens; no number where they are none."""
+    return row.waiting[int(drafted)] if 0.0 <= drafted < len(row.waiting) else np.nan
 
 
 @compiled
@@ -117,7 +123,7 @@ def _judge(
                 bound[kind, user] = likely[kind, user] = -np.inf
                 continue
             drafted = target - length
-            after = row.waiting[int(max(others, target) if row.padded else count + drafted)]
+            after = wait_for(row, max(others, target) if row.padded else count + drafted)
             gain = weights[user] * (tokens_of(target, row.logarithm[user], row.difference[user]) - tokens)
             added = prices[user] * drafted
             bound[kind, user] = value(row, total + gain, max(deadline + added, 0.0) + after)

@@ -104,3 +104,26 @@ def scan(
         deadline[index], score[index] = compiled_moves.scan(
             row, token_time[index], until[index], user[index], after[index], lengths[index]
         )
+
+
+def warm_up() -> None:
+    """Compile everything, or load it from where it is kept: on two users that decide nothing."""
+    users, waiting, price = np.ones((1, 9, 2)), np.ones(3), np.full(1, np.nan)
+    # Acceptance rates of one half, lengths of 0 or 1.
+    users[:, 3:6] = np.array([0.5, np.log(0.5), -0.5])[:, None]
+    users[:, 7] = 0.0
+    lengths, deadline, score = np.ones((1, 2)), np.ones(1), np.ones(1)
+    flags = True, False, False
+    least_deadline(True, users[:, :3].copy(), lengths, price, 1e-6, deadline)
+    relaxed = np.ones((1, 11, 2))
+    relaxed[:, 3:5] = users[:, 4:6]
+    settle(True, relaxed, np.ones((1, 3)), lengths, deadline)
+    members = (
+        np.full((1, 2), 4.0),
+        np.array([[-np.inf, 4.0]]),
+        np.zeros((1, 1), dtype=np.int64),
+        np.array([[1.0, np.inf]]),
+    )
+    scan(users, price, flags, waiting, members, lengths, deadline, score)
+    climb(users, price, flags, waiting, lengths, deadline, score)
+    improve(users, price, flags, waiting, lengths, deadline, score)

@@ -63,7 +63,7 @@ def least_deadline(
         tolerance **= 2.0 / 3.0
         deadline, guess = np.empty(len(lengths)), np.full(len(lengths), np.nan) if start is None else np.array(start)
         rows.least_deadline(
-            curves.density, np.stack(curves.fields, axis=1), np.array(lengths), guess, tolerance, deadline
+            curves.density, np.stack(curves.fields, axis=1), np.array(lengths, order="C"), guess, tolerance, deadline
         )
         return deadline
     idle = (lengths <= 0.0).all(axis=-1)

@@ -100,10 +100,10 @@ def _iterate(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, FloatAr
     if few and (rows := compiled_rows()) is not None:
         fields = (problem.weight, problem.decay, problem.gain, low, high, problem.low)
         users = np.stack((*curves.fields, *problem.terms, *fields), axis=1)
-        settled, deadline = np.array(lengths), np.empty((len(lengths), 1))
+        settled, deadline = np.array(lengths, order="C"), np.empty(len(lengths))
         server = np.stack((problem.base, problem.slope, problem.time_price), axis=1)
-        rows.settle(curves.density, users, server, settled, deadline[:, 0])
-        return settled, deadline
+        rows.settle(curves.density, users, server, settled, deadline)
+        return settled, deadline[:, None]
     ends = np.stack([high, low])
     deadline = least_deadline(curves, lengths, tolerance=0.1)[:, None]
     alone = (low * curves.seconds_per_token(np.ones(1))).max(axis=-1, keepdims=True)

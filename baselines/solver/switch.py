@@ -2,8 +2,8 @@
 
 A decision for one cell is hundreds of NumPy calls on a few numbers each, whose overhead is all that it costs. The
 compiled loops take the formulas from where they stand and decide alike; only rounding may differ, and so which of two
-decisions is taken whose scores are equal to rounding. Numba is imported with the first decision, and what it compiles
-is kept on disk.
+decisions is taken whose scores are equal to rounding. Numba is imported with the first decision, which
+compiles all loops on a new machine; what it compiles is kept on disk.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ _switched_off = False
 @cache
 def _module() -> Any:
     try:
-        return importlib.import_module("multispin_gym.baselines.solver.compiled_rows")
+        module = importlib.import_module("multispin_gym.baselines.solver.compiled_rows")
     except ModuleNotFoundError as error:
         if error.name != "numba":
             raise
         return None
+    module.warm_up()
+    return module
 
 
 def compiled_rows() -> Any:
