@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver.deadline import finish_together
+from multispin_gym.baselines.solver.deadline import finish_together, least_deadline
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
@@ -28,7 +28,7 @@ def best_common_lengths(problem: Problem, cell: Cell) -> FloatArray:
     (model, section 4), and the search over the whole lengths is exact.
     """
     ones = np.ones_like(problem.alpha)
-    deadline, _ = finish_together(problem.curves, ones)
+    deadline = least_deadline(problem.curves, ones)
     lengths, server = common_lengths(cell), cell.verification.of_batch(problem.num_users)
     score = np.empty((len(ones), len(lengths)))
     # As many lengths at a time as keep the arrays small.
