@@ -50,6 +50,15 @@ def _bounded(step: float, size: float) -> float:
 
 
 @compiled
+def _is_idle(row: Relaxed, user: int, time_price: float, nu: float) -> bool:
+    """Whether a user's first token is not worth its price even at the least share."""
+    if row.least[user] > 0.0:
+        return False
+    first = _marginal_of(row.least[user], row.weight[user], row.gain[user], row.decay[user])
+    return first <= time_price * row.slope + nu * (row.curves.scale[user] if row.curves.density else 0.0)
+
+
+@compiled
 def _conditions(
     row: Relaxed, z: FloatArray, bottom: FloatArray, top: FloatArray, deadline: float, nu: float, users: FloatArray
 ) -> tuple[float, float, float]:
@@ -84,12 +93,7 @@ def _conditions(
             marginal[user], time_price * row.slope, nu, cost[user], bend[user], row.decay[user], deadline, lengths[user]
         )
         low, high = z[user] <= bottom[user] and error[user] > 0.0, z[user] >= top[user] and error[user] < 0.0
-        held[user] = 1.0 if low or high else 0.0
-        idle[user] = 0.0
-        if not row.least[user] > 0.0:
-            first = _marginal_of(row.least[user], row.weight[user], row.gain[user], row.decay[user])
-            idle_cost = row.curves.scale[user] if row.curves.density else 0.0
-            idle[user] = 1.0 if first <= time_price * row.slope + nu * idle_cost else 0.0
+        held[user], idle[user] = low or high, _is_idle(row, user, time_price, nu)
         if held[user] > 0.0:
             own[user], by_deadline[user], by_band_price[user] = 0.0, -rate[user], 0.0
         growth = 0.0 if priced else marginal[user] / tokens - row.slope / seconds
