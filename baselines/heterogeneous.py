@@ -7,7 +7,7 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.homogeneous import best_common_lengths
 from multispin_gym.baselines.solver.deadline import finish_together, least_deadline, token_prices
-from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, improve, play_whole
+from multispin_gym.baselines.solver.local_search import MANY, WholeLengths, best_option, improve, play_whole
 from multispin_gym.baselines.solver.nested_lengths import best_nested
 from multispin_gym.baselines.solver.newton import RelaxedPoint
 from multispin_gym.baselines.solver.piece_search import PieceSearch
@@ -29,14 +29,14 @@ _SETTLING = 3
 def best_whole_drafts(search: PieceSearch) -> WholeLengths:
     """Solve and round the pieces of each cell until no unopened one can be better.
 
-    What comes out is at least as good as the best common length and, where there are several pieces and no clock is
-    running, as the polished best of the lengths nested under one deadline. The search's bounds are tightened in place.
-    It ends before all is done when the search's time is up.
+    What comes out is at least as good as the best common length and, where there are several pieces, no clock is
+    running and users are not very many, as the polished best of the lengths nested under one deadline. The search's
+    bounds are tightened in place. It ends before all is done when the search's time is up.
     """
     problem, cell = search.problem, search.cell
     server = cell.verification.of_batch(problem.num_users)
     best = search.idle().better(play_whole(problem, server, best_common_lengths(problem, cell)))
-    if len(search.pieces) > 1 and not search.clock.limited:
+    if len(search.pieces) > 1 and problem.num_users <= MANY and not search.clock.limited:
         # One scan over all pieces leaves few of them that may be better.
         best = best.better(climb(problem, server, best_nested(problem, server)))
     while True:
