@@ -103,7 +103,7 @@ def heterogeneous(
     With a price of time, tokens that a second costs, ``tokens - time_price * latency`` is maximised instead of their
     ratio; it broadcasts to (...,).
     """
-    search = PieceSearch.of(users, cell, objective, time_price)
+    search = PieceSearch.of(users, cell, objective, time_price, bounded=False)
     return whole_decision(search.problem, best_whole_drafts(search), users)
 
 

@@ -47,6 +47,8 @@ class PieceSearch:
         Which pieces have been solved. Shape (M, P).
     clock
         How much time there is.
+    bounded
+        Whether the bounds are asked for in the end, or are only to tell which piece to open next.
     """
 
     problem: Problem
@@ -55,6 +57,7 @@ class PieceSearch:
     bounds: FloatArray
     opened: np.ndarray
     clock: Clock = UNLIMITED
+    bounded: bool = True
 
     @classmethod
     def of(
@@ -64,6 +67,7 @@ class PieceSearch:
         objective: Objective | None = None,
         time_price: FloatArray | None = None,
         clock: Clock = UNLIMITED,
+        bounded: bool = True,
     ) -> PieceSearch:
         """Start a search in which no piece has been opened, with the bounds that the prices of a common length give.
 
@@ -72,7 +76,7 @@ class PieceSearch:
         problem = Problem.of(users, cell, objective, time_price)
         pieces = pieces_of(cell, users.num_users)
         shape = (len(problem.alpha), len(pieces))
-        search = cls(problem, cell, pieces, np.full(shape, np.inf), np.zeros(shape, dtype=bool), clock)
+        search = cls(problem, cell, pieces, np.full(shape, np.inf), np.zeros(shape, dtype=bool), clock, bounded)
         if clock.limited:
             search.bounds[:] = search._rough_bound()[:, None]
         if shape[1] > 1:
@@ -125,6 +129,8 @@ class PieceSearch:
         It is one of each cell, and of few cells several; where time is short it is the cells with most to gain only.
         Returns the cells that go on, each as often as it has pieces here, and the pieces.
         """
+        if self.opened.all():
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         bounds = np.where(self.opened, -np.inf, self.bounds)
         best = bounds.max(axis=-1)
         cells = np.flatnonzero(best > reached + _PRUNE * np.abs(reached))
@@ -146,7 +152,8 @@ class PieceSearch:
         problem = self.problem[rows]
         point, prices, linear = solve_relaxation(problem.in_piece(self.pieces, index), clock=self.clock)
         self.opened[rows, index] = True
-        self.tighten(rows, replace(problem, weight=linear.weight), prices)
+        if self.bounded or len(self.pieces) > 1:
+            self.tighten(rows, replace(problem, weight=linear.weight), prices)
         return point
 
     def idle(self) -> WholeLengths:

@@ -129,6 +129,9 @@ class Problem:
 
     def __getitem__(self, rows: Any) -> Problem:
         """Select rows, or repeat them, with any NumPy index over the first axis."""
+        if isinstance(rows, np.ndarray) and rows.size == len(self.alpha) == 1 and rows.dtype != bool:
+            # There is but one row to select.
+            return self
         whole = ("objective", "terms")
         picked = {name: array[rows] for name, array in self.__dict__.items() if name not in whole}
         return self._with(terms=(self.terms[0][rows], self.terms[1][rows]), **picked)
