@@ -7,10 +7,12 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.homogeneous import best_common_lengths
 from multispin_gym.baselines.solver.deadline import finish_together, least_deadline, token_prices
-from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, improve, play_whole
+from multispin_gym.baselines.solver.local_search import MANY, WholeLengths, best_option, improve, play_whole
+from multispin_gym.baselines.solver.nested_lengths import best_nested
 from multispin_gym.baselines.solver.newton import RelaxedPoint
 from multispin_gym.baselines.solver.piece_search import PieceSearch
 from multispin_gym.baselines.solver.problem import Problem, check_finite
+from multispin_gym.baselines.solver.single_moves import climb
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
@@ -27,12 +29,16 @@ _SETTLING = 3
 def best_whole_drafts(search: PieceSearch) -> WholeLengths:
     """Solve and round the pieces of each cell until no unopened one can be better.
 
-    What comes out is at least as good as the best common length. The search's bounds are tightened in place. It ends
-    before all is done when the search's time is up.
+    What comes out is at least as good as the best common length and, where there are several pieces, no clock is
+    running and users are not very many, as the polished best of the lengths nested under one deadline. The search's
+    bounds are tightened in place. It ends before all is done when the search's time is up.
     """
     problem, cell = search.problem, search.cell
-    server = cell.verification
+    server = cell.verification.of_batch(problem.num_users)
     best = search.idle().better(play_whole(problem, server, best_common_lengths(problem, cell)))
+    if len(search.pieces) > 1 and problem.num_users <= MANY and not search.clock.limited:
+        # One scan over all pieces leaves few of them that may be better.
+        best = best.better(climb(problem, server, best_nested(problem, server)))
     while True:
         rows, index = search.next_pieces(best.score)
         if rows.size == 0 or search.clock.over:
@@ -43,8 +49,10 @@ def best_whole_drafts(search: PieceSearch) -> WholeLengths:
         # All starts climb together, one after the other in the rows of one batch.
         copies = [np.arange(len(rows))] * len(starts)
         found = improve(part[np.concatenate(copies)], server, WholeLengths.joined(starts), search.clock)
-        for copy in range(len(starts)):
-            best.put(rows, best[rows].better(found[np.arange(len(rows)) + copy * len(rows)]))
+        # A cell comes up once for each of its pieces here and each start.
+        order = np.argsort(-found.score, kind="stable")
+        cells, first = np.unique(np.tile(rows, len(starts))[order], return_index=True)
+        best.put(cells, best[cells].better(found[order[first]]))
 
 
 def _roundings(problem: Problem, cell: Cell, point: RelaxedPoint) -> list[WholeLengths]:
@@ -95,7 +103,7 @@ def heterogeneous(
     With a price of time, tokens that a second costs, ``tokens - time_price * latency`` is maximised instead of their
     ratio; it broadcasts to (...,).
     """
-    search = PieceSearch.of(users, cell, objective, time_price)
+    search = PieceSearch.of(users, cell, objective, time_price, bounded=False)
     return whole_decision(search.problem, best_whole_drafts(search), users)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver.deadline import finish_together
+from multispin_gym.baselines.solver.deadline import finish_together, least_deadline
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
+
+# Entries, cells times lengths times users, that are scored at a time.
+_ENTRIES = 100_000
 
 
 def common_lengths(cell: Cell) -> FloatArray:
@@ -25,13 +28,16 @@ def best_common_lengths(problem: Problem, cell: Cell) -> FloatArray:
     (model, section 4), and the search over the whole lengths is exact.
     """
     ones = np.ones_like(problem.alpha)
-    deadline, _ = finish_together(problem.curves, ones)
-    lengths = common_lengths(cell)
+    deadline = least_deadline(problem.curves, ones)
+    lengths, server = common_lengths(cell), cell.verification.of_batch(problem.num_users)
     score = np.empty((len(ones), len(lengths)))
-    for index, length in enumerate(lengths):
-        drafts = length * ones
-        seconds = length * deadline + cell.verification.round_time(drafts)
-        score[:, index] = problem.score(drafts, seconds)
+    # As many lengths at a time as keep the arrays small.
+    some = max(_ENTRIES // max(ones.size, 1), 1)
+    for first in range(0, len(lengths), some):
+        part = lengths[first : first + some]
+        drafts = part[:, None] * ones[:, None, :]
+        seconds = part * deadline[:, None] + server.round_time(drafts)
+        score[:, first : first + some] = problem.score(drafts, seconds)
     return np.asarray(lengths[score.argmax(axis=-1)][:, None] * ones)
 
 

@@ -12,17 +12,21 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.clock import UNLIMITED, Clock
+from multispin_gym.baselines.solver.compiled import Packed
 from multispin_gym.baselines.solver.deadline import Tangent, least_deadline
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.rows import Rows
+from multispin_gym.baselines.solver.switch import compiled_rows
 from multispin_gym.physics.verification import Verification, batch_tokens
 
-_TRIES = 6
+TRIES = 6
 # Moves tried before a row is given up: the linear estimate can put the only good one behind many.
-_LAST_TRIES = 24
-_PASSES = 40
+LAST_TRIES = 24
+PASSES = 40
 # With very many users one user's token no longer matters, and a pass costs as much as the relaxation.
-_MANY = 2000
+MANY = 2000
+# Users whose steps up, and users whose steps down, are paired in exchanges.
+PAIRS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +88,14 @@ def improve(problem: Problem, server: Verification, whole: WholeLengths, clock: 
     When the time is up the best so far are returned.
     """
     best = whole.copy()
+    if (rows := compiled_rows()) is not None and not clock.limited:
+        rows.improve(*Packed.of(problem, server).arguments, best.lengths, best.deadline, best.score)
+        return best
     active = np.flatnonzero(whole.lengths.any(axis=-1))
     thorough = np.zeros(len(best.score), dtype=bool)
-    for _ in range(min(_PASSES, max(_PASSES * _MANY // problem.num_users, 1))):
+    for _ in range(min(PASSES, max(PASSES * MANY // problem.num_users, 1))):
         moving = np.zeros(len(best.score), dtype=bool)
-        for rows, tries in ((active[~thorough[active]], _TRIES), (active[thorough[active]], _LAST_TRIES)):
+        for rows, tries in ((active[~thorough[active]], TRIES), (active[thorough[active]], LAST_TRIES)):
             if rows.size:
                 part, here = problem[rows], best[rows]
                 found = best_option(part, server, _promising_moves(part, server, here, tries), here.deadline)
@@ -126,7 +133,7 @@ def _promising_moves(problem: Problem, server: Verification, here: WholeLengths,
     moves[row, column, user] = np.where(kind == 2, 0.0, moves[row, column, user] + np.where(kind == 0, 1.0, -1.0))
 
     # Exchanges pair the most promising raises and cuts.
-    pairs = min(3, problem.num_users)
+    pairs = min(PAIRS, problem.num_users)
     up, gain_up = _top(raised, pairs)
     down, gain_down = _top(cut, pairs)
     first, second = np.repeat(np.arange(pairs), pairs), np.tile(np.arange(pairs), pairs)

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver.compiled import Packed
 from multispin_gym.baselines.solver.deadline import token_prices
 from multispin_gym.baselines.solver.local_search import WholeLengths, play_whole
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.single_moves import above
+from multispin_gym.baselines.solver.switch import compiled_rows
 from multispin_gym.physics.verification import Verification
 
 # Entries, cells times drafted tokens, whose members are bounded at a time.
@@ -111,7 +113,13 @@ def best_nested(problem: Problem, server: Verification) -> WholeLengths:
 
 
 def _best_of_block(problem: Problem, server: Verification) -> WholeLengths:
-    members, best = Members.of(problem, server), play_whole(problem, server, problem.low.copy())
+    members = Members.of(problem, server)
+    if (rows := compiled_rows()) is not None:
+        best = WholeLengths(np.empty_like(problem.alpha), *np.empty((2, len(problem.alpha))))
+        arrays = members.token_time, members.deadline, members.user, members.waiting
+        rows.scan(*Packed.of(problem, server).arguments, arrays, best.lengths, best.deadline, best.score)
+        return best
+    best = play_whole(problem, server, problem.low.copy())
     # Lengths 1 / t_k take a second on equal shares, which is thus their least deadline; prices only depend on ratios.
     rates = 1.0 / members.token_time
     prices = token_prices(problem.curves, rates, np.ones(len(rates)))

@@ -96,8 +96,9 @@ def _solve_weighted(
     active = moving
     for step in range(_STEPS if active.size else 0):
         part, here = problem[active], point[active]
-        newton, ascent, prices[active], gap = _directions(part, here)
-        running = np.flatnonzero(gap > tolerance)
+        directions = _Directions.at(part, here)
+        prices[active] = directions.tangent.prices
+        running = np.flatnonzero(directions.gap > tolerance)
         if running.size == 0 or clock.over:
             break
         active = active[running]
@@ -107,7 +108,8 @@ def _solve_weighted(
             better = again.score > here.score
             point.put(active[better], again[better])
             continue
-        moved, improved = _damped_step(part[running], here[running], newton[running], ascent[running])
+        newton, ascent = directions.newton(part)[running], directions.ascent[running]
+        moved, improved = _damped_step(part[running], here[running], newton, ascent)
         point.put(active, moved)
         active = active[improved]
     _rest(problem, point, prices, moving, surely=False)
@@ -137,29 +139,6 @@ def _rest(problem: Problem, point: RelaxedPoint, prices: FloatArray, rows: np.nd
     prices[rows[resting]] = idle
     point.put(rows[resting], RelaxedPoint.at(part, limits(part)[0]))
     return np.delete(rows, resting)
-
-
-def _directions(problem: Problem, point: RelaxedPoint) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Newton direction, ascent direction, token prices and the relative gap at those prices."""
-    lengths, time_price = point.lengths, problem.time_price_at(point.score)[:, None]
-    tangent = Tangent.at(problem.curves, lengths, point.deadline)
-    price = time_price * (tangent.prices + problem.slope[:, None])
-    marginal = problem.marginal_tokens(lengths)
-    # Along the ray through the point the deadline has no curvature: tokens must give some, however flat they are.
-    least = _FLATTEST * time_price * (tangent.bend + tangent.prices)
-    diagonal = np.maximum(problem.decay * marginal, least)
-    hessian = _Curvature(diagonal, tangent, time_price)
-    newton, count_price = _feasible_newton(problem, lengths, marginal - price, hessian)
-
-    price = price + count_price[:, None]
-    wanted = np.clip(problem.best_real_lengths(price), *limits(problem))
-    tokens = problem.tokens(lengths)
-    count = lengths.sum(axis=-1) + problem.num_users
-    with np.errstate(invalid="ignore"):
-        slack = np.where(count_price > 0.0, problem.most - count, problem.least - count) * count_price
-    surplus = (problem.tokens(wanted) - tokens - price * (wanted - lengths)).sum(axis=-1)
-    gap = (surplus + np.where(count_price == 0.0, 0.0, slack)) / tokens.sum(axis=-1)
-    return newton, wanted - lengths, tangent.prices, gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +192,60 @@ def _feasible_newton(
         give = shift.sum(axis=-1)
         count_price = np.where(give > 0.0, excess / np.where(give > 0.0, give, 1.0), 0.0)
     return step - count_price[:, None] * shift, count_price
+
+
+@dataclass(frozen=True, eq=False)
+class _Directions:
+    """Where to go from a point, and how far it is from the optimum at most.
+
+    Parameters
+    ----------
+    tangent
+        The deadline near the point.
+    lengths, gradient
+        The point's lengths, and the derivative of ``tokens - eta * latency`` there. Shape (M, K).
+    hessian
+        Minus its second derivatives.
+    ascent
+        Ascent direction. Shape (M, K).
+    gap
+        Relative gap at the point's prices. Shape (M,).
+    """
+
+    tangent: Tangent
+    lengths: FloatArray
+    gradient: FloatArray
+    hessian: _Curvature
+    ascent: FloatArray
+    gap: FloatArray
+
+    @classmethod
+    def at(cls, problem: Problem, point: RelaxedPoint) -> _Directions:
+        """Look around from a point."""
+        lengths, time_price = point.lengths, problem.time_price_at(point.score)[:, None]
+        tangent = Tangent.at(problem.curves, lengths, point.deadline)
+        price = time_price * (tangent.prices + problem.slope[:, None])
+        marginal = problem.marginal_tokens(lengths)
+        # Along the ray through the point the deadline has no curvature: tokens must give some, however flat they are.
+        least = _FLATTEST * time_price * (tangent.bend + tangent.prices)
+        diagonal = np.maximum(problem.decay * marginal, least)
+        hessian, gradient = _Curvature(diagonal, tangent, time_price), marginal - price
+        count_price = np.zeros(len(lengths))
+        if np.isfinite(problem.least).any() or np.isfinite(problem.most).any():
+            count_price = _feasible_newton(problem, lengths, gradient, hessian)[1]
+        price = price + count_price[:, None]
+        wanted = np.clip(problem.best_real_lengths(price), *limits(problem))
+        tokens = problem.tokens(lengths)
+        count = lengths.sum(axis=-1) + problem.num_users
+        with np.errstate(invalid="ignore"):
+            slack = np.where(count_price > 0.0, problem.most - count, problem.least - count) * count_price
+        surplus = (problem.tokens(wanted) - tokens - price * (wanted - lengths)).sum(axis=-1)
+        gap = (surplus + np.where(count_price == 0.0, 0.0, slack)) / tokens.sum(axis=-1)
+        return cls(tangent, lengths, gradient, hessian, wanted - lengths, gap)
+
+    def newton(self, problem: Problem) -> FloatArray:
+        """Newton direction over the users not held at a limit. Shape (M, K)."""
+        return _feasible_newton(problem, self.lengths, self.gradient, self.hessian)[0]
 
 
 def _damped_step(

@@ -23,6 +23,10 @@ from multispin_gym.physics.verification import TableVerification
 _PRUNE = 1e-12
 # Entries, cells times users, of what is opened at a time where time is short.
 _ENTRIES = 2_000
+# Entries, cells times users, up to which several pieces of a cell are opened at once.
+_AT_ONCE = 40
+# Entries, cells times pieces times users, that are bounded at once; times lengths for a ragged table.
+_BOUNDED = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,8 @@ class PieceSearch:
         Which pieces have been solved. Shape (M, P).
     clock
         How much time there is.
+    bounded
+        Whether the bounds are asked for in the end, or are only to tell which piece to open next.
     """
 
     problem: Problem
@@ -51,6 +57,7 @@ class PieceSearch:
     bounds: FloatArray
     opened: np.ndarray
     clock: Clock = UNLIMITED
+    bounded: bool = True
 
     @classmethod
     def of(
@@ -60,6 +67,7 @@ class PieceSearch:
         objective: Objective | None = None,
         time_price: FloatArray | None = None,
         clock: Clock = UNLIMITED,
+        bounded: bool = True,
     ) -> PieceSearch:
         """Start a search in which no piece has been opened, with the bounds that the prices of a common length give.
 
@@ -68,7 +76,7 @@ class PieceSearch:
         problem = Problem.of(users, cell, objective, time_price)
         pieces = pieces_of(cell, users.num_users)
         shape = (len(problem.alpha), len(pieces))
-        search = cls(problem, cell, pieces, np.full(shape, np.inf), np.zeros(shape, dtype=bool), clock)
+        search = cls(problem, cell, pieces, np.full(shape, np.inf), np.zeros(shape, dtype=bool), clock, bounded)
         if clock.limited:
             search.bounds[:] = search._rough_bound()[:, None]
         if shape[1] > 1:
@@ -88,15 +96,22 @@ class PieceSearch:
     def tighten(self, rows: np.ndarray, linear: Problem, prices: FloatArray) -> None:
         """Lower the bounds of all pieces of some cells with token prices found in one of them.
 
-        ``linear`` are the cells' problems with the weighted sum to be bounded, in no piece. Shapes: rows (M,), prices
-        (M, K), s per token.
+        ``linear`` are the cells' problems with the weighted sum to be bounded, in no piece. A cell may come up again.
+        Shapes: rows (M,), prices (M, K), s per token.
         """
-        for index in range(len(self.pieces)):
+        entries = max(linear.alpha.size, 1)
+        if isinstance(self.cell.verification, TableVerification) and self.cell.verification.batching == "ragged":
+            entries *= self.cell.max_draft_length
+        some = max(_BOUNDED // entries, 1)
+        for first in range(0, len(self.pieces), some):
             if self.clock.over:
                 break
-            part = linear.in_piece(self.pieces, np.full(len(rows), index))
+            pieces = np.arange(first, min(first + some, len(self.pieces)))
+            cell, index = np.divmod(np.arange(len(rows) * len(pieces)), len(pieces))
+            part = linear[cell].in_piece(self.pieces, pieces[index])
             start = part.tokens(part.low).sum(axis=-1) / part.verification_time(part.low)
-            self.bounds[rows, index] = np.minimum(self.bounds[rows, index], self.bound(part, prices, start))
+            bound = self.bound(part, prices[cell], start).reshape(len(rows), len(pieces))
+            np.minimum.at(self.bounds, (rows[:, None], pieces[None, :]), bound)
 
     def bound(self, linear: Problem, prices: FloatArray, start: FloatArray) -> FloatArray:
         """Bound on the score of rows in a piece, by the form that their verification time needs.
@@ -109,17 +124,25 @@ class PieceSearch:
         return lagrangian_bound(linear, prices, start)
 
     def next_pieces(self, reached: FloatArray) -> tuple[np.ndarray, np.ndarray]:
-        """The most promising unopened piece of each cell that may still pass the score that it has reached. Shape (M,).
+        """The most promising unopened pieces of each cell that may still pass the score it has reached, of shape (M,).
 
-        Where time is short it is the cells with most to gain only. Returns the cells that go on and the piece of each.
+        It is one of each cell, and of few cells several; where time is short it is the cells with most to gain only.
+        Returns the cells that go on, each as often as it has pieces here, and the pieces.
         """
+        if self.opened.all():
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         bounds = np.where(self.opened, -np.inf, self.bounds)
-        index = bounds.argmax(axis=-1)
-        rows = np.flatnonzero(bounds.max(axis=-1) > reached + _PRUNE * np.abs(reached))
+        best = bounds.max(axis=-1)
+        cells = np.flatnonzero(best > reached + _PRUNE * np.abs(reached))
         if self.clock.limited:
-            lead = bounds.max(axis=-1)[rows] - reached[rows]
-            rows = rows[np.argsort(-lead, kind="stable")[: max(_ENTRIES // self.problem.num_users, 1)]]
-        return rows, index[rows]
+            lead = best[cells] - reached[cells]
+            cells = cells[np.argsort(-lead, kind="stable")[: max(_ENTRIES // self.problem.num_users, 1)]]
+            return cells, bounds[cells].argmax(axis=-1)
+        several = min(max(_AT_ONCE // (self.problem.num_users * max(len(cells), 1)), 1), len(self.pieces))
+        index = np.argsort(-bounds[cells], axis=-1, kind="stable")[:, :several]
+        low = (reached + _PRUNE * np.abs(reached))[cells, None]
+        place, column = np.nonzero(bounds[cells[:, None], index] > low)
+        return cells[place], index[place, column]
 
     def open(self, rows: np.ndarray, index: np.ndarray) -> RelaxedPoint:
         """Solve the relaxation of one piece for some cells and tighten their bounds with its prices.
@@ -129,7 +152,8 @@ class PieceSearch:
         problem = self.problem[rows]
         point, prices, linear = solve_relaxation(problem.in_piece(self.pieces, index), clock=self.clock)
         self.opened[rows, index] = True
-        self.tighten(rows, replace(problem, weight=linear.weight), prices)
+        if self.bounded or len(self.pieces) > 1:
+            self.tighten(rows, replace(problem, weight=linear.weight), prices)
         return point
 
     def idle(self) -> WholeLengths:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,11 @@ def check_finite(**results: FloatArray) -> None:
             )
 
 
+def marginal_of(length: FloatArray, weight: FloatArray, gain: FloatArray, decay: FloatArray) -> FloatArray:
+    """Derivative of weighted expected tokens by the length, element by element; see :class:`Problem`."""
+    return weight * gain * np.exp(-decay * (length + 1.0))
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A batch of relaxed problems: one row for each pair of a cell and a piece.
@@ -45,6 +50,8 @@ class Problem:
         The users' share curves. Arrays of shape (M, K).
     alpha
         Acceptance rates. Shape (M, K).
+    terms
+        Their :func:`multispin_gym.physics.acceptance.token_terms`. Shape (M, K) each.
     weight
         Weights of the users' tokens in the weighted sum. Shape (M, K).
     objective
@@ -63,6 +70,7 @@ class Problem:
 
     curves: ShareCurves
     alpha: FloatArray
+    terms: tuple[FloatArray, FloatArray]
     weight: FloatArray
     objective: Objective
     importance: FloatArray
@@ -89,7 +97,7 @@ class Problem:
         The users have shape (..., K), whose batch axes are flattened. The objective is the sum token goodput by
         default; its weights must fit the users. ``time_price``, token/s, broadcasts to shape (...,).
         """
-        alpha = users.acceptance_rate.reshape(-1, users.num_users)
+        alpha, *terms = (a.reshape(-1, users.num_users) for a in (users.acceptance_rate, *users.token_terms))
         with np.errstate(divide="ignore", invalid="ignore"):
             decay = np.minimum(-np.log(alpha), _STEEPEST) + 0.0
             gain = np.where(alpha == 1.0, 1.0, decay / (1.0 - alpha))
@@ -99,6 +107,7 @@ class Problem:
         return cls(
             ShareCurves.of(users, cell),
             alpha,
+            (terms[0], terms[1]),
             importance,
             goal,
             importance,
@@ -120,13 +129,22 @@ class Problem:
 
     def __getitem__(self, rows: Any) -> Problem:
         """Select rows, or repeat them, with any NumPy index over the first axis."""
-        picked: dict[str, Any] = {n: v if isinstance(v, Objective) else v[rows] for n, v in self.__dict__.items()}
-        return Problem(**picked)
+        if isinstance(rows, np.ndarray) and rows.size == len(self.alpha) == 1 and rows.dtype != bool:
+            # There is but one row to select.
+            return self
+        whole = ("objective", "terms")
+        picked = {name: array[rows] for name, array in self.__dict__.items() if name not in whole}
+        return self._with(terms=(self.terms[0][rows], self.terms[1][rows]), **picked)
+
+    def _with(self, **changed: Any) -> Problem:
+        """The same problem with other fields; in less time than :func:`dataclasses.replace` takes."""
+        problem = Problem.__new__(Problem)
+        problem.__dict__.update(self.__dict__, **changed)
+        return problem
 
     def in_piece(self, pieces: Pieces, index: Any) -> Problem:
         """The same cells, each in the piece of the given index: with its verification time and range. Shape (M,)."""
-        return replace(
-            self,
+        return self._with(
             high=np.minimum(self.high, pieces.high[index][:, None]),
             base=pieces.base[index],
             slope=pieces.slope[index],
@@ -141,19 +159,21 @@ class Problem:
         """
         if self.objective.total.linear:
             return self
-        tokens = mean_tokens(self.alpha, lengths)
-        return replace(self, weight=self.objective.total.tangent(tokens, self.importance))
+        tokens = mean_tokens(self.alpha, lengths, self.terms)
+        return self._with(weight=self.objective.total.tangent(tokens, self.importance))
 
     def as_weighted_sum(self) -> Problem:
         """The same rows with their weighted sum for the objective."""
-        return replace(self, objective=Objective(), importance=self.weight)
+        return self._with(objective=Objective(), importance=self.weight)
 
     def score(self, lengths: FloatArray, seconds: FloatArray) -> FloatArray:
         """Score of rounds that take a given time, s: token/s, or tokens where time has a price.
 
-        Shapes: lengths (M, K), seconds and scores (M,).
+        Shapes: lengths (M, K), seconds and scores (M,); or, for C rounds of each row, (M, C, K) and (M, C).
         """
-        return self.value(self.objective.total.of(mean_tokens(self.alpha, lengths), self.importance), seconds)
+        row = (slice(None), None) if lengths.ndim == 3 else slice(None)
+        tokens = mean_tokens(self.alpha, lengths, (self.terms[0][row], self.terms[1][row]))
+        return self.value(self.objective.total.of(tokens, self.importance[row]), seconds)
 
     def value(self, total: FloatArray, seconds: FloatArray) -> FloatArray:
         """Score of rounds with a given total of tokens and time, s; also several in a row. Shapes: (M,) or (M, C)."""
@@ -169,11 +189,11 @@ class Problem:
 
     def tokens(self, lengths: FloatArray) -> FloatArray:
         """Weighted expected tokens of each user at real lengths. Shapes: (M, K)."""
-        return np.asarray(self.weight * mean_tokens(self.alpha, lengths))
+        return np.asarray(self.weight * mean_tokens(self.alpha, lengths, self.terms))
 
     def marginal_tokens(self, lengths: FloatArray) -> FloatArray:
         """Derivative of :meth:`tokens` by the length, tokens per drafted token. Shapes: (M, K)."""
-        return np.asarray(self.weight * self.gain * np.exp(-self.decay * (lengths + 1.0)))
+        return np.asarray(marginal_of(lengths, self.weight, self.gain, self.decay))
 
     def verification_time(self, lengths: FloatArray) -> FloatArray:
         """Verification time by the row's piece, s. Shapes: lengths (M, K), times (M,)."""

@@ -16,7 +16,7 @@ from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.uplink import LN2, DensityUplink, log_snr_of_ratio
 from multispin_gym.physics.users import Users
 
-_EXP_SERIES = 0.05
+EXP_SERIES = 0.05
 # Below this SNR over the whole band, bandwidth changes a user's rate by less than rounding can show. Taking a weaker
 # user's SNR for this, at its own rate limit, moves its time by a relative 1e-11 / (2 share) at most.
 WEAKEST = 1e-11
@@ -26,16 +26,41 @@ WEAKEST = 1e-11
 SHORTEST_UPLOAD = 2.0**-48
 
 
-def _ratio_derivatives(w: FloatArray, growth: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """First two derivatives of E(w) = expm1(w) / w, given ``growth = expm1(w)``."""
+def ratio_derivatives(w: FloatArray, growth: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """First two derivatives of E(w) = expm1(w) / w, given ``growth = expm1(w)``, element by element."""
     first = (growth + 1.0 - growth / w) / w
-    second = (growth + 1.0 - 2.0 * first) / w
-    small = w < _EXP_SERIES
-    if small.any():
-        v = w[small]
-        first[small] = 0.5 + v * (1 / 3 + v * (1 / 8 + v * (1 / 30 + v * (1 / 144 + v / 840))))
-        second[small] = 1 / 3 + v * (1 / 4 + v * (1 / 10 + v * (1 / 36 + v * (1 / 168 + v / 960))))
-    return first, second
+    return first, (growth + 1.0 - 2.0 * first) / w
+
+
+def ratio_series(w: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The same for small w, where the closed form would cancel, element by element."""
+    first = 0.5 + w * (1 / 3 + w * (1 / 8 + w * (1 / 30 + w * (1 / 144 + w / 840))))
+    return first, 1 / 3 + w * (1 / 4 + w * (1 / 10 + w * (1 / 36 + w * (1 / 168 + w / 960))))
+
+
+def share_of_log_snr(signal: FloatArray, growth: FloatArray, inner: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Share s and s' by the seconds per token theta for total power, element by element.
+
+    ``growth`` is the SNR expm1(w) and ``inner`` the slope d theta / dw.
+    """
+    share = signal / growth
+    return share, -share * ((growth + 1.0) / growth) / inner
+
+
+def bend_of_log_snr(slope: FloatArray, growth: FloatArray, inner: FloatArray, bend: FloatArray) -> FloatArray:
+    """And s'', given s' and E'' / E'."""
+    return slope * (1.0 - 2.0 * ((growth + 1.0) / growth) - bend) / inner
+
+
+def upload_of_share(scale: FloatArray, signal: FloatArray, share: FloatArray) -> FloatArray:
+    """Upload time of a token on a share of the band for total power, element by element."""
+    return scale * signal / (share * np.log1p(signal / share))
+
+
+def share_of_spare(scale: FloatArray, spare: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Share s, s' and s'' by the seconds per token for a fixed density, of which ``spare`` is the upload's part."""
+    share = scale / spare
+    return share, -share / spare, 2.0 * share / (spare * spare)
 
 
 def _resolved(tau: FloatArray, scale: FloatArray, signal: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -46,7 +71,7 @@ def _resolved(tau: FloatArray, scale: FloatArray, signal: FloatArray) -> tuple[F
     """
     needed = SHORTEST_UPLOAD * (tau + scale)
     w = np.log1p(signal)
-    excess = np.where(w < _EXP_SERIES, 0.5 * w, signal / w - 1.0)
+    excess = np.where(w < EXP_SERIES, 0.5 * w, signal / w - 1.0)
     short = scale * excess < needed
     if not short.any():
         return scale, signal
@@ -104,12 +129,16 @@ class ShareCurves:
         """Derivative of the share in the token rate at rate zero, s: it vanishes for total power. Shape (M, K)."""
         return self.scale if self.density else np.zeros_like(self.scale)
 
+    @property
+    def fields(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The three arrays."""
+        return self.drafting_time, self.scale, self.signal
+
     def seconds_per_token(self, share: FloatArray) -> FloatArray:
         """Drafting plus upload time of a token on a share of the band in (0, 1], which broadcasts with (M, K); s."""
         if self.density:
             return self.drafting_time + self.scale / share
-        w = np.log1p(self.signal / share)
-        return self.drafting_time + self.scale * self.signal / (share * w)
+        return self.drafting_time + upload_of_share(self.scale, self.signal, share)
 
     def derivatives(self, theta: FloatArray, order: int) -> tuple[FloatArray, ...]:
         """Shares s, s' (negative) and for order 2 s'' (positive), by the seconds per token, above :attr:`floor`.
@@ -119,25 +148,22 @@ class ShareCurves:
         spare = theta - self.drafting_time
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             if self.density:
-                return self._on_spare(spare, order)
-            return self._on_log_snr(log_snr_of_ratio(np.maximum((spare - self.scale) / self.scale, 0.0)), order)[1:]
-
-    def _on_spare(self, spare: FloatArray, order: int) -> tuple[FloatArray, ...]:
-        share = self.scale / spare
-        return (share, -share / spare, 2.0 * share / (spare * spare))[: order + 1]
+                return share_of_spare(self.scale, spare)[: order + 1]
+            w = log_snr_of_ratio(np.maximum((spare - self.scale) / self.scale, 0.0))
+            return self._on_log_snr(w, order)[1:]
 
     def _on_log_snr(self, w: FloatArray, order: int) -> tuple[FloatArray, ...]:
         """Slope of theta in w, then shares and derivatives, at given logarithms of one plus the SNR."""
         growth = np.expm1(w)
-        share = self.signal / growth
-        grown = growth + 1.0
-        first, second = _ratio_derivatives(w, growth)
+        first, second = ratio_derivatives(w, growth)
+        small = w < EXP_SERIES
+        if small.any():
+            first[small], second[small] = ratio_series(w[small])
         inner = self.scale * first
-        ratio = grown / growth
-        slope = -share * ratio / inner
+        share, slope = share_of_log_snr(self.signal, growth, inner)
         if order == 1:
             return inner, share, slope
-        return inner, share, slope, slope * (1.0 - 2.0 * ratio - second / first) / inner
+        return inner, share, slope, bend_of_log_snr(slope, growth, inner, second / first)
 
     def along(self, z: FloatArray) -> tuple[FloatArray, ...]:
         """Seconds per token and shares along a coordinate on which both are smooth up to their limits.
@@ -147,7 +173,7 @@ class ShareCurves:
         """
         v = np.exp(z)
         if self.density:
-            return self.drafting_time + v, v, *self._on_spare(v, 2)
+            return self.drafting_time + v, v, *share_of_spare(self.scale, v)
         inner, share, slope, curvature = self._on_log_snr(v, 2)
         return self.drafting_time + self.scale * np.expm1(v) / v, inner * v, share, slope, curvature
 

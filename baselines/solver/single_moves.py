@@ -1,17 +1,22 @@
-"""Climbing by the best move of one user's draft: a token more, a token less, or none at all.
+"""Climbing by moves of one user's draft each: a token more, a token less, or none at all.
 
 At whole lengths L with prices c = grad T(L), convexity gives ``T(L') >= T(L) + c . (L' - L)``, which bounds what a move
-reaches. So the best move is found exactly, and most moves are never solved.
+reaches: most moves need never be solved to know that they do not gain. While there is far to go, the most promising
+moves of several users are made at once; the climb ends only where no single move gains.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver.deadline import token_prices
+from multispin_gym.baselines.solver.compiled import Packed
+from multispin_gym.baselines.solver.deadline import Tangent
 from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, single_moves, times_after
 from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.switch import compiled_rows
 from multispin_gym.physics.verification import Verification
 
 # Moves of a cell that are solved at once.
@@ -21,15 +26,22 @@ LEAST_GAIN = 1e-13
 
 
 def climb(problem: Problem, server: Verification, whole: WholeLengths) -> WholeLengths:
-    """Make the best single move of each row, within its range of lengths, again and again until none gains.
+    """Improve each row, within its range of lengths, until no single move gains.
 
     The verification time is the server's own at any lengths; the rows' pieces are not used.
     """
     server, best = server.of_batch(problem.num_users), whole.copy()
+    if (rows := compiled_rows()) is not None:
+        rows.climb(*Packed.of(problem, server).arguments, best.lengths, best.deadline, best.score)
+        return best
     active = np.arange(len(best.score))
     while active.size:
-        here = best[active]
-        found = _best_move(problem[active], server, here)
+        part, here = problem[active], best[active]
+        moves = _Moves.at(part, server, here)
+        found = best_option(part, server, moves.together(here.lengths), here.deadline)
+        stuck = np.flatnonzero(~(found.score > above(here.score)))
+        if stuck.size:
+            found.put(stuck, _best_move(part[stuck], server, here[stuck], moves.bound[stuck]))
         gained = found.score > above(here.score)
         active = active[gained]
         best.put(active, found[gained])
@@ -41,10 +53,71 @@ def above(score: FloatArray) -> FloatArray:
     return score + LEAST_GAIN * np.abs(score)
 
 
-def _best_move(problem: Problem, server: Verification, here: WholeLengths) -> WholeLengths:
-    """The best single move of each row, or the row as it is where none gains."""
-    bound, best = _move_bounds(problem, server, here), here.copy()
-    count = min(_AT_ONCE, bound.shape[-1])
+@dataclass(frozen=True, eq=False)
+class _Moves:
+    """All single moves of some rows: first each user's step up, then steps down, then opting out.
+
+    Parameters
+    ----------
+    bound
+        Score that a move reaches at most; minus infinity where the row's range rules it out. Shape (M, 3K).
+    likely
+        Tokens that it gains, at the price of time, to second order. Shape (M, 3K).
+    drafted
+        What it adds to the user's draft. Shape (M, 3K).
+    """
+
+    bound: FloatArray
+    likely: FloatArray
+    drafted: FloatArray
+
+    @classmethod
+    def at(cls, problem: Problem, server: Verification, here: WholeLengths) -> _Moves:
+        """Judge all moves from some lengths."""
+        lengths = here.lengths
+        tokens, drafted = single_moves(problem, lengths)
+        # Where nobody drafts a first token takes as long as on the whole band.
+        prices, bend = problem.curves.seconds_per_token(np.ones(1)), np.zeros_like(lengths)
+        drafting = np.flatnonzero(lengths.any(axis=-1))
+        if drafting.size:
+            curves = problem.curves if drafting.size == len(lengths) else problem.curves[drafting]
+            tangent = Tangent.at(curves, lengths[drafting], here.deadline[drafting])
+            prices[drafting], bend[drafting] = tangent.prices, tangent.own_curvature()
+        total = problem.linearised(lengths).tokens(lengths).sum(axis=-1, keepdims=True)
+        after = times_after(server, lengths)
+        added = np.tile(prices, 3) * drafted
+        with np.errstate(invalid="ignore"):
+            reached = problem.value(total + tokens, np.maximum(here.deadline[:, None] + added, 0.0) + after)
+        near = np.where(np.tile(lengths, 3) + drafted > 0.0, 0.5 * drafted * drafted, 0.0)
+        waiting = after - server.round_time(lengths)[:, None]
+        seconds = added + np.tile(bend, 3) * near + waiting
+        likely = tokens - problem.time_price_at(here.score)[:, None] * seconds
+        return cls(np.where(tokens > -np.inf, reached, -np.inf), likely, drafted)
+
+    def together(self, lengths: FloatArray) -> FloatArray:
+        """Lengths after the 1, 2, 4, ... most likely moves of as many users, NaN where so many do not gain.
+
+        Shapes: (M, K); result (M, C, K).
+        """
+        rows, num_users = lengths.shape
+        kinds = self.likely.reshape(rows, 3, num_users)
+        kind = kinds.argmax(axis=1)[:, None]
+        worth, drafted = (
+            np.take_along_axis(every, kind, 1)[:, 0] for every in (kinds, self.drafted.reshape(kinds.shape))
+        )
+        order = np.argsort(-worth, axis=-1)
+        rank = np.empty_like(order)
+        np.put_along_axis(rank, order, np.arange(num_users)[None, :], -1)
+        count = 2 ** np.arange((num_users - 1).bit_length() + 1)
+        gaining = (worth > 0.0).sum(axis=-1)
+        made = rank[:, None, :] < np.minimum(count, gaining[:, None])[..., None]
+        moved = lengths[:, None, :] + np.where(made, drafted[:, None, :], 0.0)
+        return np.where((count < 2 * gaining[:, None])[..., None], moved, np.nan)
+
+
+def _best_move(problem: Problem, server: Verification, here: WholeLengths, bound: FloatArray) -> WholeLengths:
+    """The best single move of each row, or the row as it is where none gains; the bounds are used up."""
+    best, count = here.copy(), min(_AT_ONCE, bound.shape[-1])
     while True:
         rows = np.flatnonzero(bound.max(axis=-1) > above(best.score))
         if rows.size == 0:
@@ -52,26 +125,9 @@ def _best_move(problem: Problem, server: Verification, here: WholeLengths) -> Wh
         index = np.argpartition(-bound[rows], count - 1, axis=-1)[:, :count]
         hopeful = bound[rows[:, None], index] > above(best.score[rows])[:, None]
         bound[rows[:, None], index] = -np.inf
-        moved = _moved(here.lengths[rows], index)
-        # There is at least one, but not always in the first place, where an option is left out.
-        options = np.where(hopeful[..., None], moved, np.nan)
+        options = np.where(hopeful[..., None], _moved(here.lengths[rows], index), np.nan)
         found = best_option(problem[rows], server, options, here.deadline[rows])
         best.put(rows, best[rows].better(found))
-
-
-def _move_bounds(problem: Problem, server: Verification, here: WholeLengths) -> FloatArray:
-    """What each single move of a row reaches at most: steps up, steps down, opting out. Shape (M, 3K)."""
-    lengths = here.lengths
-    gain, drafted = single_moves(problem, lengths)
-    drafting = lengths.any(axis=-1)
-    # Where nobody drafts a first token takes as long as on the whole band.
-    prices = problem.curves.seconds_per_token(np.ones(1))
-    prices[drafting] = token_prices(problem.curves[drafting], lengths[drafting], here.deadline[drafting])
-    total = problem.linearised(lengths).tokens(lengths).sum(axis=-1)
-    deadline = np.maximum(here.deadline[:, None] + np.tile(prices, 3) * drafted, 0.0)
-    with np.errstate(invalid="ignore"):
-        reached = problem.value(total[:, None] + gain, deadline + times_after(server, lengths))
-    return np.where(np.isfinite(gain), reached, -np.inf)
 
 
 def _moved(lengths: FloatArray, index: np.ndarray) -> FloatArray:

@@ -14,18 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver.deadline import least_deadline
+from multispin_gym.baselines.solver.deadline import FEW, least_deadline
 from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.switch import compiled_rows
 
 # A length of zero would make the seconds per token infinite; no goodput sees a draft of this many tokens or seconds.
 _SHORTEST, _LEAST = 1e-9, 1e-100
-_STEPS = 10
+STEPS = 10
 # Steps of ln T and ln nu after which nothing moves any more.
-_STILL = 1e-8
+STILL = 1e-8
 # Lower end of the coordinate: an SNR of exp(-20) is next to the wideband limit.
-_NEAREST = -20.0
+NEAREST = -20.0
 # Longest steps of ln T, ln nu and the users' coordinates.
-_REACH_DEADLINE, _REACH_BAND_PRICE, _REACH_USER = 0.7, 1.5, 1.2
+REACH_DEADLINE, REACH_BAND_PRICE, REACH_USER = 0.7, 1.5, 1.2
 
 
 def limits(problem: Problem) -> tuple[FloatArray, FloatArray]:
@@ -95,28 +96,36 @@ def _iterate(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, FloatAr
     """Newton's method from some lengths: the last lengths, shape (M, K), and the last deadline, shape (M, 1)."""
     curves = problem.curves
     low, high = limits(problem)
+    few = curves.density or lengths.size <= FEW
+    if few and (rows := compiled_rows()) is not None:
+        fields = (problem.weight, problem.decay, problem.gain, low, high, problem.low)
+        users = np.stack((*curves.fields, *problem.terms, *fields), axis=1)
+        settled, deadline = np.array(lengths, order="C"), np.empty(len(lengths))
+        server = np.stack((problem.base, problem.slope, problem.time_price), axis=1)
+        rows.settle(curves.density, users, server, settled, deadline)
+        return settled, deadline[:, None]
     ends = np.stack([high, low])
     deadline = least_deadline(curves, lengths, tolerance=0.1)[:, None]
     alone = (low * curves.seconds_per_token(np.ones(1))).max(axis=-1, keepdims=True)
     z, idle = curves.coordinate(deadline / lengths), np.zeros(lengths.shape, dtype=bool)
     still = np.zeros(deadline.shape, dtype=bool)
     band_price, before, reach = None, np.zeros_like(deadline), np.ones_like(deadline)
-    for _ in range(_STEPS):
+    for _ in range(STEPS):
         bottom, top = curves.coordinate(deadline / ends)
-        bottom = np.maximum(bottom, _NEAREST)
+        bottom = np.maximum(bottom, NEAREST)
         here = np.where(idle, top, np.clip(z, bottom, top))
         state = _State.at(problem, deadline, band_price, here, bottom, top)
         band_price = state.band_price
         d_deadline, d_band_price = state.joint_step()
         reach = np.where(d_deadline * before < 0.0, 0.5 * reach, reach)
         # A row that stands is left alone, so that what it comes to does not depend on the rows beside it.
-        still |= (np.abs(d_deadline) < _STILL) & (np.abs(d_band_price) < _STILL)
+        still |= (np.abs(d_deadline) < STILL) & (np.abs(d_band_price) < STILL)
         if still.all():
             break
-        d_deadline = _bounded(d_deadline, _REACH_DEADLINE * reach)
-        d_band_price = _bounded(d_band_price, _REACH_BAND_PRICE * reach)
+        d_deadline = _bounded(d_deadline, REACH_DEADLINE * reach)
+        d_band_price = _bounded(d_band_price, REACH_BAND_PRICE * reach)
         # Who is held stays at the limit wherever the deadline moves it; who is idle keeps its place for a return.
-        step = _bounded(state.user_step(d_deadline, d_band_price), _REACH_USER)
+        step = _bounded(state.user_step(d_deadline, d_band_price), REACH_USER)
         z = np.where(idle | still, z, here - np.where(state.held, np.sign(state.error), step))
         idle, before = np.where(still, idle, state.idle), d_deadline
         deadline = np.where(still, deadline, np.maximum(deadline * np.exp(d_deadline), alone))
@@ -130,6 +139,40 @@ def _total(values: FloatArray) -> FloatArray:
 
 def _bounded(step: FloatArray, size: FloatArray | float) -> FloatArray:
     return np.clip(np.where(np.isfinite(step), step, 0.0), -size, size)
+
+
+def band_costs(theta: FloatArray, slope: FloatArray, curvature: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """First two derivatives of the share by the token rate, element by element."""
+    return -slope * theta * theta, theta**3 * (curvature * theta + 2.0 * slope)
+
+
+def user_conditions(
+    marginal: FloatArray,
+    wait_price: FloatArray,
+    nu: FloatArray,
+    band_cost: FloatArray,
+    band_bend: FloatArray,
+    decay: FloatArray,
+    deadline: FloatArray,
+    lengths: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Error of the users' conditions and how their rates follow it, ln T and ln nu, element by element.
+
+    ``wait_price`` is what a token in the batch costs by its verification, in tokens.
+    """
+    # A falling table can make tokens cheaper than free, which only says that drafts are to grow.
+    price = np.maximum(wait_price + nu * band_cost, 1e-3 * nu * band_cost)
+    error = np.log(marginal) - np.log(price)
+    stiffness = decay * deadline + nu * band_bend / price
+    return error, error / stiffness, -decay * lengths / stiffness, -nu * band_cost / price / stiffness
+
+
+def solve_two(
+    a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray, p: FloatArray, q: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Solve ``a x + b y = p``, ``c x + d y = q``, element by element."""
+    determinant = a * d - b * c
+    return (p * d - b * q) / determinant, (a * q - c * p) / determinant
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +208,7 @@ class _State:
     ) -> _State:
         theta, theta_by_z, share, slope, curvature = problem.curves.along(z)
         rate = 1.0 / theta
-        band_cost, band_bend = -slope * theta * theta, theta**3 * (curvature * theta + 2.0 * slope)
+        band_cost, band_bend = band_costs(theta, slope, curvature)
         lengths, per_token = deadline * rate, problem.slope[:, None]
         marginal, tokens = problem.marginal_tokens(lengths), _total(problem.tokens(lengths))
         seconds = deadline + problem.verification_time(lengths)[:, None]
@@ -173,17 +216,16 @@ class _State:
         time_price = np.where(priced, problem.time_price[:, None], tokens / seconds)
         elasticity, used = _total(band_cost * rate), _total(share)
         nu = time_price / elasticity if band_price is None else band_price
-        # A falling table can make tokens cheaper than free, which only says that drafts are to grow.
-        price = np.maximum(time_price * per_token + nu * band_cost, 1e-3 * nu * band_cost)
-        error = np.log(marginal) - np.log(price)
+        error, own, by_deadline, by_band_price = user_conditions(
+            marginal, time_price * per_token, nu, band_cost, band_bend, problem.decay, deadline, lengths
+        )
         held = ((z <= bottom) & (error > 0.0)) | ((z >= top) & (error < 0.0))
         # Users whose first token is not worth its price even at the least share leave at once.
         first = np.where(problem.low > 0.0, np.inf, problem.marginal_tokens(problem.low))
         idle = first <= time_price * per_token + nu * problem.curves.idle_cost
-        stiffness = problem.decay * deadline + nu * band_bend / price
-        own = np.where(held, 0.0, error / stiffness)
-        by_deadline = np.where(held, -rate, -problem.decay * lengths / stiffness)
-        by_band_price = np.where(held, 0.0, -nu * band_cost / price / stiffness)
+        own = np.where(held, 0.0, own)
+        by_deadline = np.where(held, -rate, by_deadline)
+        by_band_price = np.where(held, 0.0, by_band_price)
         # A goodput changes with the lengths and the deadline; a price of time does not.
         growth = np.where(priced, 0.0, marginal / tokens - per_token / seconds)
         waiting = np.where(priced, 0.0, deadline / seconds)
@@ -203,10 +245,7 @@ class _State:
 
     def joint_step(self) -> tuple[FloatArray, FloatArray]:
         """Newton step of ln T and ln nu, the users following. Shape (M, 1) each."""
-        a, b, c, d = self.matrix
-        p, q = self.right
-        determinant = a * d - b * c
-        return (p * d - b * q) / determinant, (a * q - c * p) / determinant
+        return solve_two(*self.matrix, *self.right)
 
     def user_step(self, d_deadline: FloatArray, d_band_price: FloatArray) -> FloatArray:
         """What the users' coordinates fall by in a joint step. Shape (M, K)."""

@@ -61,7 +61,12 @@ def mean_tokens(
 ) -> FloatArray:
     """Compute :func:`expected_tokens` without its checks."""
     logarithm, difference = token_terms(alpha) if terms is None else terms
-    return np.asarray(np.expm1((length + 1.0) * logarithm) / difference)
+    return np.asarray(tokens_of(length, logarithm, difference))
+
+
+def tokens_of(length: FloatArray, logarithm: FloatArray, difference: FloatArray) -> FloatArray:
+    """Expected tokens from the :func:`token_terms`, element by element."""
+    return np.expm1((length + 1.0) * logarithm) / difference
 
 
 def sampled_tokens(

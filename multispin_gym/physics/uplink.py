@@ -21,19 +21,33 @@ from multispin_gym._validation import FloatArray
 
 LN2 = math.log(2.0)
 # Below this value of h(w) = ln(expm1(w) / w) its closed form cancels, and w/2 + w^2/24 - w^4/2880 is exact to rounding.
-_SERIES_END = 0.01
+SERIES_END = 0.01
 # Below it the SNR has lost digits to underflow.
 _TINY = 1e-290
 
 
-def _series_root(target: FloatArray) -> FloatArray:
-    """Solve h(w) = target for small targets by Newton's method on the series of h."""
+def series_root(target: FloatArray) -> FloatArray:
+    """Solve h(w) = target for small targets by Newton's method on the series of h, element by element."""
     w = 2.0 * target - target * target / 3.0
     for _ in range(2):
         square = w * w
         value = 0.5 * w + square * (1 / 24 - square / 2880)
         w = w - (value - target) / (0.5 + w * (1 / 12 - square / 720))
     return np.maximum(w, 0.0)
+
+
+def halley_root(target: FloatArray) -> FloatArray:
+    """Solve h(w) = target for finite targets from :data:`SERIES_END` on by Halley's method, element by element."""
+    # Within 0.4 % of the root everywhere: right to second order at 0 and asymptotically at infinity.
+    w = target + np.log1p(target * (1.0 + target / (6.0 + target * (2.76 + 0.166 * target))))
+    for _ in range(2):
+        fall = np.expm1(-w)
+        flat = 1.0 / w
+        slope = -1.0 / fall - flat
+        error = w + np.log(-fall * flat) - target
+        bend = flat * flat - (1.0 + fall) / (fall * fall)
+        w = w - 2.0 * error * slope / (2.0 * slope * slope - error * bend)
+    return w
 
 
 def log_snr_of_ratio(excess: ArrayLike) -> FloatArray:
@@ -58,22 +72,14 @@ def log_snr_of_ratio(excess: ArrayLike) -> FloatArray:
 def _log_snr(target: FloatArray) -> FloatArray:
     """Solve ``ln(expm1(w) / w) = target`` for w."""
     finite = np.isfinite(target)
-    small = target < _SERIES_END
+    small = target < SERIES_END
     goal = target if finite.all() and not small.any() else np.where(finite & ~small, target, 1.0)
-    # Within 0.4 % of the root everywhere: right to second order at 0 and asymptotically at infinity.
-    w = goal + np.log1p(goal * (1.0 + goal / (6.0 + goal * (2.76 + 0.166 * goal))))
-    for _ in range(2):
-        fall = np.expm1(-w)
-        flat = 1.0 / w
-        slope = -1.0 / fall - flat
-        error = w + np.log(-fall * flat) - goal
-        bend = flat * flat - (1.0 + fall) / (fall * fall)
-        w = w - 2.0 * error * slope / (2.0 * slope * slope - error * bend)
+    w = halley_root(goal)
     if goal is target:
         return w
     w = np.where(finite, w, np.inf)
     if small.any():
-        w[small] = _series_root(target[small])
+        w[small] = series_root(target[small])
     return w
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -96,7 +96,10 @@ class AffineVerification:
         """
         if self.per_draft == 0.0:
             return self
-        return replace(self, fixed=self.fixed + self.per_draft * num_drafts, per_draft=0.0)
+        # Without the checks of the constructor: this is asked for in every round that is played.
+        batch = object.__new__(AffineVerification)
+        batch.__dict__.update(self.__dict__, fixed=self.fixed + self.per_draft * num_drafts, per_draft=0.0)
+        return batch
 
     def time(self, num_tokens: ArrayLike, num_drafts: int | None = None) -> FloatArray:
         """Time of one forward pass.

@@ -162,3 +162,16 @@ def test_the_table_of_decision_times_leaves_out_only_what_takes_too_long(benchma
         assert min(row["milliseconds_per_round"].values()) > 0.0
     printed = capsys.readouterr().out.splitlines()
     assert len({line.count("|") for line in printed}) == 1
+
+
+def test_decisions_are_timed_for_every_form_of_server_with_numba_and_without_and_beside_a_peer(benchmark, tmp_path):
+    forms = ["own", "per_draft", "padded", "ragged", "table_padded", "table_ragged"]
+    options = ["--scenario", "paper_qwen35", "--controllers", "nested_polished", "--forms", *forms, "--peers"]
+    options += ["--without-numba", "--num-users", "3", "--batches", "1", "2", "50", "--entries", "100"]
+    options += ["--seconds", "0.001", "--output", str(tmp_path)]
+    assert benchmark("decision_time").main(options) == 0
+    rows = json.loads((tmp_path / "decision_time.json").read_text())["rows"]
+    assert [(row["form"], row["batch"]) for row in rows] == [(form, batch) for form in forms for batch in (1, 2)]
+    for row in rows:
+        peer = {"slsqp"} if (row["form"], row["batch"]) == ("ragged", 1) else set()
+        assert set(row["milliseconds_per_round"]) == {"nested_polished", "nested_polished, NumPy"} | peer

@@ -88,6 +88,7 @@ def test_wheel_requires_the_numerical_core_and_offers_the_rest_as_extras(built):
         "search",
         "ray",
         "render",
+        "fast",
         "benchmarks",
         "dev",
     }
@@ -206,7 +207,7 @@ def extra(*names):
     ("folder", "allowed"),
     [
         ("multispin_gym", extra("report", "ray", "render") | {"pandas"}),
-        ("baselines", extra()),
+        ("baselines", extra("fast")),
         ("agents", extra("report", "train", "search")),
         ("tests", extra("report", "train", "search", "ray", "render", "dev")),
         ("benchmarks", extra("report", "train", "search", "render", "dev", "benchmarks")),

@@ -1,0 +1,136 @@
+"""The local search of heterogeneous drafts of one cell in plain loops, compiled by numba.
+
+The moves, and which of them are tried, are those of :mod:`.local_search`. This module needs numba and is imported by
+:mod:`.compiled` alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver import local_search
+from multispin_gym.baselines.solver.compiled_curves import tangent, tokens_of
+from multispin_gym.baselines.solver.compiled_moves import Row, above, better, wait, wait_for, weights_at
+from multispin_gym.baselines.solver.compiling import compiled
+
+_TRIES, _LAST_TRIES, _PASSES = local_search.TRIES, local_search.LAST_TRIES, local_search.PASSES
+_MANY, _PAIRS = local_search.MANY, local_search.PAIRS
+
+
+@compiled
+def _likely(gain: float, bend: float) -> float:
+    """A gain to second order; minus infinity where the move cannot gain, or not even if half the bend were all."""
+    return gain - bend if gain > 0.0 and gain > 0.5 * bend else -np.inf
+
+
+@compiled
+def _largest(values: FloatArray, count: int) -> np.ndarray:
+    """Indices of the largest values, the largest first."""
+    left = values.copy()
+    index = np.empty(count, dtype=np.int64)
+    for place in range(count):
+        index[place] = np.argmax(left)
+        left[index[place]] = -np.inf
+    return index
+
+
+@compiled
+def _gains(row: Row, lengths: FloatArray, weights: FloatArray, cost: FloatArray, gain: FloatArray) -> None:
+    """Fill in what all single moves gain at given costs of a token, without verification; shape (3, K)."""
+    for user in range(len(lengths)):
+        length = lengths[user]
+        tokens = tokens_of(length, row.logarithm[user], row.difference[user])
+        for kind in range(3):
+            target = 0.0 if kind == 2 else length + 1.0 - 2.0 * kind
+            if target < row.low[user] or target > row.high[user] or target == length:
+                gain[kind, user] = -np.inf
+            else:
+                after = tokens_of(target, row.logarithm[user], row.difference[user])
+                gain[kind, user] = weights[user] * (after - tokens) - cost[user] * (target - length)
+
+
+@compiled
+def _singles(
+    row: Row, lengths: FloatArray, time_price: float, gain: FloatArray, own: FloatArray, worth: FloatArray
+) -> None:
+    """Fill in the likely gains of all single moves, first up, then down, then opting out."""
+    users, longest, count, now = len(lengths), lengths.max(), lengths.sum(), wait(row, lengths)
+    runner_up, ties = 0.0, 0
+    for user in range(users):
+        if lengths[user] == longest:
+            ties += 1
+        else:
+            runner_up = max(runner_up, lengths[user])
+    for user in range(users):
+        others = runner_up if ties == 1 and lengths[user] == longest else longest
+        for kind in range(3):
+            worth[kind * users + user] = -np.inf
+            if gain[kind, user] > -np.inf:
+                target = 0.0 if kind == 2 else lengths[user] + 1.0 - 2.0 * kind
+                drafted = target - lengths[user]
+                after = wait_for(row, max(others, target) if row.padded else count + drafted)
+                bend = 0.5 * time_price * own[user] * drafted * drafted if target > 0.0 else 0.0
+                worth[kind * users + user] = _likely(gain[kind, user] - time_price * (after - now), bend)
+
+
+@compiled
+def _pass(
+    row: Row, here: FloatArray, score: float, deadline: float, tries: int, best: FloatArray
+) -> tuple[float, float]:
+    """Fill in the best of the most promising moves, if one gains; the best score and its deadline."""
+    users = len(here)
+    pairs = min(_PAIRS, users)
+    prices, bend, own, weights = np.empty(users), np.empty(users), np.empty(users), np.empty(users)
+    middle, _ = tangent(row.curves, here, deadline, prices, bend, own)
+    weights_at(row, here, weights)
+    time_price = score if np.isnan(row.time_price) else row.time_price
+    gain, worth = np.empty((3, users)), np.empty(3 * users + pairs * pairs)
+    _gains(row, here, weights, time_price * prices, gain)
+    _singles(row, here, time_price, gain, own, worth)
+    up, down, now = _largest(gain[0], pairs), _largest(gain[1], pairs), wait(row, here)
+    moved = here.copy()
+    for first in range(pairs):
+        for second in range(pairs):
+            a, b = up[first], down[second]
+            place = 3 * users + first * pairs + second
+            worth[place] = -np.inf
+            if a != b and gain[0, a] > -np.inf and gain[1, b] > -np.inf:
+                moved[a] += 1.0
+                moved[b] -= 1.0
+                waiting = wait(row, moved) - now
+                moved[a], moved[b] = here[a], here[b]
+                mixed = middle * prices[a] * prices[b]
+                mixed -= (bend[a] * here[a] * prices[b] + bend[b] * here[b] * prices[a]) / deadline
+                bent = 0.5 * time_price * max(own[a] + own[b] - 2.0 * mixed, 0.0)
+                worth[place] = _likely(gain[0, a] + gain[1, b] - time_price * waiting, bent)
+    for place in _largest(worth, min(tries, len(worth))):
+        if worth[place] > -np.inf:
+            if place < 3 * users:
+                kind, user = place // users, place % users
+                moved[user] = 0.0 if kind == 2 else here[user] + 1.0 - 2.0 * kind
+            else:
+                a, b = up[(place - 3 * users) // pairs], down[(place - 3 * users) % pairs]
+                moved[a] += 1.0
+                moved[b] -= 1.0
+            score, deadline, _ = better(row, moved, score, deadline, best)
+            moved[:] = here
+    return score, deadline
+
+
+@compiled
+def improve(row: Row, lengths: FloatArray, deadline: float, score: float) -> tuple[float, float]:
+    """Do :func:`.local_search.improve` in place; deadline and score."""
+    best, tries = lengths.copy(), _TRIES
+    for _ in range(min(_PASSES, max(_PASSES * _MANY // len(lengths), 1))):
+        if not lengths.any():
+            break
+        reached, time = _pass(row, lengths, score, deadline, tries, best)
+        if reached > above(score):
+            lengths[:] = best
+            deadline, score, tries = time, reached, _TRIES
+        elif tries == _LAST_TRIES:
+            break
+        else:
+            tries = _LAST_TRIES
+    return deadline, score

@@ -1,0 +1,294 @@
+"""Climbing by single moves, and the scan of nested lengths, of one cell in plain loops, compiled by numba.
+
+The decisions are those of :mod:`.single_moves` and :mod:`.nested_lengths`. This module needs numba and is imported by
+:mod:`.compiled` alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver.compiled_curves import (
+    ROUNDING,
+    Curves,
+    least_deadline,
+    may_fit,
+    share_at,
+    tangent,
+    tokens_of,
+)
+from multispin_gym.baselines.solver.compiling import compiled
+from multispin_gym.baselines.solver.single_moves import LEAST_GAIN
+
+# Relative to the distance from the rate limits: what a deadline is off by is of the order of its cube.
+_TOLERANCE = 1e-6
+
+
+class Row(NamedTuple):
+    """One cell: see :class:`.problem.Problem`.
+
+    Arrays over the users have shape (K,). ``waiting`` are verification times by the longest draft of a padded batch, or
+    by the drafted tokens of a ragged one.
+    """
+
+    curves: Curves
+    alpha: FloatArray
+    logarithm: FloatArray
+    difference: FloatArray
+    importance: FloatArray
+    low: FloatArray
+    high: FloatArray
+    time_price: float
+    geometric: bool
+    padded: bool
+    waiting: FloatArray
+
+
+@compiled
+def total_tokens(row: Row, lengths: FloatArray) -> float:
+    """The objective's total of the users' tokens."""
+    total = 0.0
+    for user in range(len(lengths)):
+        tokens = tokens_of(lengths[user], row.logarithm[user], row.difference[user])
+        total += row.importance[user] * (np.log(tokens) if row.geometric else tokens)
+    return np.exp(total) if row.geometric else total
+
+
+@compiled
+def value(row: Row, total: float, seconds: float) -> float:
+    """Score of a total of tokens in some seconds."""
+    return total / seconds if np.isnan(row.time_price) else total - row.time_price * seconds
+
+
+@compiled
+def wait(row: Row, lengths: FloatArray) -> float:
+    """Verification time, s."""
+    return wait_for(row, lengths.max() if row.padded else lengths.sum())
+
+
+@compiled
+def wait_for(row: Row, drafted: float) -> float:
+    """Verification time, s, by the longest draft or by the drafted tokens; no number where they are none."""
+    return row.waiting[int(drafted)] if 0.0 <= drafted < len(row.waiting) else np.nan
+
+
+@compiled
+def weights_at(row: Row, lengths: FloatArray, weights: FloatArray) -> None:
+    """Fill in the weights of the weighted sum that touches the total at some lengths."""
+    total = total_tokens(row, lengths) if row.geometric else 1.0
+    for user in range(len(lengths)):
+        weights[user] = row.importance[user]
+        if row.geometric:
+            weights[user] *= total / tokens_of(lengths[user], row.logarithm[user], row.difference[user])
+
+
+@compiled
+def above(score: float) -> float:
+    """What another score has to pass to count as a gain."""
+    return score + LEAST_GAIN * abs(score)
+
+
+@compiled
+def _judge(
+    row: Row, lengths: FloatArray, deadline: float, score: float, bound: FloatArray, likely: FloatArray
+) -> float:
+    """Fill in the bounds and likely gains of all single moves, of shape (3, K): up, down, opting out; ``sum b' x``."""
+    users = len(lengths)
+    prices, bend, own, weights = np.empty(users), np.empty(users), np.zeros(users), np.empty(users)
+    longest, count = lengths.max(), lengths.sum()
+    spread = 0.0
+    if longest > 0.0:
+        _, spread = tangent(row.curves, lengths, deadline, prices, bend, own)
+    else:
+        prices[:] = row.curves.alone
+    weights_at(row, lengths, weights)
+    total, runner_up, ties = 0.0, 0.0, 0
+    for user in range(users):
+        total += weights[user] * tokens_of(lengths[user], row.logarithm[user], row.difference[user])
+        if lengths[user] == longest:
+            ties += 1
+        else:
+            runner_up = max(runner_up, lengths[user])
+    now, time_price = wait(row, lengths), score if np.isnan(row.time_price) else row.time_price
+    for user in range(users):
+        length = lengths[user]
+        tokens = tokens_of(length, row.logarithm[user], row.difference[user])
+        others = runner_up if ties == 1 and length == longest else longest
+        for kind in range(3):
+            target = 0.0 if kind == 2 else length + 1.0 - 2.0 * kind
+            if target < row.low[user] or target > row.high[user] or target == length:
+                bound[kind, user] = likely[kind, user] = -np.inf
+                continue
+            drafted = target - length
+            after = wait_for(row, max(others, target) if row.padded else count + drafted)
+            gain = weights[user] * (tokens_of(target, row.logarithm[user], row.difference[user]) - tokens)
+            added = prices[user] * drafted
+            bound[kind, user] = value(row, total + gain, max(deadline + added, 0.0) + after)
+            if target > 0.0:
+                added += 0.5 * own[user] * drafted * drafted
+            likely[kind, user] = gain - time_price * (added + after - now)
+    return spread
+
+
+@compiled
+def break_even(row: Row, total: float, waiting: float, score: float) -> float:
+    """Deadline by which a total of tokens is worth a score, s."""
+    if np.isnan(row.time_price):
+        return total / score - waiting
+    return (total - score) / row.time_price - waiting
+
+
+@compiled
+def _several(
+    row: Row, lengths: FloatArray, deadline: float, score: float, likely: FloatArray, best: FloatArray
+) -> tuple[float, float]:
+    """Fill in the best of the 1, 2, 4, ... most likely moves of as many users, if one gains; its score and deadline."""
+    users = len(lengths)
+    worth, target, gaining = np.empty(users), np.empty(users), 0
+    for user in range(users):
+        kind = np.argmax(likely[:, user])
+        worth[user] = likely[kind, user]
+        target[user] = 0.0 if kind == 2 else lengths[user] + 1.0 - 2.0 * kind
+        gaining += worth[user] > 0.0
+    order, made, moved = np.argsort(-worth), 0, lengths.copy()
+    count = 1
+    while count < 2 * gaining:
+        while made < min(count, gaining):
+            moved[order[made]] = target[order[made]]
+            made += 1
+        score, deadline, _ = better(row, moved, score, deadline, best)
+        count *= 2
+    return score, deadline
+
+
+@compiled
+def better(
+    row: Row, lengths: FloatArray, score: float, deadline: float, best: FloatArray
+) -> tuple[float, float, float]:
+    """Take some lengths as the best, with their score and deadline, if they pass the best score so far.
+
+    The third result is a deadline of these lengths, which may lie below the least where they are not taken.
+    """
+    total, waiting = total_tokens(row, lengths), wait(row, lengths)
+    # One look at the band tells most that fall behind: they do not fit by the deadline at which they would be as good.
+    latest = break_even(row, total, waiting, score)
+    if not may_fit(row.curves, lengths, latest):
+        return score, deadline, latest
+    time = least_deadline(row.curves, lengths, latest if latest < np.inf else np.nan, _TOLERANCE)
+    reached = value(row, total, time + waiting)
+    if reached > score:
+        best[:] = lengths
+        return reached, time, time
+    return score, deadline, time
+
+
+@compiled
+def _one(
+    row: Row, lengths: FloatArray, deadline: float, spread: float, score: float, bound: FloatArray, best: FloatArray
+) -> tuple[float, float]:
+    """Fill in the best single move, if one gains; the best score and its deadline. The bounds are used up."""
+    users, moved, here = len(lengths), lengths.copy(), deadline
+    total, waiting = total_tokens(row, lengths), 0.0
+    while True:
+        first = np.argmax(bound)
+        kind, user = first // users, first % users
+        if not bound[kind, user] > above(score):
+            return score, deadline
+        bound[kind, user] = -np.inf
+        moved[user] = 0.0 if kind == 2 else lengths[user] + 1.0 - 2.0 * kind
+        if not row.geometric and here > 0.0:
+            # Where it would be as good, the others take at least what the tangent of their shares says.
+            gain = tokens_of(moved[user], row.logarithm[user], row.difference[user])
+            gain -= tokens_of(lengths[user], row.logarithm[user], row.difference[user])
+            waiting = wait(row, moved)
+            latest = break_even(row, total + row.importance[user] * gain, waiting, score)
+            taken = 1.0 - spread * (latest / here - 1.0)
+            if moved[user] > 0.0:
+                taken += share_at(row.curves, user, latest / moved[user])[0]
+            if lengths[user] > 0.0:
+                taken -= share_at(row.curves, user, latest / lengths[user])[0]
+            if taken > 1.0 + ROUNDING:
+                moved[user] = lengths[user]
+                continue
+        score, deadline, _ = better(row, moved, score, deadline, best)
+        moved[user] = lengths[user]
+
+
+@compiled
+def climb(row: Row, lengths: FloatArray, deadline: float, score: float) -> tuple[float, float]:
+    """Improve one cell's lengths in place until no single move gains; deadline and score."""
+    users = len(lengths)
+    bound, likely, best = np.empty((3, users)), np.empty((3, users)), lengths.copy()
+    while True:
+        spread = _judge(row, lengths, deadline, score, bound, likely)
+        reached, time = _several(row, lengths, deadline, score, likely, best)
+        if not reached > above(score):
+            reached, time = _one(row, lengths, deadline, spread, score, bound, best)
+            if not reached > above(score):
+                return deadline, score
+        lengths[:] = best
+        deadline, score = time, reached
+
+
+@compiled
+def _tighten(
+    row: Row, user: FloatArray, waiting: FloatArray, prices: FloatArray, weights: FloatArray, bound: FloatArray
+) -> None:
+    """Lower the bounds of all members with some prices and weights; see :class:`.nested_lengths.Members`."""
+    tokens = drafting = 0.0
+    gain = np.empty(len(prices))
+    for who in range(len(prices)):
+        tokens += weights[who] * tokens_of(row.low[who], row.logarithm[who], row.difference[who])
+        drafting += prices[who] * row.low[who]
+        gain[who] = weights[who] * row.alpha[who] ** row.low[who]
+    for index in range(len(bound)):
+        if index:
+            who = user[index - 1]
+            gain[who] *= row.alpha[who]
+            tokens += gain[who]
+            drafting += prices[who]
+        if bound[index] > -np.inf:
+            bound[index] = min(bound[index], value(row, tokens, drafting + waiting[index]))
+
+
+@compiled
+def scan(
+    row: Row,
+    token_time: FloatArray,
+    until: FloatArray,
+    user: FloatArray,
+    waiting: FloatArray,
+    lengths: FloatArray,
+) -> tuple[float, float]:
+    """Fill in the best nested lengths; deadline and score. For the members see :class:`.nested_lengths.Members`."""
+    users = len(lengths)
+    lengths[:] = row.low
+    deadline = least_deadline(row.curves, lengths, np.nan, _TOLERANCE)
+    score = value(row, total_tokens(row, lengths), deadline + wait(row, lengths))
+    prices, bend, own, weights = np.empty(users), np.empty(users), np.empty(users), np.empty(users)
+    trial = 1.0 / token_time
+    time = 1.0
+    bound = np.where(waiting < np.inf, np.inf, -np.inf)
+    bound[0] = -np.inf
+    while True:
+        tangent(row.curves, trial, time, prices, bend, own)
+        weights_at(row, trial, weights)
+        _tighten(row, user, waiting, prices, weights, bound)
+        index = np.argmax(bound)
+        if not bound[index] > above(score):
+            return deadline, score
+        bound[index] = -np.inf
+        for who in range(users):
+            length = min(max(np.floor(until[index] / token_time[who]), row.low[who]), row.high[who])
+            # A quotient's rounding does not decide: it is the product that the list is sorted by.
+            if length < row.high[who] and (length + 1.0) * token_time[who] <= until[index]:
+                length += 1.0
+            elif length > row.low[who] and length * token_time[who] > until[index]:
+                length -= 1.0
+            trial[who] = length
+        score, deadline, time = better(row, trial, score, deadline, lengths)
+        if not 0.0 < time < np.inf:
+            time = least_deadline(row.curves, trial, np.nan, _TOLERANCE)

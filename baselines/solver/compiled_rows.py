@@ -1,0 +1,129 @@
+"""What is compiled of the solver, over the rows of a batch. This module needs numba; see :mod:`.compiled`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver import compiled_curves, compiled_improve, compiled_moves, compiled_settling
+from multispin_gym.baselines.solver.compiled_curves import curves_of
+from multispin_gym.baselines.solver.compiled_moves import Row
+from multispin_gym.baselines.solver.compiled_settling import Relaxed
+from multispin_gym.baselines.solver.compiling import compiled
+
+
+@compiled
+def _row(users: FloatArray, time_price: float, flags: tuple[bool, bool, bool], waiting: FloatArray) -> Row:
+    """One row of what :class:`.compiled.Packed` packs."""
+    curves = curves_of(flags[0], users[0], users[1], users[2])
+    return Row(
+        curves, users[3], users[4], users[5], users[6], users[7], users[8], time_price, flags[1], flags[2], waiting
+    )
+
+
+@compiled
+def least_deadline(
+    density: bool, curves: FloatArray, lengths: FloatArray, start: FloatArray, tolerance: float, deadline: FloatArray
+) -> None:
+    """Fill in :func:`.deadline.least_deadline`; a start of NaN is none. The curves have shape (M, 3, K)."""
+    for index in range(len(deadline)):
+        row = curves_of(density, curves[index, 0], curves[index, 1], curves[index, 2])
+        deadline[index] = compiled_curves.least_deadline(row, lengths[index], start[index], tolerance)
+
+
+@compiled
+def settle(density: bool, users: FloatArray, server: FloatArray, lengths: FloatArray, deadline: FloatArray) -> None:
+    """Do Newton's method of :mod:`.stationarity` in place. Shapes: users (M, 11, K), server (M, 3)."""
+    for index in range(len(deadline)):
+        every, one = users[index], server[index]
+        curves = curves_of(density, every[0], every[1], every[2])
+        row = Relaxed(
+            curves,
+            every[3],
+            every[4],
+            every[5],
+            every[6],
+            every[7],
+            every[8],
+            every[9],
+            every[10],
+            one[0],
+            one[1],
+            one[2],
+        )
+        deadline[index] = compiled_settling.settle(row, lengths[index])
+
+
+@compiled
+def climb(
+    users: FloatArray,
+    time_price: FloatArray,
+    flags: tuple[bool, bool, bool],
+    waiting: FloatArray,
+    lengths: FloatArray,
+    deadline: FloatArray,
+    score: FloatArray,
+) -> None:
+    """Do :func:`.single_moves.climb` in place."""
+    for index in range(len(score)):
+        row = _row(users[index], time_price[index], flags, waiting)
+        deadline[index], score[index] = compiled_moves.climb(row, lengths[index], deadline[index], score[index])
+
+
+@compiled
+def improve(
+    users: FloatArray,
+    time_price: FloatArray,
+    flags: tuple[bool, bool, bool],
+    waiting: FloatArray,
+    lengths: FloatArray,
+    deadline: FloatArray,
+    score: FloatArray,
+) -> None:
+    """Do :func:`.local_search.improve` in place."""
+    for index in range(len(score)):
+        row = _row(users[index], time_price[index], flags, waiting)
+        deadline[index], score[index] = compiled_improve.improve(row, lengths[index], deadline[index], score[index])
+
+
+@compiled
+def scan(
+    users: FloatArray,
+    time_price: FloatArray,
+    flags: tuple[bool, bool, bool],
+    waiting: FloatArray,
+    members: tuple[FloatArray, FloatArray, np.ndarray, FloatArray],
+    lengths: FloatArray,
+    deadline: FloatArray,
+    score: FloatArray,
+) -> None:
+    """Do :func:`.nested_lengths.best_nested`, of whose members the arrays are given."""
+    token_time, until, user, after = members
+    for index in range(len(score)):
+        row = _row(users[index], time_price[index], flags, waiting)
+        deadline[index], score[index] = compiled_moves.scan(
+            row, token_time[index], until[index], user[index], after[index], lengths[index]
+        )
+
+
+def warm_up() -> None:
+    """Compile everything, or load it from where it is kept: on two users that decide nothing."""
+    users, waiting, price = np.ones((1, 9, 2)), np.ones(3), np.full(1, np.nan)
+    # Acceptance rates of one half, lengths of 0 or 1.
+    users[:, 3:6] = np.array([0.5, np.log(0.5), -0.5])[:, None]
+    users[:, 7] = 0.0
+    lengths, deadline, score = np.ones((1, 2)), np.ones(1), np.ones(1)
+    flags = True, False, False
+    least_deadline(True, users[:, :3].copy(), lengths, price, 1e-6, deadline)
+    relaxed = np.ones((1, 11, 2))
+    relaxed[:, 3:5] = users[:, 4:6]
+    settle(True, relaxed, np.ones((1, 3)), lengths, deadline)
+    members = (
+        np.full((1, 2), 4.0),
+        np.array([[-np.inf, 4.0]]),
+        np.zeros((1, 1), dtype=np.int64),
+        np.array([[1.0, np.inf]]),
+    )
+    scan(users, price, flags, waiting, members, lengths, deadline, score)
+    climb(users, price, flags, waiting, lengths, deadline, score)
+    improve(users, price, flags, waiting, lengths, deadline, score)

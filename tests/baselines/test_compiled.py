@@ -1,0 +1,85 @@
+"""Decisions from compiled loops: the same as NumPy's, loaded only when needed, and done without where numba is not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compiled_decisions import RULES, assert_alike, draw
+from reference import FORMS, random_cell
+
+from multispin_gym import load_scenario
+from multispin_gym.baselines import make_controller
+from multispin_gym.baselines.solver import switch
+from multispin_gym.baselines.solver.deadline import least_deadline
+from multispin_gym.baselines.solver.share_curves import ShareCurves
+
+HERE = Path(__file__).parent
+
+
+def run(code, **environment):
+    places = os.pathsep.join([str(HERE), str(HERE.parent)])
+    return subprocess.run(
+        [sys.executable, *code],
+        env={**os.environ, "PYTHONPATH": places, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("form", FORMS, ids="-".join)
+@pytest.mark.parametrize("shortest", [0, 1])
+def test_compiled_loops_decide_as_numpy_does(name, form, shortest):
+    rng = np.random.default_rng(60 + shortest)
+    for num_users in (1, 4, 9):
+        cell = random_cell(rng, *form, shortest, longest=7)
+        assert_alike(name, draw(rng, (12, num_users)), cell)
+
+
+@pytest.mark.parametrize("preset", ["paper_qwen35", "default", "qwen35_27b"])
+def test_compiled_loops_decide_as_numpy_does_in_the_presets(preset):
+    scenario = load_scenario(preset)
+    users = scenario.sample_users(np.random.default_rng(3), 20, (20,))
+    for name in ("nested_polished", "heterogeneous"):
+        assert_alike(name, users, scenario.cell)
+
+
+@pytest.mark.parametrize("power", ["total", "density"])
+def test_compiled_deadlines_are_those_of_numpy_from_any_start(power):
+    rng = np.random.default_rng(4)
+    cell, users = random_cell(rng, "affine", "padded", power), draw(rng, (50, 6))
+    curves, lengths = ShareCurves.of(users, cell), rng.integers(0, 9, (50, 6)).astype(float)
+    with switch.plain():
+        expected = least_deadline(curves, lengths)
+    for factor in (None, 1e-3, 0.5, 1.0, 1.01, 30.0):
+        start = None if factor is None else factor * expected
+        np.testing.assert_allclose(least_deadline(curves, lengths, start), expected, rtol=1e-13)
+
+
+@pytest.mark.slow
+def test_the_loops_decide_alike_as_plain_python_too():
+    assert run([str(HERE / "compiled_decisions.py")], NUMBA_DISABLE_JIT="1") == ["alike"]
+
+
+def test_numba_is_not_loaded_before_a_decision():
+    code = "import sys, multispin_gym, multispin_gym.baselines; print('numba' in sys.modules)"
+    assert run(["-c", code]) == ["False"]
+
+
+def test_without_numba_everything_works(monkeypatch):
+    scenario = load_scenario("default")
+    users = scenario.sample_users(np.random.default_rng(0))
+    expected = make_controller("nested_polished")(users, scenario.cell).draft_lengths
+    monkeypatch.setitem(sys.modules, "numba", None)
+    for name in [name for name in sys.modules if name.startswith("multispin_gym.baselines.solver.compil")]:
+        monkeypatch.delitem(sys.modules, name)
+    switch._module.cache_clear()
+    try:
+        assert switch.compiled_rows() is None
+        assert (make_controller("nested_polished")(users, scenario.cell).draft_lengths == expected).all()
+    finally:
+        switch._module.cache_clear()
