@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 RESULTS = ("results.csv", "results.png", "results.json")
 LARGEST_RESULTS = 2**26
-# Characters from which on a mean and its interval stand on one line; below the other some are left out.
-WIDE, NARROW = 130, 96
+# Characters from which on all intervals are shown, from which on a mean and its interval stand on one line, and below
+# which some are left out.
+WIDEST, WIDE, NARROW = 150, 130, 96
 _COLUMNS = ("policy", "episode", "seed")
 _LIBRARIES = ("multispin-gym", "gymnasium", "numpy", "scipy", "stable-baselines3", "torch")
 
@@ -184,7 +185,7 @@ def to_table(result: EvaluationResult, width: int = 120) -> Table:
         "ratio_to_optimum": (f"ratio to\n{result.reference}", "{:.4f}", True),
         "lowest_decile_ratio_to_optimum": ("its lowest\ndecile", "{:.4f}", False),
         "regret_to_nested_polished": ("regret to\nnested_polished", "{:+.2%}", False),
-        "long_run_goodput": ("long run\ntoken/s", "{:.4g}", width >= WIDE),
+        "long_run_goodput": ("long run\ntoken/s", "{:.4g}", width >= WIDEST),
         "gain_over_server_only": ("goodput over\nserver_only", "{:+.1%}", width >= NARROW),
     }
     if result.nested_polished is None or width < NARROW:

@@ -34,7 +34,17 @@ def test_a_study_is_reproducible_and_its_best_trial_becomes_a_hyperparameter_fil
     assert config.policy.share_std == reports[0]["best"]["share_std"]
 
 
-@pytest.mark.parametrize("scenario", list_scenarios())
+STUDIES = sorted(path.stem for path in (ROOT / "docs" / "results" / "training" / "search").glob("*.json"))
+
+
+def test_presets_without_a_published_study_train_with_what_suits_any():
+    for scenario in list_scenarios():
+        fields = hyperparameters(scenario)
+        assert (fields == shipped_hyperparameters("any.toml")) == (scenario not in STUDIES)
+    assert hyperparameters("default") == hyperparameters("paper_qwen35")
+
+
+@pytest.mark.parametrize("scenario", STUDIES)
 def test_the_hyperparameters_of_a_preset_are_the_best_of_its_published_study(scenario):
     study = json.loads((ROOT / "docs" / "results" / "training" / "search" / f"{scenario}.json").read_text())
     assert study["scenario"] == scenario

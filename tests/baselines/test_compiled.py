@@ -40,7 +40,7 @@ def test_compiled_loops_decide_as_numpy_does(name, form, shortest):
         assert_alike(name, draw(rng, (12, num_users)), cell)
 
 
-@pytest.mark.parametrize("preset", ["paper_qwen35", "default", "qwen35_27b"])
+@pytest.mark.parametrize("preset", ["paper_qwen35", "default", "qwen35_27b_eager"])
 def test_compiled_loops_decide_as_numpy_does_in_the_presets(preset):
     scenario = load_scenario(preset)
     users = scenario.sample_users(np.random.default_rng(3), 20, (20,))

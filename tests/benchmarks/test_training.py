@@ -58,7 +58,7 @@ def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchm
     assert other["seeds"]["4"] == pytest.approx(reached.sum() / cells.reference.sum())
     assert report["homogeneous"]["controllers"]["homogeneous"]["mean"] == pytest.approx(1.0)
     assert [len(curve) for curve in report["scratch"]["curves"].values()] == [2, 2]
-    assert "| `default` | scratch | 2 | 4,096 |" in capsys.readouterr().out
+    assert "| `laptops_60ms` | scratch | 2 | 4,096 |" in capsys.readouterr().out
     assert benchmark("training").main([*options, "--output", str(tmp_path / "b")]) == 0
     assert (weights.read_bytes(), state.stat().st_mtime_ns) == written
     assert json.loads((tmp_path / "b" / "training.json").read_text())["scenarios"]["laptops_60ms"] == report

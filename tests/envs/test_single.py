@@ -147,7 +147,7 @@ def test_users_of_the_observation_give_the_reward_to_the_last_bit(scenario):
 
 @pytest.mark.slow
 def test_sampled_tokens_are_whole_and_average_to_the_expected_ones():
-    env = gym.make(MULTI, num_rounds=4000, sampled=True).unwrapped
+    env = gym.make(MULTI, num_users=8, num_rounds=4000, sampled=True).unwrapped
     env.reset(seed=0)
     action = env.encode_action(ms.Decision([5] * 8, [1 / 8] * 8))
     tokens = np.array([env.step(action)[4]["tokens"] for _ in range(3999)])

@@ -122,7 +122,8 @@ def test_episodes_that_end_after_a_time_cannot_be_played_open_loop():
 def test_progress_counts_the_policies_and_the_files_are_the_same_ones(tmp_path):
     done = []
     result = evaluate(["tk_slt"], SMALL, episodes=2, max_time=0.5, progress=lambda *args: done.append(args))
-    assert done == [(1, 2), (2, 2)]
+    # Plain decoding and the rule are played besides.
+    assert done == [(1, 3), (2, 3), (3, 3)]
     assert save(result, tmp_path, "command")
     data = json.loads((tmp_path / "results.json").read_text())
     assert (data["loop"], data["max_time"], data["rounds"]) == ("closed", 0.5, None)

@@ -19,7 +19,7 @@ def test_command_writes_results_and_prints_the_table_and_the_verdict(tmp_path):
     done = run_evaluate(*args)
     assert (done.returncode, done.stderr) == (0, "")
     data = json.loads((tmp_path / "r" / "results.json").read_text())
-    assert (data["scenario"], data["num_users"], data["episodes"], data["rounds"]) == ("laptops_60ms", 3, 4, 3)
+    assert (data["scenario"], data["num_users"], data["episodes"], data["rounds"]) == ("paper_qwen35", 3, 4, 3)
     assert (data["seed"], data["sampled"]) == (5, False)
     assert data["command"] == f"python evaluate.py {' '.join(map(str, args))}"
     assert "heterogeneous" in done.stdout

@@ -230,8 +230,8 @@ def test_measures_do_not_depend_on_the_blocks(monkeypatch):
     for measure in MEASURES:
         values = getattr(cut.policies["uniform_best"], measure)
         assert values == pytest.approx(getattr(whole.policies["uniform_best"], measure), rel=1e-12)
-    # Blocks of 2 rounds of 2 episodes at most; plain decoding is played besides.
-    assert done[-1] == (70, 70)
+    # Blocks of 2 rounds of 2 episodes at most; plain decoding and the rule are played besides.
+    assert done[-1] == (105, 105)
     assert len(done) > 10
     assert all(total == 70 for _, total in done)
 

@@ -55,7 +55,7 @@ def test_pieces_over_the_cores_add_up_to_the_whole(tmp_path):
         policies, small(), episodes=6, runner="processes", jobs=2, progress=lambda *args: done.append(args)
     )
     assert numbers(spread) == numbers(whole)
-    assert done[-1] == (9, 9)
+    assert done[-1] == (10, 10)
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_piece_done_again(tmp_path, 
 def test_only_what_is_missing_is_done_when_an_evaluation_goes_on(tmp_path):
     first = evaluate(NAMES, small(), episodes=3, folder=tmp_path)
     stamps = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert len(stamps) == len(NAMES) + 2
+    assert len(stamps) == len(NAMES) + 3
     next(tmp_path.glob("policy-*")).unlink()
     again = evaluate(NAMES, small(), episodes=3, folder=tmp_path, resume=True)
     assert numbers(again) == numbers(first)

@@ -160,6 +160,7 @@ def test_stops_early_at_the_target_ratio(tmp_path):
 def test_learns_to_beat_its_start_and_the_agnostic_controllers_on_held_out_cells(tmp_path, lengths):
     config = TrainConfig(
         run_dir=str(tmp_path / "run"),
+        scenario="laptops_60ms",
         num_users=4,
         total_timesteps=40_000,
         eval_every=0,
