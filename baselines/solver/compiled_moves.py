@@ -209,15 +209,19 @@ def may_gain(
             gain = tokens_of(moved[user], row.logarithm[user], row.difference[user])
             gain -= tokens_of(here[user], row.logarithm[user], row.difference[user])
             total += row.importance[user] * gain
-    latest = break_even(row, total, wait(row, moved), score)
-    taken = 1.0 - spread * (latest / deadline - 1.0)
+    later = break_even(row, total, wait(row, moved), score) / deadline
+    taken = 1.0 - spread * (later - 1.0)
     for place in range(2):
         user = users[place]
         if place == 0 or user != users[0]:
             if moved[user] > 0.0:
-                taken += share_at(row.curves, user, latest / moved[user])[0]
+                theta = later * deadline / moved[user]
+                if theta < row.curves.alone[user] * (1.0 - ROUNDING):
+                    return False
+                taken += share_at(row.curves, user, theta)[0]
             if here[user] > 0.0:
-                taken -= share_at(row.curves, user, latest / here[user])[0]
+                share, slope, _ = share_at(row.curves, user, deadline / here[user])
+                taken -= share + slope * (later - 1.0) * deadline / here[user]
     return not taken > 1.0 + ROUNDING
 
 

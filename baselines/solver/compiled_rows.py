@@ -1,4 +1,4 @@
-"""What is compiled of the solver, over the rows of a batch. This module needs numba; see :mod:`.compiled`."""
+"""What is compiled of the solver, over the rows of a batch. This module needs numba; see :mod:`.switch`."""
 
 from __future__ import annotations
 
