@@ -1,7 +1,7 @@
 """Share curves and the least deadline of one cell in plain loops, compiled by numba.
 
 The formulas are those of :mod:`.share_curves` and of the physics, compiled as they stand there; here are only the loops
-over the users. This module needs numba and is imported by :mod:`.compiled` alone.
+over the users. This module needs numba and is imported by :mod:`.compiled_rows` alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The local search of heterogeneous drafts of one cell in plain loops, compiled by numba.
 
 The moves, and which of them are tried, are those of :mod:`.local_search`. This module needs numba and is imported by
-:mod:`.compiled` alone.
+:mod:`.compiled_rows` alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import local_search
 from multispin_gym.baselines.solver.compiled_curves import tangent, tokens_of
-from multispin_gym.baselines.solver.compiled_moves import Row, above, better, wait, wait_for, weights_at
+from multispin_gym.baselines.solver.compiled_moves import (
+    Row,
+    above,
+    better,
+    may_gain,
+    total_tokens,
+    wait,
+    wait_for,
+    weights_at,
+)
 from multispin_gym.baselines.solver.compiling import compiled
 
 _TRIES, _LAST_TRIES, _PASSES = local_search.TRIES, local_search.LAST_TRIES, local_search.PASSES
@@ -82,14 +91,14 @@ def _pass(
     users = len(here)
     pairs = min(_PAIRS, users)
     prices, bend, own, weights = np.empty(users), np.empty(users), np.empty(users), np.empty(users)
-    middle, _ = tangent(row.curves, here, deadline, prices, bend, own)
+    middle, spread = tangent(row.curves, here, deadline, prices, bend, own)
     weights_at(row, here, weights)
     time_price = score if np.isnan(row.time_price) else row.time_price
     gain, worth = np.empty((3, users)), np.empty(3 * users + pairs * pairs)
     _gains(row, here, weights, time_price * prices, gain)
     _singles(row, here, time_price, gain, own, worth)
     up, down, now = _largest(gain[0], pairs), _largest(gain[1], pairs), wait(row, here)
-    moved = here.copy()
+    moved, total, before = here.copy(), total_tokens(row, here), deadline
     for first in range(pairs):
         for second in range(pairs):
             a, b = up[first], down[second]
@@ -107,14 +116,15 @@ def _pass(
     for place in _largest(worth, min(tries, len(worth))):
         if worth[place] > -np.inf:
             if place < 3 * users:
-                kind, user = place // users, place % users
-                moved[user] = 0.0 if kind == 2 else here[user] + 1.0 - 2.0 * kind
+                a = b = place % users
+                moved[a] = 0.0 if place >= 2 * users else here[a] + 1.0 - 2.0 * (place // users)
             else:
                 a, b = up[(place - 3 * users) // pairs], down[(place - 3 * users) % pairs]
                 moved[a] += 1.0
                 moved[b] -= 1.0
-            score, deadline, _ = better(row, moved, score, deadline, best)
-            moved[:] = here
+            if may_gain(row, here, moved, (a, b), total, before, spread, score):
+                score, deadline, _ = better(row, moved, score, deadline, best)
+            moved[a], moved[b] = here[a], here[b]
     return score, deadline
 
 

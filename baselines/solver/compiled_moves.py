@@ -1,7 +1,7 @@
-"""Climbing by single moves, and the scan of nested lengths, of one cell in plain loops, compiled by numba.
+"""Climbing by single moves of one cell in plain loops, compiled by numba.
 
-The decisions are those of :mod:`.single_moves` and :mod:`.nested_lengths`. This module needs numba and is imported by
-:mod:`.compiled` alone.
+The decisions are those of :mod:`.single_moves`. This module needs numba and is imported by
+:mod:`.compiled_rows` alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from multispin_gym.baselines.solver.compiling import compiled
 from multispin_gym.baselines.solver.single_moves import LEAST_GAIN
 
 # Relative to the distance from the rate limits: what a deadline is off by is of the order of its cube.
-_TOLERANCE = 1e-6
+TOLERANCE = 1e-6
 
 
 class Row(NamedTuple):
@@ -177,7 +177,7 @@ def better(
     latest = break_even(row, total, waiting, score)
     if not may_fit(row.curves, lengths, latest):
         return score, deadline, latest
-    time = least_deadline(row.curves, lengths, latest if latest < np.inf else np.nan, _TOLERANCE)
+    time = least_deadline(row.curves, lengths, latest if latest < np.inf else np.nan, TOLERANCE)
     reached = value(row, total, time + waiting)
     if reached > score:
         best[:] = lengths
@@ -186,12 +186,52 @@ def better(
 
 
 @compiled
+def may_gain(
+    row: Row,
+    here: FloatArray,
+    moved: FloatArray,
+    users: tuple[int, int],
+    total: float,
+    deadline: float,
+    spread: float,
+    score: float,
+) -> bool:
+    """Whether a move of one or two users from here may pass a score, by one look at their shares.
+
+    ``total`` are the tokens here, ``deadline`` the least one and ``spread`` its ``sum b' x``. Where the move would be
+    as good, the others take at least what the tangent of their shares says.
+    """
+    if row.geometric or not deadline > 0.0:
+        return True
+    for place in range(2):
+        user = users[place]
+        if place == 0 or user != users[0]:
+            gain = tokens_of(moved[user], row.logarithm[user], row.difference[user])
+            gain -= tokens_of(here[user], row.logarithm[user], row.difference[user])
+            total += row.importance[user] * gain
+    later = break_even(row, total, wait(row, moved), score) / deadline
+    taken = 1.0 - spread * (later - 1.0)
+    for place in range(2):
+        user = users[place]
+        if place == 0 or user != users[0]:
+            if moved[user] > 0.0:
+                theta = later * deadline / moved[user]
+                if theta < row.curves.alone[user] * (1.0 - ROUNDING):
+                    return False
+                taken += share_at(row.curves, user, theta)[0]
+            if here[user] > 0.0:
+                share, slope, _ = share_at(row.curves, user, deadline / here[user])
+                taken -= share + slope * (later - 1.0) * deadline / here[user]
+    return not taken > 1.0 + ROUNDING
+
+
+@compiled
 def _one(
     row: Row, lengths: FloatArray, deadline: float, spread: float, score: float, bound: FloatArray, best: FloatArray
 ) -> tuple[float, float]:
     """Fill in the best single move, if one gains; the best score and its deadline. The bounds are used up."""
     users, moved, here = len(lengths), lengths.copy(), deadline
-    total, waiting = total_tokens(row, lengths), 0.0
+    total = total_tokens(row, lengths)
     while True:
         first = np.argmax(bound)
         kind, user = first // users, first % users
@@ -199,21 +239,8 @@ def _one(
             return score, deadline
         bound[kind, user] = -np.inf
         moved[user] = 0.0 if kind == 2 else lengths[user] + 1.0 - 2.0 * kind
-        if not row.geometric and here > 0.0:
-            # Where it would be as good, the others take at least what the tangent of their shares says.
-            gain = tokens_of(moved[user], row.logarithm[user], row.difference[user])
-            gain -= tokens_of(lengths[user], row.logarithm[user], row.difference[user])
-            waiting = wait(row, moved)
-            latest = break_even(row, total + row.importance[user] * gain, waiting, score)
-            taken = 1.0 - spread * (latest / here - 1.0)
-            if moved[user] > 0.0:
-                taken += share_at(row.curves, user, latest / moved[user])[0]
-            if lengths[user] > 0.0:
-                taken -= share_at(row.curves, user, latest / lengths[user])[0]
-            if taken > 1.0 + ROUNDING:
-                moved[user] = lengths[user]
-                continue
-        score, deadline, _ = better(row, moved, score, deadline, best)
+        if may_gain(row, lengths, moved, (user, user), total, here, spread, score):
+            score, deadline, _ = better(row, moved, score, deadline, best)
         moved[user] = lengths[user]
 
 
@@ -231,64 +258,3 @@ def climb(row: Row, lengths: FloatArray, deadline: float, score: float) -> tuple
                 return deadline, score
         lengths[:] = best
         deadline, score = time, reached
-
-
-@compiled
-def _tighten(
-    row: Row, user: FloatArray, waiting: FloatArray, prices: FloatArray, weights: FloatArray, bound: FloatArray
-) -> None:
-    """Lower the bounds of all members with some prices and weights; see :class:`.nested_lengths.Members`."""
-    tokens = drafting = 0.0
-    gain = np.empty(len(prices))
-    for who in range(len(prices)):
-        tokens += weights[who] * tokens_of(row.low[who], row.logarithm[who], row.difference[who])
-        drafting += prices[who] * row.low[who]
-        gain[who] = weights[who] * row.alpha[who] ** row.low[who]
-    for index in range(len(bound)):
-        if index:
-            who = user[index - 1]
-            gain[who] *= row.alpha[who]
-            tokens += gain[who]
-            drafting += prices[who]
-        if bound[index] > -np.inf:
-            bound[index] = min(bound[index], value(row, tokens, drafting + waiting[index]))
-
-
-@compiled
-def scan(
-    row: Row,
-    token_time: FloatArray,
-    until: FloatArray,
-    user: FloatArray,
-    waiting: FloatArray,
-    lengths: FloatArray,
-) -> tuple[float, float]:
-    """Fill in the best nested lengths; deadline and score. For the members see :class:`.nested_lengths.Members`."""
-    users = len(lengths)
-    lengths[:] = row.low
-    deadline = least_deadline(row.curves, lengths, np.nan, _TOLERANCE)
-    score = value(row, total_tokens(row, lengths), deadline + wait(row, lengths))
-    prices, bend, own, weights = np.empty(users), np.empty(users), np.empty(users), np.empty(users)
-    trial = 1.0 / token_time
-    time = 1.0
-    bound = np.where(waiting < np.inf, np.inf, -np.inf)
-    bound[0] = -np.inf
-    while True:
-        tangent(row.curves, trial, time, prices, bend, own)
-        weights_at(row, trial, weights)
-        _tighten(row, user, waiting, prices, weights, bound)
-        index = np.argmax(bound)
-        if not bound[index] > above(score):
-            return deadline, score
-        bound[index] = -np.inf
-        for who in range(users):
-            length = min(max(np.floor(until[index] / token_time[who]), row.low[who]), row.high[who])
-            # A quotient's rounding does not decide: it is the product that the list is sorted by.
-            if length < row.high[who] and (length + 1.0) * token_time[who] <= until[index]:
-                length += 1.0
-            elif length > row.low[who] and length * token_time[who] > until[index]:
-                length -= 1.0
-            trial[who] = length
-        score, deadline, time = better(row, trial, score, deadline, lengths)
-        if not 0.0 < time < np.inf:
-            time = least_deadline(row.curves, trial, np.nan, _TOLERANCE)

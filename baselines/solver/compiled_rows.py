@@ -1,11 +1,17 @@
-"""What is compiled of the solver, over the rows of a batch. This module needs numba; see :mod:`.compiled`."""
+"""What is compiled of the solver, over the rows of a batch. This module needs numba; see :mod:`.switch`."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver import compiled_curves, compiled_improve, compiled_moves, compiled_settling
+from multispin_gym.baselines.solver import (
+    compiled_curves,
+    compiled_improve,
+    compiled_moves,
+    compiled_nested,
+    compiled_settling,
+)
 from multispin_gym.baselines.solver.compiled_curves import curves_of
 from multispin_gym.baselines.solver.compiled_moves import Row
 from multispin_gym.baselines.solver.compiled_settling import Relaxed
@@ -101,7 +107,7 @@ def scan(
     token_time, until, user, after = members
     for index in range(len(score)):
         row = _row(users[index], time_price[index], flags, waiting)
-        deadline[index], score[index] = compiled_moves.scan(
+        deadline[index], score[index] = compiled_nested.scan(
             row, token_time[index], until[index], user[index], after[index], lengths[index]
         )
 

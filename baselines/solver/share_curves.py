@@ -59,8 +59,10 @@ def upload_of_share(scale: FloatArray, signal: FloatArray, share: FloatArray) ->
 
 def share_of_spare(scale: FloatArray, spare: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Share s, s' and s'' by the seconds per token for a fixed density, of which ``spare`` is the upload's part."""
-    share = scale / spare
-    return share, -share / spare, 2.0 * share / (spare * spare)
+    inverse = 1.0 / spare
+    share = scale * inverse
+    slope = -share * inverse
+    return share, slope, -2.0 * slope * inverse
 
 
 def _resolved(tau: FloatArray, scale: FloatArray, signal: FloatArray) -> tuple[FloatArray, FloatArray]:

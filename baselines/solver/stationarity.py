@@ -130,7 +130,8 @@ def _iterate(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, FloatAr
         idle, before = np.where(still, idle, state.idle), d_deadline
         deadline = np.where(still, deadline, np.maximum(deadline * np.exp(d_deadline), alone))
         band_price = np.where(still, band_price, band_price * np.exp(d_band_price))
-    return state.lengths, deadline
+    # Rounding does not take a length at its limit off it.
+    return np.where(here >= top, low, np.minimum(state.lengths, high)), deadline
 
 
 def _total(values: FloatArray) -> FloatArray:
