@@ -184,13 +184,14 @@ def to_table(result: EvaluationResult, width: int = 120) -> Table:
         "goodput": ("goodput\ntoken/s", "{:.4g}", True),
         "ratio_to_optimum": (f"ratio to\n{result.reference}", "{:.4f}", True),
         "lowest_decile_ratio_to_optimum": ("its lowest\ndecile", "{:.4f}", False),
-        "regret_to_nested_polished": ("regret to\nnested_polished", "{:+.2%}", False),
+        "regret_to_nested_polished": ("regret", "{:+.2%}", False),
         "long_run_goodput": ("long run\ntoken/s", "{:.4g}", width >= WIDEST),
         "gain_over_server_only": ("goodput over\nserver_only", "{:+.1%}", width >= NARROW),
     }
     if result.nested_polished is None or width < NARROW:
         del columns["regret_to_nested_polished"]
-    table = Table(title=escape(words.title(result)), box=box.SIMPLE_HEAD, caption=words.CAPTION, pad_edge=False)
+    caption = words.CAPTION + ("; regret to nested_polished" if "regret_to_nested_polished" in columns else "")
+    table = Table(title=escape(words.title(result)), box=box.SIMPLE_HEAD, caption=caption, pad_edge=False)
     table.add_column("policy", overflow="fold")
     for heading, *_ in columns.values():
         table.add_column(heading, justify="right")

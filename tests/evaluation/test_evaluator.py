@@ -233,7 +233,7 @@ def test_measures_do_not_depend_on_the_blocks(monkeypatch):
     # Blocks of 2 rounds of 2 episodes at most; plain decoding and the rule are played besides.
     assert done[-1] == (105, 105)
     assert len(done) > 10
-    assert all(total == 70 for _, total in done)
+    assert all(total == 105 for _, total in done)
 
 
 @pytest.mark.slow
