@@ -42,6 +42,9 @@ class PolicyConfig:
         ``"equal_finish"`` shares of the chosen lengths.
     share_std
         Initial standard deviation of the share logits.
+    shares
+        ``"learned"``: the shares are drawn around what the network adds to the reference; ``"exact"``: they are those
+        with which the chosen drafts all finish together, and only the lengths are learned.
     """
 
     width: int = 32
@@ -50,6 +53,7 @@ class PolicyConfig:
     lengths: LengthDistribution = "categorical"
     share_reference: Literal["equal", "demand", "equal_finish"] = "equal_finish"
     share_std: float = 0.05
+    shares: Literal["learned", "exact"] = "learned"
 
     def __post_init__(self) -> None:
         for name in ("width", "critic_width"):
@@ -65,6 +69,12 @@ class PolicyConfig:
         check_choice("policy.lengths", self.lengths, LENGTH_DISTRIBUTIONS)
         check_choice("policy.share_reference", self.share_reference, ("equal", "demand", "equal_finish"))
         check_number("policy.share_std", self.share_std, low=5e-3, high=0.5)
+        check_choice("policy.shares", self.shares, ("learned", "exact"))
+        if self.shares == "exact" and self.share_reference != "equal_finish":
+            raise ValueError(
+                f"policy.share_reference must be 'equal_finish' where policy.shares is 'exact', got "
+                f"{self.share_reference!r}"
+            )
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ class DecisionDistribution:
     share_mean
         Function from draft lengths (N, K) to the mean share logits (N, K).
     log_std
-        Logarithm of the logits' common standard deviation; a scalar, or of shape (N, 1).
+        Logarithm of the logits' common standard deviation; a scalar, or of shape (N, 1). None where the shares follow
+        from the lengths: they then carry no probability.
     num_users
         Number of users K.
     """
@@ -85,13 +86,13 @@ class DecisionDistribution:
     layout: ActionLayout
     draft_lengths: Lengths
     share_mean: Callable[[torch.Tensor], torch.Tensor]
-    log_std: torch.Tensor
+    log_std: torch.Tensor | None
     num_users: int
 
     def sample(self) -> torch.Tensor:
         """Draw actions (N, 2 K), or (N, K + 1)."""
         index = self.draft_lengths.choose(_draw)
-        return self._with_shares(index, self.log_std.exp())
+        return self._with_shares(index, None if self.log_std is None else self.log_std.exp())
 
     def mode(self) -> torch.Tensor:
         """Return actions (N, 2 K), or (N, K + 1), with the likeliest lengths and the mean share logits given them."""
@@ -124,6 +125,9 @@ class DecisionDistribution:
         index, logits = self.layout.split(action)
         log_probs = self.draft_lengths.log_probs(index)
         chosen = log_probs.gather(-1, index.unsqueeze(-1)).squeeze(-1).sum(dim=-1)
+        of_lengths = -(log_probs.exp() * log_probs).sum(dim=(-1, -2))
+        if self.log_std is None:
+            return chosen, of_lengths
         lengths = self.layout.lengths(index, self.num_users)
         uploads = lengths > 0.0
         offset = logits - self._centred_mean(lengths)
@@ -132,9 +136,8 @@ class DecisionDistribution:
         log_std = self.log_std.squeeze(-1) if self.log_std.ndim else self.log_std
         square = (offset * torch.exp(-self.log_std)).square().sum(dim=-1)
         log_prob = chosen - 0.5 * square - dimension * (log_std + 0.5 * math.log(2.0 * math.pi))
-        lengths = -(log_probs.exp() * log_probs).sum(dim=(-1, -2))
         free = dimension if isinstance(self.draft_lengths, SequentialLengths) else self._mean_dimension(log_probs)
-        entropy = lengths + free * (log_std + 0.5 * math.log(2.0 * math.pi * math.e))
+        entropy = of_lengths + free * (log_std + 0.5 * math.log(2.0 * math.pi * math.e))
         return log_prob, entropy
 
     def entropy(self) -> torch.Tensor:

@@ -14,10 +14,12 @@ from multispin_gym.agents.policy.distribution import ActionLayout, DecisionDistr
 from multispin_gym.agents.policy.features import DRAFT_FEATURES, USER_FEATURES, draft_features, user_features
 from multispin_gym.agents.policy.lengths import IndependentLengths, Lengths, SequentialLengths
 from multispin_gym.agents.policy.share_references import share_reference
-from multispin_gym.agents.policy.torch_physics import CellTerms, RoundTerms, ServerTimes
+from multispin_gym.agents.policy.torch_physics import CellTerms, RoundTerms, ServerTimes, finish_together
 from multispin_gym.agents.policy.turn_head import TurnHead
 
 _NEVER = -1e9
+# Newton steps that are enough for float32 with users that differ by many orders of magnitude, too.
+_EXACT_STEPS = 12
 _LOG_STD_RANGE = (math.log(5e-3), math.log(0.5))
 
 
@@ -106,7 +108,7 @@ class EquivariantActorCritic(nn.Module):
             layout=self.layout,
             draft_lengths=self._draft_lengths(terms, codes),
             share_mean=lambda lengths: self._share_mean(terms, codes, lengths),
-            log_std=self.log_std.clamp(*_LOG_STD_RANGE),
+            log_std=None if self.config.shares == "exact" else self.log_std.clamp(*_LOG_STD_RANGE),
             num_users=int(terms.signal.shape[-1]),
         )
 
@@ -153,6 +155,8 @@ class EquivariantActorCritic(nn.Module):
         return -0.5 * ((grid - centre) / scale).square()
 
     def _share_mean(self, terms: RoundTerms, codes: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        if self.config.shares == "exact":
+            return finish_together(terms, self.terms.cell, lengths, steps=_EXACT_STEPS)
         reference = self.reference(terms, self.terms.cell, lengths)
         centred = (reference - reference.mean(dim=-1, keepdim=True)).unsqueeze(-1)
         features = torch.cat((codes, draft_features(terms, lengths), centred), dim=-1)

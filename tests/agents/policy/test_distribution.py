@@ -244,3 +244,24 @@ def test_mode_is_the_likeliest_decision():
     same = (others.layout.split(sampled)[0] == others.layout.split(distribution.mode())[0]).all(dim=-1)
     assert (others.log_prob(sampled)[same] <= best + 1e-4).all()
     assert torch.equal(others.layout.split(distribution.mode())[0], distribution.draft_lengths.logits.argmax(dim=-1))
+
+
+@pytest.mark.parametrize("kind", ["independent", "common"])
+def test_shares_that_follow_from_the_lengths_carry_no_probability(kind):
+    distribution = dataclasses.replace(make(3, 0, 2, kind), log_std=None)
+    index, probability = length_probabilities(distribution)
+    rows = repeat(distribution, len(index))
+    actions = rows.layout.encode(index, torch.randn(len(index), 3))
+    log_prob, entropy = rows.evaluate(actions)
+    torch.testing.assert_close(log_prob.exp(), probability)
+    assert float(probability.sum()) == pytest.approx(1.0, rel=1e-6)
+    assert float(entropy[0]) == pytest.approx(-float((probability * probability.log()).sum()), rel=1e-5)
+    torch.manual_seed(1)
+    drawn = repeat(distribution, 500).sample()
+    chosen, logits = distribution.layout.split(drawn)
+    mean = distribution.share_mean(distribution.layout.lengths(chosen, 3))
+    uploads = distribution.layout.lengths(chosen, 3) > 0.0
+    for row in range(500):
+        few = uploads[row]
+        offset = (logits[row] - mean[row])[few]
+        assert few.sum() == 0 or float(offset.max() - offset.min()) < 1e-5

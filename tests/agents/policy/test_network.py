@@ -13,8 +13,11 @@ from multispin_gym.agents.policy.network import EquivariantActorCritic
 from multispin_gym.agents.policy.share_references import share_reference
 from multispin_gym.agents.policy.torch_physics import CellTerms, finish_together
 from multispin_gym.agents.run_directory import AgentSpec
+from multispin_gym.baselines.solver.deadline import least_deadline
+from multispin_gym.baselines.solver.share_curves import ShareCurves
 from multispin_gym.envs.observations import OBSERVATION_KEYS, ObservationCodec
 from multispin_gym.envs.variants import HOMOGENEOUS, MULTI_SPIN
+from multispin_gym.physics.rounds import compute_round
 from multispin_gym.scenarios.library import load_scenario
 
 POWER = 0.01
@@ -209,3 +212,30 @@ def test_a_bad_observation_is_refused():
         trained.act({key: value for key, value in observation.items() if key != "drafting_speed"})
     with pytest.raises(ValueError, match="must share one shape"):
         trained.act({**observation, "drafting_speed": observation["drafting_speed"][:, :2]})
+
+
+@pytest.mark.parametrize("scenario", ["laptops_60ms", "paper_qwen35", "deep_fading"])
+def test_exact_shares_let_all_drafts_finish_together(scenario):
+    scenario = load_scenario(scenario)
+    spec = AgentSpec(scenario, MULTI_SPIN.id, 6, PolicyConfig(shares="exact"), {}, {})
+    torch.manual_seed(3)
+    network = build_network(spec)
+    torch.nn.init.normal_(network.length_head.weight, std=1.0)
+    torch.nn.init.normal_(network.share_head.weight, std=1.0)
+    users = scenario.sample_users(np.random.default_rng(4), 6, batch=(200,))
+    agent = Agent("exact", spec, network)
+    decision = agent(users, scenario.cell)
+    assert len(np.unique(decision.draft_lengths)) >= 3
+    played = compute_round(users, scenario.cell, decision)
+    curves = ShareCurves.of(users, scenario.cell)
+    least = least_deadline(curves, decision.draft_lengths.astype(float))
+    np.testing.assert_allclose(played.latency - played.verification_time, least, rtol=2e-3)
+
+
+def test_exact_shares_leave_no_reference_to_choose():
+    with pytest.raises(
+        ValueError, match=r"policy\.share_reference must be 'equal_finish' where policy.shares is 'exact'"
+    ):
+        PolicyConfig(shares="exact", share_reference="equal")
+    with pytest.raises(ValueError, match=r"policy\.shares must be one of learned, exact; got 'fixed'"):
+        PolicyConfig(shares="fixed")

@@ -156,8 +156,10 @@ def test_stops_early_at_the_target_ratio(tmp_path):
     assert load_agent(tmp_path / "run").spec.num_users == 3
 
 
-@pytest.mark.parametrize("lengths", ["categorical", "sequential"])
-def test_learns_to_beat_its_start_and_the_agnostic_controllers_on_held_out_cells(tmp_path, lengths):
+@pytest.mark.parametrize(
+    ("lengths", "shares"), [("categorical", "learned"), ("sequential", "learned"), ("categorical", "exact")]
+)
+def test_learns_to_beat_its_start_and_the_agnostic_controllers_on_held_out_cells(tmp_path, lengths, shares):
     config = TrainConfig(
         run_dir=str(tmp_path / "run"),
         scenario="laptops_60ms",
@@ -165,7 +167,7 @@ def test_learns_to_beat_its_start_and_the_agnostic_controllers_on_held_out_cells
         total_timesteps=40_000,
         eval_every=0,
         progress=False,
-        policy=PolicyConfig(width=32, critic_width=32, lengths=lengths),
+        policy=PolicyConfig(width=32, critic_width=32, lengths=lengths, shares=shares),
         ppo=PPOConfig(num_envs=128, rollout_steps=8, batch_size=256, num_epochs=5),
     )
     result = train(config)
