@@ -74,11 +74,9 @@ def scan(
         for who in range(users):
             length = min(max(np.floor(until[index] / token_time[who]), row.low[who]), row.high[who])
             # A quotient's rounding does not decide: it is the product that the list is sorted by.
-            if length < row.high[who] and (length + 1.0) * token_time[who] <= until[index]:
-                length += 1.0
-            elif length > row.low[who] and length * token_time[who] > until[index]:
-                length -= 1.0
-            trial[who] = length
+            more = length < row.high[who] and (length + 1.0) * token_time[who] <= until[index]
+            less = length > row.low[who] and length * token_time[who] > until[index]
+            trial[who] = length + more - less
         score, deadline, time = better(row, trial, score, deadline, lengths)
         if not 0.0 < time < np.inf:
             time = least_deadline(row.curves, trial, np.nan, TOLERANCE)

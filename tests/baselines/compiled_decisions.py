@@ -3,11 +3,16 @@
 With ``NUMBA_DISABLE_JIT=1`` the loops run as the Python that they are written in.
 """
 
+import itertools
+from functools import partial
+
 import numpy as np
 from reference import FORMS, random_cell
 
-from multispin_gym import Users, play_round
+from multispin_gym import AffineVerification, Cell, Users, play_round
 from multispin_gym.baselines import make_controller
+from multispin_gym.baselines.heterogeneous import heterogeneous
+from multispin_gym.baselines.nested import nested, nested_polished
 from multispin_gym.baselines.solver.switch import plain
 
 RULES = {
@@ -30,14 +35,18 @@ def draw(rng, shape):
 
 def assert_alike(name, users, cell):
     """Same lengths and shares, but for which of two decisions is taken that are equally good to rounding."""
-    rule = make_controller(name.partition(",")[0], **RULES[name])
+    compare(make_controller(name.partition(",")[0], **RULES[name]), users, cell, scored=not RULES[name])
+
+
+def compare(rule, users, cell, scored=True):
+    """Same lengths and shares of a rule, with numba and without, and the same goodput where that is its aim."""
     compiled = rule(users, cell)
     with plain():
         interpreted = rule(users, cell)
     same = (compiled.draft_lengths == interpreted.draft_lengths).all(axis=-1)
     shares = compiled.bandwidth_shares, interpreted.bandwidth_shares
     np.testing.assert_allclose(shares[0][same], shares[1][same], rtol=1e-9, atol=1e-15)
-    if not RULES[name]:
+    if scored:
         goodput = [play_round(users, cell, decision).goodput for decision in (compiled, interpreted)]
         np.testing.assert_allclose(*goodput, rtol=1e-9)
     assert same.mean() >= 0.99
@@ -50,6 +59,16 @@ def main():
             cell = random_cell(rng, *form, shortest, longest=5)
             for name in RULES:
                 assert_alike(name, draw(rng, (1, 3)), cell)
+    # Servers that make long drafts hopeless, whatever the band; and a price of time in place of a ratio.
+    for per_token, batching in itertools.product((1e-2, 1.0), ("padded", "ragged")):
+        cell = Cell(10e6, 4e-21, 16384.0, AffineVerification(1e-3, per_token, batching), min_draft_length=0)
+        for price in (5.0, 500.0, 5000.0):
+            users = draw(rng, (1, 3))
+            compare(
+                make_controller("nested", objective="proportional_fair", weights=[10.0, 1.0, 0.1]), users, cell, False
+            )
+            for rule in (nested, nested_polished, heterogeneous):
+                compare(partial(rule, time_price=np.array([price])), users, cell, False)
     print("alike")
 
 

@@ -1,5 +1,6 @@
 """Decisions from compiled loops: the same as NumPy's, loaded only when needed, and done without where numba is not."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -81,5 +82,22 @@ def test_without_numba_everything_works(monkeypatch):
     try:
         assert switch.compiled_rows() is None
         assert (make_controller("nested_polished")(users, scenario.cell).draft_lengths == expected).all()
+    finally:
+        switch._module.cache_clear()
+
+
+def test_loops_are_compiled_where_there_is_nowhere_to_keep_them(tmp_path, monkeypatch):
+    compiling = importlib.import_module("multispin_gym.baselines.solver.compiling")
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(compiling, "_FOLDER", str(tmp_path / "file"))
+    assert compiling.compiled(lambda x: 1.0 / x)(0.0) == np.inf
+
+
+def test_a_module_that_is_missing_otherwise_is_not_taken_for_numba(monkeypatch):
+    monkeypatch.setitem(sys.modules, "multispin_gym.baselines.solver.compiled_rows", None)
+    switch._module.cache_clear()
+    try:
+        with pytest.raises(ModuleNotFoundError, match="compiled_rows"):
+            switch.compiled_rows()
     finally:
         switch._module.cache_clear()

@@ -103,3 +103,11 @@ def test_cells_are_values_that_compare_hash_and_replace():
     assert density.uplink != cell.uplink
     with pytest.raises(dataclasses.FrozenInstanceError):
         cell.payload = 1.0
+
+
+@pytest.mark.parametrize("missing", ["payload", "verification"])
+def test_a_cell_without_a_part_is_refused(missing):
+    parts = {"payload": 16384.0, "verification": AffineVerification(0.06)}
+    del parts[missing]
+    with pytest.raises(ValueError, match=f"^{missing} is missing$"):
+        Cell(10e6, 4e-21, **parts)
