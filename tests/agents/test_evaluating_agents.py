@@ -11,6 +11,7 @@ from evaluations import run_evaluate, small
 
 from multispin_gym.agents import load_agent
 from multispin_gym.agents.run_directory import read_weights, write_weights
+from multispin_gym.commands import main as multispin
 from multispin_gym.envs.variants import MULTI_SPIN
 from multispin_gym.evaluation import evaluate
 from multispin_gym.evaluation.cli import main
@@ -103,3 +104,12 @@ def test_an_agent_trained_anew_in_its_directory_is_played_anew(run_directory, tm
     write_weights(run, {name: -value for name, value in read_weights(run).items()})
     after = evaluate(**arguments, resume=True)
     assert (after.policies[str(run)].goodput != before.policies[str(run)].goodput).any()
+
+
+def test_an_agent_that_does_not_fit_a_point_of_a_sweep_is_refused_before_the_first(tmp_path, capsys, run_directory):
+    # Trained with up to 12 drafted tokens: lengths from 20 on are none of its own.
+    words = ["--vary", "cell.min_draft_length=1,20", "--set", "cell.max_draft_length=30", "--num-users", "2"]
+    words += ["--scenario", "laptops_60ms", "--policies", str(run_directory), "--output", str(tmp_path / "out")]
+    assert multispin(["sweep", *words]) == 2
+    assert "multispin sweep: error: at cell.min_draft_length=20: policy " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -284,7 +284,7 @@ def test_pieces_of_another_sweep_are_not_taken_over_and_its_last_ones_go_with_it
         (["--num-users", "2", "3", "--policies", "sb3:none.zip"], "there is no file 'none.zip'"),
         (
             ["--vray", "num_users=2,3"],
-            "Unrecognized options: --vray, num_users=2,3. Did you mean --vary? (see",
+            "Did you mean --vary? (see multispin sweep --help)",
         ),
     ],
 )
@@ -298,14 +298,6 @@ def test_bad_input_is_refused_in_one_line_before_anything_is_played(words, messa
     assert message in printed.err
     assert printed.err.count("\n") == 1
     assert len(printed.err) < 800
-
-
-def test_an_agent_that_does_not_fit_a_point_is_refused_before_the_first(tmp_path, capsys, run_directory):
-    # Trained with up to 12 drafted tokens: lengths from 20 on are none of its own.
-    words = ["--vary", "cell.min_draft_length=1,20", "--set", "cell.max_draft_length=30", "--num-users", "2"]
-    assert sweep(tmp_path / "out", *words, "--policies", run_directory, status=2) is None
-    assert "multispin sweep: error: at cell.min_draft_length=20: policy " in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["sweep.json", "sweep.csv", "sweep.png"])
