@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,8 +30,14 @@ from multispin_gym.envs.variants import HOMOGENEOUS, MULTI_SPIN
 from multispin_gym.statistics import interquartile_mean, ratio_estimate
 
 STARTS = ("scratch", "cloned", "homogeneous")
+TRACKS: dict[str, dict[str, Any]] = {
+    "assisted": {},
+    "raw": {"share_reference": "equal"},
+    "lengths_only": {"share_reference": "equal_finish", "shares": "exact"},
+}
+"""What a policy is told of the shares: those with which all finish together; nothing; they are computed for it."""
 AGNOSTIC = ("random", "uniform_fixed", "uniform_best", "tk_slt")
-OTHERS = ("homogeneous", "heterogeneous", "server_only")
+OTHERS = ("homogeneous", "nested_polished", "heterogeneous", "server_only")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +55,11 @@ class Training(StudyInPieces, OverScenarios):
     """Training seeds."""
     total_timesteps: int | None = None
     """Rounds of a training; None: those of the hyperparameter files."""
-    num_users: int | None = None
-    """Users in the cell; None: each scenario's number."""
+    tracks: tuple[str, ...] = ("assisted",)
+    """What policies are told of the shares: "assisted", the shares with which all finish together; "raw", nothing;
+    "lengths_only", the shares are computed. A table for each."""
+    num_users: tuple[int, ...] = ()
+    """Numbers of users in the cell; by default each scenario's."""
     cloned_cells: int | None = None
     """Cells in which a warm start is shown decisions; None: those of the hyperparameter file."""
     lengths: LengthDistribution | None = None
@@ -67,11 +77,31 @@ class Training(StudyInPieces, OverScenarios):
     def __post_init__(self) -> None:
         for start in self.starts:
             check_choice("starts", start, (*STARTS, "mixed"))
+        for track in self.tracks:
+            check_choice("tracks", track, tuple(TRACKS))
         check_integer("cells", self.cells, low=2)
 
 
-def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: agents of several seeds, trained alike."""
+
+    scenario: str
+    start: str
+    track: str
+    num_users: int | None
+
+    @property
+    def label(self) -> str:
+        """What tells the row from others of its scenario."""
+        track = () if self.track == "assisted" else (self.track,)
+        users = () if self.num_users is None else (f"{self.num_users}_users",)
+        return "-".join((self.start, *track, *users))
+
+
+def configuration(options: Training, row: Row) -> TrainConfig:
     """Return the configuration of one row of the table: what train.py takes, with its shipped hyperparameters."""
+    scenario, start = row.scenario, row.start
     fields = hyperparameters(scenario, start if start in RECIPES else None)
     if options.total_timesteps is not None:
         fields["total_timesteps"] = options.total_timesteps
@@ -79,12 +109,13 @@ def configuration(options: Training, scenario: str, start: str) -> TrainConfig:
         fields["cloning"] = dataclasses.replace(fields["cloning"], num_cells=options.cloned_cells)
     if options.lengths is not None:
         fields["policy"] = dataclasses.replace(fields["policy"], lengths=options.lengths)
+    fields["policy"] = dataclasses.replace(fields["policy"], **TRACKS[row.track])
     return TrainConfig(
         **fields,
         scenario=scenario,
         env_id=(HOMOGENEOUS if start == "homogeneous" else MULTI_SPIN).id,
-        num_users=options.num_users,
-        run_dir=str(options.runs / f"{scenario}-{start}"),
+        num_users=row.num_users,
+        run_dir=str(options.runs / f"{scenario}-{row.label}"),
         seeds=options.seeds,
         jobs=options.jobs if options.runner == "local" else 1,
     )
@@ -106,20 +137,24 @@ def measure(config: TrainConfig, cells: int, counts: Sequence[int], num_users: i
     held_out = HeldOutCells(spec.scenario, num_users or spec.num_users, cells, spec.env_id, CARD_SEED, reference)
     reached = {seed: held_out.goodput(agent.act(held_out.observation)) for seed, agent in agents.items()}
     ratios = {seed: float(goodput.sum() / held_out.reference.sum()) for seed, goodput in reached.items()}
-    controllers = {}
-    for name in (*AGNOSTIC, *OTHERS):
-        decision = make_controller(name)(held_out.users, held_out.cell)
-        goodput = compute_round(held_out.users, held_out.cell, decision).goodput
-        controllers[name] = ratio_estimate(goodput, held_out.reference, CARD_SEED).to_dict()
+    played = {
+        name: compute_round(held_out.users, held_out.cell, make_controller(name)(held_out.users, held_out.cell)).goodput
+        for name in (*AGNOSTIC, *OTHERS)
+    }
     return {
         "num_users": held_out.users.num_users,
         "cells": cells,
         "reference": held_out.reference_text,
         "ratio": ratio_estimate(list(reached.values()), held_out.reference, CARD_SEED).to_dict(),
+        "ratio_to_nested_polished": ratio_estimate(
+            list(reached.values()), played["nested_polished"], CARD_SEED
+        ).to_dict(),
         "iqm_over_seeds": float(interquartile_mean(list(ratios.values()))),
         "lowest_decile": float(np.quantile(list(reached.values()) / held_out.reference, 0.1)),
         "seeds": ratios,
-        "controllers": controllers,
+        "controllers": {
+            name: ratio_estimate(goodput, held_out.reference, CARD_SEED).to_dict() for name, goodput in played.items()
+        },
     }
 
 
@@ -142,35 +177,44 @@ def train_and_measure(config: TrainConfig, cells: int, other_users: Sequence[int
     return row
 
 
-def lines_of(scenario: str, start: str, row: dict[str, Any]) -> list[list[str]]:
+def _regret(ratio: dict[str, Any]) -> str:
+    low, high = ratio["ci95"]
+    return f"{1 - ratio['mean']:+.3%} ({1 - high:+.3%}, {1 - low:+.3%})"
+
+
+def lines_of(row: Row, result: dict[str, Any]) -> list[list[str]]:
     """Lines of the table: one for each number of users that the agents of a row were measured with."""
-    seconds = max(curve[-1]["seconds"] for curve in row["curves"].values())
-    rounds = next(iter(row["curves"].values()))[-1]["timesteps"]
+    seconds = max(curve[-1]["seconds"] for curve in result["curves"].values())
+    rounds = next(iter(result["curves"].values()))[-1]["timesteps"]
     lines = []
-    for measured in (row, *row["other_users"]):
+    for measured in (result, *result["other_users"]):
         means = {name: estimate["mean"] for name, estimate in measured["controllers"].items()}
         best = max(AGNOSTIC, key=lambda name, means=means: means[name])
-        cells = [f"`{scenario}`", start, str(measured["num_users"]), f"{rounds:,.0f}", f"{seconds:.0f}"]
-        cells += [interval_text(measured["ratio"], ".4f"), f"{means[best]:.4f} (`{best}`)"]
+        cells = [f"`{row.scenario}`", row.start, str(measured["num_users"]), f"{rounds:,.0f}", f"{seconds:.0f}"]
+        cells += [interval_text(measured["ratio"], ".4f"), _regret(measured["ratio_to_nested_polished"])]
+        cells.append(f"{means[best]:.4f} (`{best}`)")
         lines.append(cells + [f"{means[name]:.4f}" for name in OTHERS])
     return lines
 
 
 def study(options: Training, command: str) -> None:
-    configs = {
-        (scenario, start): configuration(options, scenario, start)
-        for scenario in options.scenarios or list_scenarios()
-        for start in options.starts
-    }
-    pieces = {key: (config, options.cells, options.other_users) for key, config in configs.items()}
+    rows = [
+        Row(*values)
+        for values in itertools.product(
+            options.scenarios or list_scenarios(), options.starts, options.tracks, options.num_users or (None,)
+        )
+    ]
+    pieces = {row: (configuration(options, row), options.cells, options.other_users) for row in rows}
     scenarios: dict[str, dict[str, Any]] = {}
-    lines = []
-    for (scenario, start), row in options.do(train_and_measure, pieces).items():
-        scenarios.setdefault(scenario, {})[start] = row
-        lines += lines_of(scenario, start, row)
+    lines: dict[str, list[list[str]]] = {}
+    for row, result in options.do(train_and_measure, pieces).items():
+        scenarios.setdefault(row.scenario, {})[row.label] = {"track": row.track, **result}
+        lines.setdefault(row.track, []).extend(lines_of(row, result))
     options.write({"training.json": {**head(command), "scenarios": scenarios}})
-    columns = ("K", "rounds", "longest, s", "agent (95 %)", "best agnostic", *OTHERS)
-    print(table(("scenario", "start", *columns), lines, left=2))
+    columns = ("K", "rounds", "longest, s", "agent (95 %)", "regret to nested_polished", "best agnostic", *OTHERS)
+    # Tracks are not compared with each other: what a policy is told of the shares is not learned.
+    for track, its_lines in lines.items():
+        print(f"\n{track}\n\n{table(('scenario', 'start', *columns), its_lines, left=2)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
