@@ -126,7 +126,7 @@ def _inline(value: Any) -> str:
     if isinstance(value, str):
         # JSON escapes are TOML escapes, but JSON leaves DEL as it is.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _is_tables(value: Any) -> bool:

@@ -163,6 +163,13 @@ def check_integer(name: str, value: Any, *, low: float = -math.inf, high: float 
     return int(array)
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """Return ``value`` if it is true or false."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
 def check_quantity(name: str, value: Any) -> float:
     """Return a positive physical quantity in SI units as a float."""
     return check_number(name, value, low=SMALLEST, high=LARGEST)

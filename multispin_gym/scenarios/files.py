@@ -1,4 +1,4 @@
-"""The tables of a scenario file: verification in its three forms, and the plain rest."""
+"""The tables of a scenario file: verification in its three forms, the clock, and the plain rest."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.fading import Fading
 from multispin_gym.physics.path_loss import PathLoss
 from multispin_gym.physics.verification import AffineVerification, TableVerification, Verification
+from multispin_gym.scenarios.clock import Clock
 from multispin_gym.scenarios.measured_tables import measured_verification
 from multispin_gym.scenarios.populations import AcceptanceClass, DeviceClass
+from multispin_gym.scenarios.requests import Requests
 from multispin_gym.scenarios.sources import Source
 
 _AFFINE = ("fixed", "per_draft", "per_token", "batching")
@@ -41,8 +43,15 @@ def parse_cell(value: Any, path: str) -> Cell:
     return _toml.build(Cell, value, path, {"verification": parse_verification})
 
 
+def parse_clock(value: Any, path: str) -> Clock:
+    """Read what a scenario says about time and requests."""
+    parsers: dict[str, _toml.Parser] = {"requests": lambda table, where: _toml.build(Requests, table, where)}
+    return _toml.build(Clock, value, path, parsers)
+
+
 PARSERS: dict[str, _toml.Parser] = {
     "cell": parse_cell,
+    "clock": parse_clock,
     "path_loss": lambda value, path: _toml.build(PathLoss, value, path),
     # The class calls its fields "fading.*" already.
     "fading": lambda value, path: _toml.build(Fading, value, path, prefix=""),

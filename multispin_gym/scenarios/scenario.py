@@ -28,6 +28,7 @@ from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.fading import Fading
 from multispin_gym.physics.path_loss import PathLoss, db_to_gain, gain_to_db, watt_to_dbm
 from multispin_gym.physics.users import Users
+from multispin_gym.scenarios.clock import Clock, check_coherence
 from multispin_gym.scenarios.files import PARSERS
 from multispin_gym.scenarios.mean_gains import check_gains, check_mean_gain, mean_gain_db
 from multispin_gym.scenarios.mixtures import RangeMixture
@@ -40,6 +41,7 @@ from multispin_gym.scenarios.populations import (
     rate_mixture,
     speed_mixture,
 )
+from multispin_gym.scenarios.sampling import sample_tasks_and_users
 from multispin_gym.scenarios.sources import Source
 
 RATES = ("own", "task")
@@ -79,6 +81,8 @@ class Scenario:
         of its channel gain: only the product of the two matters.
     acceptance_rates
         Which acceptance rate a user has: ``"own"``, drawn from its task's law, or ``"task"``, that law's mean.
+    clock
+        What happens as time passes, and which requests come; None where there are only rounds.
     sources
         Where the numbers come from, as the file says it.
 
@@ -104,15 +108,18 @@ class Scenario:
     num_rounds: int = 100
     reference_power: float = 0.01
     acceptance_rates: Literal["own", "task"] = "own"
+    clock: Clock | None = None
     sources: Sequence[Source] = ()
 
     def __post_init__(self) -> None:
         check_text("name", self.name)
         check_text("description", self.description, empty=True)
         check_mean_gain(self.distance, self.path_loss, self.mean_gain)
-        for name, kind in (("cell", Cell), ("path_loss", PathLoss), ("fading", Fading)):
-            if not isinstance(value := getattr(self, name), kind) and (value, name) != (None, "path_loss"):
+        for name, kind in (("cell", Cell), ("path_loss", PathLoss), ("fading", Fading), ("clock", Clock)):
+            missing = getattr(self, name) is None and name in ("path_loss", "clock")
+            if not isinstance(value := getattr(self, name), kind) and not missing:
                 raise TypeError(f"{name} must be a {kind.__name__}, got {shown(value)}")
+        check_coherence(self.clock, self.fading)
         check_choice("acceptance_rates", self.acceptance_rates, RATES)
         large_scale = "distance" if self.mean_gain is None else "mean_gain"
         checked: dict[str, Any] = {
@@ -131,11 +138,13 @@ class Scenario:
         check_gains(self.observation_bounds["channel_gain_db"], large_scale)
 
     @cached_property
-    def _mixtures(self) -> tuple[RangeMixture, RangeMixture]:
+    def mixtures(self) -> tuple[RangeMixture, RangeMixture]:
+        """Laws of the users' acceptance rates and of their drafting speeds."""
         return rate_mixture(self.acceptance, self.acceptance_rates), speed_mixture(self.devices)
 
     @cached_property
-    def _power_offset_db(self) -> FloatArray:
+    def power_offset_db(self) -> FloatArray:
+        """Least and largest transmit power above the reference power, dB. Shape (2,)."""
         return np.asarray(self.transmit_power_dbm) - watt_to_dbm(self.reference_power)
 
     @cached_property
@@ -145,12 +154,12 @@ class Scenario:
         ``acceptance_rate`` (1), ``drafting_speed`` (token/s) and ``channel_gain_db`` (dB: the gain, plus what the
         user's power lies above the reference power).
         """
-        speeds = self._mixtures[1]
+        speeds = self.mixtures[1]
         slow, fast = (float(np.float32(speed)) for speed in (speeds.low, speeds.high))
         if slow == fast:
             slow, fast = 0.5 * slow, 2.0 * fast
         gains = np.sort(mean_gain_db((0.0, 1.0), self.distance, self.path_loss, self.mean_gain))
-        weak, strong = (float(gain) for gain in gains + self._power_offset_db + self.fading.bounds_db)
+        weak, strong = (float(gain) for gain in gains + self.power_offset_db + self.fading.bounds_db)
         return {
             "acceptance_rate": (0.0, 1.0),
             "drafting_speed": (slow, fast),
@@ -186,16 +195,7 @@ class Scenario:
         """
         count = self.num_users if num_users is None else check_integer("num_users", num_users, low=1, high=MOST_USERS)
         shape = (batch, count) if isinstance(batch, int) else (*batch, count)
-        rates, speeds = self._mixtures
-        task, rate, device, speed, where, power = rng.random((6, *shape))
-        weak, strong = self._power_offset_db
-        gain_db = mean_gain_db(where, self.distance, self.path_loss, self.mean_gain) + (weak + (strong - weak) * power)
-        return Users.trusted(
-            acceptance_rate=rates.invert(task, rate).astype(np.float32).astype(np.float64),
-            drafting_speed=speeds.invert(device, speed).astype(np.float32).astype(np.float64),
-            channel_gain=db_to_gain(gain_db),
-            transmit_power=np.full(shape, self.reference_power),
-        )
+        return sample_tasks_and_users(self, rng, shape)[1]
 
     def sample_users(
         self, rng: np.random.Generator, num_users: int | None = None, batch: int | tuple[int, ...] = ()
