@@ -72,11 +72,11 @@ class OverScenarios:
     """Options of what is done in several scenarios."""
 
     scenarios: tuple[str, ...] = ()
-    """Presets or scenario files; by default all presets."""
+    """Presets or scenario files; by default all presets without a clock."""
 
     def loaded(self) -> dict[str, Scenario]:
         """Return the scenarios by their names."""
-        found = [load_scenario(name) for name in self.scenarios or list_scenarios()]
+        found = [load_scenario(name) for name in self.scenarios or list_scenarios(clock=False)]
         return {scenario.name: scenario for scenario in found}
 
 

@@ -201,7 +201,10 @@ def study(options: Training, command: str) -> None:
     rows = [
         Row(*values)
         for values in itertools.product(
-            options.scenarios or list_scenarios(), options.starts, options.tracks, options.num_users or (None,)
+            options.scenarios or list_scenarios(clock=False),
+            options.starts,
+            options.tracks,
+            options.num_users or (None,),
         )
     ]
     pieces = {row: (configuration(options, row), options.cells, options.other_users) for row in rows}

@@ -30,6 +30,18 @@ UNITS = {
     "devices.speed_range": "token/s",
     "devices.speeds": "token/s",
     "devices.time_range": "s",
+    "clock.episode_seconds": "s",
+    "clock.round_timeout": "s",
+    "clock.coherence_time": "s",
+    "clock.report_age": "s",
+    "clock.report_noise_db": "dB",
+    "clock.cutoff_min": "s",
+    "clock.cutoff_max": "s",
+    "clock.requests.reference_goodput": "token/s",
+    "clock.requests.reference_time_per_token": "s",
+    "clock.requests.length_tokens": "token",
+    "clock.requests.count_window": "s",
+    "clock.requests.measured_rate": "1/s",
 }
 
 
@@ -70,6 +82,8 @@ def text_of(value: Any) -> str:
     """Write a value as the page shows it."""
     if isinstance(value, list):
         return "[" + ", ".join(text_of(entry) for entry in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
@@ -85,7 +99,9 @@ def summary() -> str:
         where = "mean_gain" if "mean_gain" in tree else "distance"
         low, high = tree[where]
         rho = fading["correlation"]
-        law = fading["model"] + (f", correlation {rho:g}" if rho else ", independent")
+        coherence = tree.get("clock", {}).get("coherence_time")
+        passing = f"coherent for {coherence:g} s" if coherence else f"correlation {rho:g}" if rho else "independent"
+        law = f"{fading['model']}, {passing}"
         place = f"mean gain {low:g}..{high:g}" if where == "mean_gain" else f"{low:g}..{high:g} m"
         lengths = f"{cell['min_draft_length']}..{cell['max_draft_length']}"
         lines.append(

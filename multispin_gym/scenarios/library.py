@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from os import PathLike
 from pathlib import Path
 
@@ -23,8 +24,14 @@ _SUCCESSORS = {
 }
 
 
-def list_scenarios() -> list[str]:
+def list_scenarios(*, clock: bool | None = None) -> list[str]:
     """Names of the scenarios that come with the package.
+
+    Parameters
+    ----------
+    clock
+        True: only those with a clock, in which time passes; False: only those without, which are about single rounds.
+        By default all.
 
     Returns
     -------
@@ -35,8 +42,15 @@ def list_scenarios() -> list[str]:
     --------
     >>> "paper_qwen35" in list_scenarios()
     True
+    >>> list_scenarios(clock=True)
+    ['deadline', 'hidden', 'serve', 'stale']
     """
-    return sorted(entry.name.removesuffix(".toml") for entry in PRESETS.iterdir() if entry.name.endswith(".toml"))
+    files = {entry.name.removesuffix(".toml"): entry for entry in PRESETS.iterdir() if entry.name.endswith(".toml")}
+    if clock is None:
+        return sorted(files)
+    return sorted(
+        name for name, entry in files.items() if ("clock" in tomllib.loads(entry.read_text("utf-8"))) == clock
+    )
 
 
 def load_scenario(scenario: str | PathLike[str]) -> Scenario:

@@ -12,7 +12,7 @@ from multispin_gym.commands import main
 from multispin_gym.commands.new_scenario import template
 from multispin_gym.physics.path_loss import PathLoss
 from multispin_gym.physics.protocols import PROTOCOLS
-from multispin_gym.scenarios import AcceptanceClass, DeviceClass, Source
+from multispin_gym.scenarios import AcceptanceClass, Clock, DeviceClass, Requests, Source
 
 TEXT = template("cell")
 TABLES = {
@@ -23,6 +23,8 @@ TABLES = {
     "fading": Fading,
     "acceptance": AcceptanceClass,
     "devices": DeviceClass,
+    "clock": Clock,
+    "clock.requests": Requests,
     "sources": Source,
 }
 LINE = re.compile(r"(?P<off># )?(?P<key>\w+) = (?P<value>.*?)\s*(?:#(?P<comment>.*))?")
@@ -32,7 +34,7 @@ def lines():
     """Table, key, whether it is active, and comment of every assignment in the template."""
     table = ""
     for line in TEXT.splitlines():
-        if heading := re.fullmatch(r"\[\[?([\w.]+)\]\]?", line):
+        if heading := re.fullmatch(r"(?:# )?\[\[?([\w.]+)\]\]?", line):
             table = heading[1]
         elif found := LINE.fullmatch(line):
             yield table, found["key"], not found["off"], found["comment"] or ""
@@ -50,6 +52,16 @@ def test_the_template_is_written_loads_and_plays_as_it_is(tmp_path, capsys, monk
     assert main(["evaluate", "--scenario", "office.toml", *words]) == 0
     # A template of a cell in which the decision matters.
     assert "Speculation pays here" in capsys.readouterr().out
+
+
+def test_the_clock_of_the_template_holds_once_it_is_put_in():
+    before, _, after = TEXT.partition("# [clock]")
+    commented, mark, after = after.partition("# Where the numbers come from")
+    text = re.sub(r"(?m)^# (?=\[|\w+ = )", "", f"# [clock]{commented}")
+    clock = Scenario.from_toml(f"{before}{text}{mark}{after}").clock
+    assert clock.requests.rate == pytest.approx(0.9 * 100.0 / clock.requests.mean_length)
+    keys = {key for table, key, *_ in lines() if table == "clock"}
+    assert {field.name for field in dataclasses.fields(Clock)} == keys | {"requests"}
 
 
 def test_every_key_there_is_stands_in_the_template():

@@ -17,10 +17,19 @@ RENDER: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "render_scenarios.py
 
 
 PAPERS = ("paper_llama2", "paper_qwen35")
+# Arrivals, deadlines, coherence time, age and noise of reports, cut-off, hidden rates, reward, seconds.
+CLOCKS: dict[str, tuple[Any, ...]] = {
+    "deadline": ("poisson", (1.2, 3.0), 2.0, 0.0, 0.0, False, False, "requests_on_time", 120.0),
+    "hidden": ("replaced", None, 0.0, 0.0, 0.0, False, True, "tokens", 120.0),
+    "serve": ("bursty", (1.2, 3.0), 2.0, 0.3, 1.0, True, True, "tokens_on_time", 120.0),
+    "stale": (None, None, 2.0, 0.3, 1.0, True, False, "tokens", 60.0),
+}
 
 
 def test_the_presets_cover_what_they_are_said_to() -> None:
-    assert list_scenarios() == [
+    assert list_scenarios(clock=True) == list(CLOCKS) == ["deadline", "hidden", "serve", "stale"]
+    assert list_scenarios() == sorted([*list_scenarios(clock=False), *CLOCKS])
+    assert list_scenarios(clock=False) == [
         "deep_fading",
         "laptops_60ms",
         "laptops_60ms_density",
@@ -30,7 +39,7 @@ def test_the_presets_cover_what_they_are_said_to() -> None:
         "twenty_users",
     ]
     assert load_scenario("twenty_users").num_users == 20
-    for name in set(list_scenarios()) - set(PAPERS):
+    for name in set(list_scenarios(clock=False)) - set(PAPERS):
         scenario = load_scenario(name)
         assert scenario.cell.bandwidth == 10e6
         assert scenario.cell.payload == 16_384
@@ -77,6 +86,27 @@ def test_the_papers_cells_have_its_numbers(
     assert users.channel_gain.mean() == pytest.approx(0.35, rel=0.03)
     slowest, fastest = users.drafting_time.max(), users.drafting_time.min()
     assert slowest / fastest == pytest.approx(1.15 / 0.85, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", CLOCKS)
+def test_presets_with_a_clock_say_what_passes_in_them(name: str) -> None:
+    scenario = load_scenario(name)
+    clock = scenario.clock
+    assert clock is not None
+    requests = clock.requests
+    said = (None, None) if requests is None else (requests.arrivals, requests.slack)
+    passing = (clock.coherence_time, clock.report_age, clock.report_noise_db, clock.cutoff, clock.hidden)
+    assert (*said, *passing, clock.reward, clock.episode_seconds) == CLOCKS[name]
+    assert (clock.cutoff_min, clock.cutoff_max, clock.round_timeout, clock.sampled) == (0.05, 5.0, 5.0, True)
+    if requests is not None:
+        assert (requests.load, requests.queue_factor) == (0.9, 4)
+    # The physics is the paper's, of fewer users, who may opt out.
+    paper = load_scenario("paper_qwen35")
+    assert scenario.cell == dataclasses.replace(paper.cell, min_draft_length=0)
+    for field in ("acceptance", "devices", "mean_gain", "transmit_power_dbm", "reference_power", "fading"):
+        assert getattr(scenario, field) == getattr(paper, field), field
+    assert scenario.num_users == 8
+    assert scenario.acceptance_rates == ("own" if clock.hidden else "task")
 
 
 @pytest.mark.parametrize("name", PAPERS)
