@@ -13,6 +13,7 @@ import numpy as np
 from multispin_gym._validation import FloatArray, IntArray, check_number
 from multispin_gym.baselines.homogeneous import common_lengths
 from multispin_gym.baselines.solver.marginal_drafts import MarginalDrafts, first_allowed
+from multispin_gym.baselines.solver.server import answering_server, server_of
 from multispin_gym.physics.acceptance import mean_tokens
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.users import Users
@@ -69,7 +70,7 @@ def p2p_spin(users: Users, cell: Cell) -> ProtocolOutcome:
     True
     """
     lengths = common_lengths(cell)
-    server = cell.verification.of_batch(1)
+    server = server_of(cell, 1)
     with np.errstate(divide="ignore", over="ignore"):
         upload = cell.payload / cell.uplink.rate(np.full(1, cell.bandwidth), cell.signal(users))
     delay = np.minimum(users.drafting_time + upload, 1e200)[..., None]
@@ -130,7 +131,7 @@ def cen_spin(users: Users, cell: Cell, drafting_time: float = 0.016, batched: bo
     """
     drafting_time = check_number("drafting_time", drafting_time, low=0.0, low_open=True)
     low, high, num_users = cell.min_draft_length, cell.max_draft_length, users.num_users
-    server = cell.verification.of_batch(num_users)
+    server = answering_server(cell, num_users)
     alpha = users.acceptance_rate.reshape(-1, num_users)
     goodput, lengths = np.empty(len(alpha)), np.empty(alpha.shape)
     chunk = max(_CHUNK // (num_users * (high - low + 1)), 1)
