@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from multispin_gym._validation import FloatArray, IntArray, check_number
 from multispin_gym.baselines.heterogeneous import best_whole_drafts, whole_decision
+from multispin_gym.baselines.present_users import solve_present
 from multispin_gym.baselines.solver.branch_and_bound import BranchAndBound
 from multispin_gym.baselines.solver.clock import Clock
 from multispin_gym.baselines.solver.piece_search import PieceSearch
@@ -59,7 +65,7 @@ def certify(
     Parameters
     ----------
     users
-        The users. Shape (..., K).
+        The users; absent ones have zeros, and so have cells without anybody. Shape (..., K).
     cell
         The shared system.
     gap
@@ -99,6 +105,23 @@ def certify(
     # Loops that are compiled for the first time on a machine take seconds, which are not the search's.
     compiled_rows()
     clock = Clock.of(time_limit)
+    if users.present is None:
+        return _certify(users, cell, gap, objective, clock)
+    shape = users.present.shape
+    lengths, shares = np.zeros(shape, np.int64), np.zeros(shape)
+    kinds = {"goodput": np.float64, "upper_bound": np.float64, "gap": np.float64, "nodes": np.int64}
+    of_cells: dict[str, NDArray[Any]] = {name: np.zeros(shape[:-1], kind) for name, kind in kinds.items()}
+
+    def solve(some: Users, part: Objective | None) -> Mapping[str, NDArray[Any]]:
+        found = vars(_certify(some, cell, gap, part, clock))
+        return {**vars(found["decision"]), **{name: found[name] for name in of_cells}}
+
+    solve_present(users, objective, solve, {"draft_lengths": lengths, "bandwidth_shares": shares, **of_cells})
+    return Certificate(Decision.trusted(lengths, shares), **of_cells)
+
+
+def _certify(users: Users, cell: Cell, gap: float, objective: Objective | None, clock: Clock) -> Certificate:
+    """Do :func:`certify` where everybody is present."""
     search = PieceSearch.of(users, cell, objective, clock=clock)
     tree = BranchAndBound(search, best_whole_drafts(search), gap)
     while len(tree.open) and not clock.over:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.protocols import Detailed, Preparable, Rule
+from multispin_gym.baselines.present_users import decide_present
+from multispin_gym.baselines.protocols import Detailed, Preparable, Rule, TakesAbsent
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
@@ -59,7 +60,7 @@ class Controller:
         Parameters
         ----------
         users
-            The users. Shape (..., K).
+            The users; who is absent gets nothing and counts for nothing. Shape (..., K).
         cell
             The shared system.
 
@@ -68,4 +69,6 @@ class Controller:
         Decision
             Draft lengths and bandwidth shares. Shape (..., K).
         """
-        return self.rule(users, cell)
+        if users.present is None or isinstance(self.rule, TakesAbsent):
+            return self.rule(users, cell)
+        return decide_present(self.rule, users, cell)

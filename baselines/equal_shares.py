@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.present_users import refuse_absent
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
@@ -12,6 +13,7 @@ from multispin_gym.physics.users import Users
 
 def equal_shares(users: Users, draft_lengths: FloatArray) -> Decision:
     """Draft lengths, which broadcast to (..., K), with shares of 1 / K."""
+    refuse_absent(users, "a rule of equal shares")
     shape = users.acceptance_rate.shape
     lengths = np.ascontiguousarray(np.broadcast_to(draft_lengths, shape)).astype(np.int64)
     return Decision.trusted(lengths, np.full(shape, 1.0 / users.num_users))

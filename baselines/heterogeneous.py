@@ -12,6 +12,7 @@ from multispin_gym.baselines.solver.nested_lengths import best_nested
 from multispin_gym.baselines.solver.newton import RelaxedPoint
 from multispin_gym.baselines.solver.piece_search import PieceSearch
 from multispin_gym.baselines.solver.problem import Problem, check_finite
+from multispin_gym.baselines.solver.server import Server
 from multispin_gym.baselines.solver.single_moves import climb
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
@@ -34,7 +35,7 @@ def best_whole_drafts(search: PieceSearch) -> WholeLengths:
     bounds are tightened in place. It ends before all is done when the search's time is up.
     """
     problem, cell = search.problem, search.cell
-    server = cell.verification.of_batch(problem.num_users)
+    server = search.server
     best = search.idle().better(play_whole(problem, server, best_common_lengths(problem, cell)))
     if len(search.pieces) > 1 and problem.num_users <= MANY and not search.clock.limited:
         # One scan over all pieces leaves few of them that may be better.
@@ -45,7 +46,7 @@ def best_whole_drafts(search: PieceSearch) -> WholeLengths:
             return best
         point = search.open(rows, index)
         part = problem[rows]
-        starts = _roundings(part.in_piece(search.pieces, index), cell, point)
+        starts = _roundings(part.in_piece(search.pieces, index), server, cell, point)
         # All starts climb together, one after the other in the rows of one batch.
         copies = [np.arange(len(rows))] * len(starts)
         found = improve(part[np.concatenate(copies)], server, WholeLengths.joined(starts), search.clock)
@@ -55,7 +56,7 @@ def best_whole_drafts(search: PieceSearch) -> WholeLengths:
         best.put(cells, best[cells].better(found[order[first]]))
 
 
-def _roundings(problem: Problem, cell: Cell, point: RelaxedPoint) -> list[WholeLengths]:
+def _roundings(problem: Problem, server: Server, cell: Cell, point: RelaxedPoint) -> list[WholeLengths]:
     """Best of rounding at several thresholds and scales and at the relaxed prices.
 
     Where users may opt out, also the best with a draft for everybody and the best without some who cost the most time:
@@ -71,7 +72,7 @@ def _roundings(problem: Problem, cell: Cell, point: RelaxedPoint) -> list[WholeL
     families = [every]
     if cell.min_draft_length == 0 and problem.num_users > 1:
         families += [np.maximum(every, 1.0), _opting_out(linear, point, prices)]
-    return [best_option(problem, cell.verification, options, point.deadline) for options in families]
+    return [best_option(problem, server, options, point.deadline) for options in families]
 
 
 def _opting_out(linear: Problem, point: RelaxedPoint, prices: FloatArray) -> FloatArray:

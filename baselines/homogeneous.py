@@ -7,6 +7,7 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.deadline import finish_together, least_deadline
 from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.server import server_of
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
@@ -29,7 +30,7 @@ def best_common_lengths(problem: Problem, cell: Cell) -> FloatArray:
     """
     ones = np.ones_like(problem.alpha)
     deadline = least_deadline(problem.curves, ones)
-    lengths, server = common_lengths(cell), cell.verification.of_batch(problem.num_users)
+    lengths, server = common_lengths(cell), server_of(cell, problem.num_users)
     score = np.empty((len(ones), len(lengths)))
     # As many lengths at a time as keep the arrays small.
     some = max(_ENTRIES // max(ones.size, 1), 1)

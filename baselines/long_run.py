@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
 from multispin_gym._validation import FloatArray, check_choice, check_integer, check_number
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.homogeneous import homogeneous
+from multispin_gym.baselines.present_users import refuse_absent
 from multispin_gym.baselines.protocols import Rule
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision, compute_round
@@ -68,6 +70,7 @@ def long_run(
     tolerance = check_number("tolerance", tolerance, low=0.0)
     rng = np.random.default_rng(check_integer("seed", seed, low=0))
     shape = (-1, users.num_users)
+    refuse_absent(users, "long_run")
     sets = {name: getattr(users, name).reshape(shape) for name in Users.FIELDS}
     fading = scenario.fading.sample(rng, (samples, 1, users.num_users))
     gains = scenario.db_to_gain(scenario.gain_to_db(sets["channel_gain"] * fading))
@@ -143,7 +146,12 @@ class PreparedLongRun:
 
     rule: Rule
     details: Mapping[str, FloatArray]
+    takes_absent: ClassVar[bool] = True
 
     def __call__(self, users: Users, cell: Cell) -> Decision:
-        """Decide rounds of these users, of their shape (..., K) or with further batch axes in front."""
-        return self.rule(users, cell)
+        """Decide rounds of these users, of their shape (..., K) or with further batch axes in front.
+
+        The price of time is that of all of them, so that a round without some is refused with a ValueError.
+        """
+        refuse_absent(users, "long_run, once prepared,")
+        return self.rule(users.all_present(), cell)

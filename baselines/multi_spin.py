@@ -11,6 +11,7 @@ from multispin_gym._validation import FloatArray, check_choice, check_integer, c
 from multispin_gym.baselines.heterogeneous import whole_decision
 from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, play_whole
 from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.server import server_of
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
@@ -122,7 +123,7 @@ def _check(cell: Cell) -> None:
 
 def _best_point(problem: Problem, cell: Cell, grid: Grid) -> WholeLengths:
     """Best of the grid's lengths for each row."""
-    server, low, high = cell.verification, cell.min_draft_length, cell.max_draft_length
+    server, low, high = server_of(cell, problem.num_users), cell.min_draft_length, cell.max_draft_length
     curves = problem.curves
     whole_band, share = curves.drafting_time + curves.scale, curves.drafting_time + problem.num_users * curves.scale
     soonest = low * whole_band.max(axis=-1) if low else whole_band.min(axis=-1)

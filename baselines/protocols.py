@@ -16,6 +16,13 @@ Rule = Callable[[Users, Cell], Decision]
 
 
 @runtime_checkable
+class TakesAbsent(Protocol):
+    """A rule that knows itself what to do where users are absent; all others are asked for those present only."""
+
+    takes_absent: bool
+
+
+@runtime_checkable
 class Preparable(Protocol):
     """A rule, or another policy, that plans ahead once it knows whom it serves."""
 

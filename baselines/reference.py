@@ -7,9 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from multispin_gym._validation import FloatArray, IntArray, check_choice, check_number
+from multispin_gym._validation import BoolArray, FloatArray, IntArray, check_choice, check_number
 from multispin_gym.baselines.certificate import certify
 from multispin_gym.baselines.homogeneous import homogeneous
+from multispin_gym.baselines.present_users import solve_present
 from multispin_gym.baselines.relaxation import relax
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
@@ -104,8 +105,12 @@ class Reference:
         Returns
         -------
         numpy.ndarray
-            Token/s, weighted where the objective is. Shape (...,).
+            Token/s, weighted where the objective is; 0 where nobody is present. Shape (...,).
         """
+        if users.present is not None:
+            found = {"goodput": np.zeros(users.batch_shape)}
+            solve_present(users, objective, lambda some, part: {"goodput": self.goodput(some, cell, part)}, found)
+            return found["goodput"]
         if self.name == "relaxation":
             return relax(users, cell, objective).upper_bound
         if self.name == "certificate":
@@ -113,7 +118,7 @@ class Reference:
         outcome = compute_round(users, cell, homogeneous(users, cell, objective))
         return outcome.goodput if objective is None else objective.value(outcome.tokens, outcome.latency)
 
-    def bounds(self, draft_lengths: IntArray, cell: Cell) -> np.ndarray:
+    def bounds(self, draft_lengths: IntArray, cell: Cell, present: BoolArray | None = None) -> np.ndarray:
         """Say of which decisions no goodput can pass the reference.
 
         Parameters
@@ -122,13 +127,17 @@ class Reference:
             Draft lengths. Shape (..., K).
         cell
             The shared system.
+        present
+            Whose lengths count; by default everybody's. Shape (..., K).
 
         Returns
         -------
         numpy.ndarray
             True where the lengths are in the set that the reference is the optimum of. Shape (...,).
         """
-        bound = (draft_lengths >= cell.min_draft_length).all(axis=-1)
+        absent = False if present is None else ~present
+        longest = np.where(absent, -1, draft_lengths).max(axis=-1, keepdims=True)
+        bound = (absent | (draft_lengths >= cell.min_draft_length)).all(axis=-1)
         if self.name == "homogeneous":
-            bound &= (draft_lengths == draft_lengths[..., :1]).all(axis=-1)
+            bound &= (absent | (draft_lengths == longest)).all(axis=-1)
         return np.asarray(bound)

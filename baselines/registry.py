@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,14 +18,17 @@ from multispin_gym.baselines.homogeneous import homogeneous
 from multispin_gym.baselines.long_run import LongRunPolicy
 from multispin_gym.baselines.multi_spin import Grid, multi_spin
 from multispin_gym.baselines.nested import nested, nested_polished
+from multispin_gym.baselines.present_users import decide_present
 from multispin_gym.baselines.protocols import Rule
 from multispin_gym.baselines.random_decision import random_decision
 from multispin_gym.baselines.server_only import server_only
 from multispin_gym.baselines.tk_slt import tk_slt
 from multispin_gym.baselines.uni_bw import uni_bw
 from multispin_gym.baselines.uniform import fixed_bw_l, uniform_best, uniform_fixed
+from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
+from multispin_gym.physics.users import Users
 
 
 def _random(seed: int = 0) -> Rule:
@@ -36,11 +40,36 @@ def _uniform_fixed(draft_length: int | None = None) -> Rule:
     return partial(uniform_fixed, draft_length=length)
 
 
+@dataclass(frozen=True)
+class _WithObjective:
+    """A rule with its objective, whose weights go by the places of the users."""
+
+    rule: Callable[..., Decision]
+    objective: Objective
+    takes_absent: ClassVar[bool] = True
+
+    def __call__(self, users: Users, cell: Cell) -> Decision:
+        return decide_present(self.rule, users, cell, self.objective)
+
+
+@dataclass(frozen=True)
+class _Exact:
+    """The certified optimum, whose time limit is for all cells together."""
+
+    gap: float
+    time_limit: float | None
+    objective: Objective
+    takes_absent: ClassVar[bool] = True
+
+    def __call__(self, users: Users, cell: Cell) -> Decision:
+        return exact(users, cell, self.gap, self.time_limit, self.objective)
+
+
 def _for_an_objective(rule: Callable[..., Decision]) -> Callable[..., Rule]:
     """Make the rule's objective a pair of options."""
 
     def make(objective: str = "sum", weights: Sequence[float] | None = None) -> Rule:
-        return partial(rule, objective=Objective(objective, weights))
+        return _WithObjective(rule, Objective(objective, weights))
 
     return make
 
@@ -62,7 +91,7 @@ def _exact(
     objective: str = "sum",
     weights: Sequence[float] | None = None,
 ) -> Rule:
-    return partial(exact, gap=gap, time_limit=time_limit, objective=Objective(objective, weights))
+    return _Exact(gap, time_limit, Objective(objective, weights))
 
 
 __all__ = [
@@ -227,7 +256,8 @@ def make_controller(name: str, **options: Any) -> Controller:
     Returns
     -------
     Controller
-        A callable ``(users, cell) -> Decision`` for any batch shape.
+        A callable ``(users, cell) -> Decision`` for any batch shape. Absent users get nothing, and the others are
+        decided on as if there were no more; only ``long_run``, once prepared, refuses absent users with a ValueError.
 
     Raises
     ------

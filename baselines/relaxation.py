@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.present_users import solve_present
 from multispin_gym.baselines.solver.deadline import finish_together
 from multispin_gym.baselines.solver.piece_search import PieceSearch
 from multispin_gym.baselines.solver.problem import check_finite
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.users import Users
+
+_OF_USERS = ("draft_lengths", "bandwidth_shares")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,7 @@ def relax(users: Users, cell: Cell, objective: Objective | None = None) -> Relax
     Parameters
     ----------
     users
-        The users. Shape (..., K).
+        The users; absent ones have zeros, and so have cells without anybody. Shape (..., K).
     cell
         The shared system.
     objective
@@ -73,6 +76,11 @@ def relax(users: Users, cell: Cell, objective: Objective | None = None) -> Relax
     >>> bool(relaxed.upper_bound <= relaxed.goodput * (1 + 1e-9))
     True
     """
+    if users.present is not None:
+        shape = users.present.shape
+        found = {spec.name: np.zeros(shape if spec.name in _OF_USERS else shape[:-1]) for spec in fields(Relaxation)}
+        solve_present(users, objective, lambda some, part: vars(relax(some, cell, part)), found)
+        return Relaxation(**found)
     search = PieceSearch.of(users, cell, objective)
     idle = search.idle()
     lengths, deadline, goodput = idle.lengths, idle.deadline, idle.score

@@ -6,13 +6,16 @@ a sentence each. What had to be assumed stands in the functions' notes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from multispin_gym._validation import FloatArray, IntArray, check_number
 from multispin_gym.baselines.homogeneous import common_lengths
+from multispin_gym.baselines.present_users import solve_present
 from multispin_gym.baselines.solver.marginal_drafts import MarginalDrafts, first_allowed
+from multispin_gym.baselines.solver.server import answering_server, server_of
 from multispin_gym.physics.acceptance import mean_tokens
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.users import Users
@@ -68,8 +71,10 @@ def p2p_spin(users: Users, cell: Cell) -> ProtocolOutcome:
     >>> bool(30.0 < p2p_spin(users, scenario.cell).goodput.mean() < 33.0)
     True
     """
+    if users.present is not None:
+        return _of_present(users, lambda some: p2p_spin(some, cell))
     lengths = common_lengths(cell)
-    server = cell.verification.of_batch(1)
+    server = server_of(cell, 1)
     with np.errstate(divide="ignore", over="ignore"):
         upload = cell.payload / cell.uplink.rate(np.full(1, cell.bandwidth), cell.signal(users))
     delay = np.minimum(users.drafting_time + upload, 1e200)[..., None]
@@ -129,8 +134,10 @@ def cen_spin(users: Users, cell: Cell, drafting_time: float = 0.016, batched: bo
     True
     """
     drafting_time = check_number("drafting_time", drafting_time, low=0.0, low_open=True)
+    if users.present is not None:
+        return _of_present(users, lambda some: cen_spin(some, cell, drafting_time, batched))
     low, high, num_users = cell.min_draft_length, cell.max_draft_length, users.num_users
-    server = cell.verification.of_batch(num_users)
+    server = answering_server(cell, num_users)
     alpha = users.acceptance_rate.reshape(-1, num_users)
     goodput, lengths = np.empty(len(alpha)), np.empty(alpha.shape)
     chunk = max(_CHUNK // (num_users * (high - low + 1)), 1)
@@ -142,6 +149,13 @@ def cen_spin(users: Users, cell: Cell, drafting_time: float = 0.016, batched: bo
         goodput[rows], lengths[rows] = _best_at_server(drafts, leading, num_users, server, drafting_time, batched)
     shape = users.acceptance_rate.shape
     return ProtocolOutcome(goodput.reshape(shape[:-1]), lengths.reshape(shape).astype(np.int64))
+
+
+def _of_present(users: Users, play: Callable[[Users], ProtocolOutcome]) -> ProtocolOutcome:
+    """Play a protocol with those who are present; zeros for the others, and where nobody is."""
+    goodput, lengths = np.zeros(users.batch_shape), np.zeros(users.acceptance_rate.shape, np.int64)
+    solve_present(users, None, lambda some, _: vars(play(some)), {"goodput": goodput, "draft_lengths": lengths})
+    return ProtocolOutcome(goodput, lengths)
 
 
 def _best_at_server(

@@ -6,6 +6,7 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.equal_shares import equal_shares, upload_time
+from multispin_gym.baselines.solver.server import drafting_server
 from multispin_gym.physics.acceptance import mean_tokens
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
@@ -58,7 +59,7 @@ def tk_slt(users: Users, cell: Cell) -> Decision:
     """
     low, high = max(1, cell.min_draft_length), cell.max_draft_length
     upload, drafting = upload_time(users, cell), users.drafting_time
-    server = cell.verification.of_batch(1)
+    server = drafting_server(cell, 1)
     if isinstance(server, AffineVerification):
         # One user's batch of L + 1 tokens takes fixed + per_token (L + 1), padded or ragged.
         alone = server.fixed + server.per_token

@@ -10,6 +10,7 @@ from multispin_gym._arrays import max_users
 from multispin_gym._validation import FloatArray, IntArray
 from multispin_gym.baselines.equal_shares import equal_shares, upload_time
 from multispin_gym.baselines.solver.marginal_drafts import MarginalDrafts, first_allowed
+from multispin_gym.baselines.solver.server import answering_server
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
@@ -55,7 +56,7 @@ def uni_bw(users: Users, cell: Cell) -> Decision:
         If users times draft lengths are too many to list.
     """
     low, high, num_users = cell.min_draft_length, cell.max_draft_length, users.num_users
-    server = cell.verification.of_batch(num_users)
+    server = answering_server(cell, num_users)
     squared = not isinstance(server, AffineVerification) and server.batching == "ragged"
     drafts, most = num_users * (high - low), MOST_DRAFTS_SQUARED if squared else MOST_DRAFTS
     if drafts > most:
@@ -70,7 +71,7 @@ def uni_bw(users: Users, cell: Cell) -> Decision:
     chunk = max(_CHUNK // max(drafts, 1), 1)
     for first in range(0, len(alpha), chunk):
         rows = slice(first, first + chunk)
-        cells = _Cells.of(alpha[rows], delay[rows], low, high)
+        cells = _Cells.of(alpha[rows], delay[rows], low, high, cell.round_trip)
         lengths[rows] = cells.by_number(server) if squared else cells.by_deadline(pieces)
     return equal_shares(users, lengths.reshape(users.acceptance_rate.shape))
 
@@ -88,19 +89,21 @@ def _pieces(server: Verification, low: int, high: int, num_users: int) -> list[t
 class _Cells:
     """Drafts of some cells on equal shares, with the times at which they are in, s.
 
-    Shapes: ``delay``, seconds per token, (M, K); ``start``, when the shortest drafts are in, (M,); ``time`` (M, E).
+    Shapes: ``delay``, seconds per token, (M, K); ``start``, when the shortest drafts are in, (M,); ``time`` (M, E). A
+    draft is in a ``round_trip`` after its upload, s.
     """
 
     drafts: MarginalDrafts
     delay: FloatArray
     start: FloatArray
     time: FloatArray
+    round_trip: float
 
     @classmethod
-    def of(cls, alpha: FloatArray, delay: FloatArray, low: int, high: int) -> _Cells:
-        start = low * max_users(delay)
-        time = (delay[..., None] * np.arange(low + 1.0, high + 1.0)).reshape(len(alpha), -1)
-        return cls(MarginalDrafts.of(alpha, low, high), delay, start, np.maximum(time, start[:, None]))
+    def of(cls, alpha: FloatArray, delay: FloatArray, low: int, high: int, round_trip: float) -> _Cells:
+        start = low * max_users(delay) + (round_trip if low else 0.0)
+        time = (delay[..., None] * np.arange(low + 1.0, high + 1.0)).reshape(len(alpha), -1) + round_trip
+        return cls(MarginalDrafts.of(alpha, low, high), delay, start, np.maximum(time, start[:, None]), round_trip)
 
     def by_deadline(self, pieces: list[tuple[int, float, float]]) -> FloatArray:
         """Best lengths over all deadlines and pieces. Shape (M, K)."""
@@ -113,7 +116,8 @@ class _Cells:
         for longest, fixed, per_token in pieces:
             short = drafts.level <= longest
             # A table may fall, so a batch is charged for a longest draft only where somebody makes one.
-            reached = deadline >= (longest * fastest if padded else self.start)[:, None]
+            soonest = longest * fastest + (self.round_trip if longest else 0.0)
+            reached = deadline >= (soonest if padded else self.start)[:, None]
             while True:
                 price = (best * per_token)[:, None]
                 net = np.where(level <= longest, np.maximum(gain - price, 0.0), 0.0)

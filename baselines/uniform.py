@@ -7,6 +7,7 @@ import numpy as np
 from multispin_gym._validation import shown
 from multispin_gym.baselines.equal_shares import equal_shares, upload_time
 from multispin_gym.baselines.homogeneous import common_lengths
+from multispin_gym.baselines.solver.server import server_of
 from multispin_gym.physics.acceptance import mean_tokens
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
@@ -51,12 +52,12 @@ def fixed_bw_l(users: Users, cell: Cell) -> Decision:
 def uniform_best(users: Users, cell: Cell) -> Decision:
     """Equal shares and the common draft length that is best with them."""
     slowest = (users.drafting_time + upload_time(users, cell)).max(axis=-1)
-    options = common_lengths(cell)
+    options, server = common_lengths(cell), server_of(cell, users.num_users)
     goodput = []
     for length in options:
         drafts = np.broadcast_to(length, users.acceptance_rate.shape)
         # A user in so deep a fade that its rate is zero still costs nothing when nobody drafts.
         drafting = length * slowest if length else 0.0
         tokens = mean_tokens(users.acceptance_rate, drafts).sum(axis=-1)
-        goodput.append(tokens / (drafting + cell.verification.round_time(drafts)))
+        goodput.append(tokens / (drafting + server.round_time(drafts)))
     return equal_shares(users, options[np.argmax(goodput, axis=0)][..., None])

@@ -8,12 +8,16 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from multispin_gym._validation import nearest, one_line, shown, shown_name, shown_path
 
 T = TypeVar("T")
 Parser = Callable[[Any, str], Any]
+
+UNLESS_DEFAULT: Mapping[str, bool] = MappingProxyType({"unless_default": True})
+"""Metadata of a dataclass's field that is written only where it is not its default."""
 
 # The parser's time grows with the text, and with the square of the parts of a key.
 LONGEST_TEXT = 500_000
@@ -113,7 +117,11 @@ def build_list(cls: type[T], value: Any, path: str) -> tuple[T, ...]:
 def tree(value: Any) -> Any:
     """Turn dataclasses and tuples into what TOML holds: dictionaries without their empty fields, and lists."""
     if is_dataclass(value):
-        named = {spec.name: getattr(value, spec.name) for spec in fields(value)}
+        named = {
+            spec.name: getattr(value, spec.name)
+            for spec in fields(value)
+            if not spec.metadata.get("unless_default") or getattr(value, spec.name) != spec.default
+        }
         return {name: tree(entry) for name, entry in named.items() if entry is not None}
     if isinstance(value, (list, tuple)):
         return [tree(entry) for entry in value]

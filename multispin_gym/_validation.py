@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 # Whole numbers stay exact in float64 up to here.
 LARGEST_WHOLE = 2.0**53
@@ -90,9 +91,9 @@ def _holds_text(value: Any, depth: int = 0) -> bool:
     return isinstance(value, (str, bytes))
 
 
-def _interval(low: float, high: float, low_open: bool, high_open: bool) -> str:
+def _interval(low: float, high: float, low_open: bool, high_open: bool, infinite: bool) -> str:
     left = "(" if low_open or math.isinf(low) else "["
-    right = ")" if high_open or math.isinf(high) else "]"
+    right = ")" if high_open or (math.isinf(high) and not infinite) else "]"
     return f"{left}{low:g}, {high:g}{right}"
 
 
@@ -109,9 +110,13 @@ def check_array(
     low_open: bool = False,
     high_open: bool = False,
     whole: bool = False,
+    infinite: bool = False,
 ) -> FloatArray:
-    """Return ``value`` as a C-contiguous float64 array, refusing anything outside the range."""
-    rule, allowed = "be a whole number" if whole else "lie", _interval(low, high, low_open, high_open)
+    """Return ``value`` as a C-contiguous float64 array, refusing anything outside the range.
+
+    Infinity is refused in any range unless ``infinite`` says that it has a meaning.
+    """
+    rule, allowed = "be a whole number" if whole else "lie", _interval(low, high, low_open, high_open, infinite)
     try:
         if _holds_text(value):
             raise TypeError
@@ -125,7 +130,7 @@ def check_array(
         raise ValueError(f"{name} must {rule} in {allowed}, got {shown(value)}") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number or an array of numbers, got {shown(value)}") from None
-    good = np.isfinite(array)
+    good = ~np.isnan(array) if infinite else np.isfinite(array)
     good &= (array > low) if low_open else (array >= low)
     good &= (array < high) if high_open else (array <= high)
     if whole:
@@ -137,6 +142,17 @@ def check_array(
         number = int(wrong) if whole and abs(wrong) < LARGEST_WHOLE and wrong.is_integer() else wrong
         raise ValueError(f"{name} must {rule} in {allowed}, got {number!r}{where}")
     return array
+
+
+def check_mask(name: str, value: ArrayLike) -> BoolArray:
+    """Return ``value`` as a C-contiguous array of booleans, refusing numbers and whatever else is not one."""
+    try:
+        given = np.array(value, order="C")
+    except (TypeError, ValueError):
+        given = np.empty(0)
+    if given.dtype != np.bool_:
+        raise TypeError(f"{name} must be True or False or an array of these, got {shown(value)}")
+    return given
 
 
 def check_number(

@@ -16,6 +16,7 @@ from multispin_gym.agents.policy.lengths import IndependentLengths, Lengths, Seq
 from multispin_gym.agents.policy.share_references import share_reference
 from multispin_gym.agents.policy.torch_physics import CellTerms, RoundTerms, ServerTimes, finish_together
 from multispin_gym.agents.policy.turn_head import TurnHead
+from multispin_gym.baselines.solver.server import server_of
 
 _NEVER = -1e9
 # Newton steps that are enough for float32 with users that differ by many orders of magnitude, too.
@@ -134,7 +135,7 @@ class EquivariantActorCritic(nn.Module):
     def _server(self, num_users: int) -> ServerTimes:
         if num_users not in self._servers:
             longest = max(self.layout.max_draft_length, self.learned.max_draft_length)
-            self._servers[num_users] = ServerTimes(self.terms.cell.verification, num_users, longest)
+            self._servers[num_users] = ServerTimes(server_of(self.terms.cell, num_users), num_users, longest)
         return self._servers[num_users]
 
     def _allowed(self, logits: torch.Tensor, missing: float) -> torch.Tensor:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from multispin_gym.baselines.solver.server import Server, server_of
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.uplink import LN2
-from multispin_gym.physics.verification import Verification
 
 _DEADLINE_STEPS = 6
 # A cell's quantities and the signals over the whole band, so that products and quotients of them are float32 numbers.
@@ -82,7 +82,7 @@ class CellTerms:
         if num_users not in self._scales:
             low, high = self.cell.min_draft_length, self.cell.max_draft_length
             lengths = np.array([[1.0], [float(low)], [float(high)]]).repeat(num_users, axis=-1)
-            unit, first, last = self.cell.verification.round_time(lengths).tolist()
+            unit, first, last = server_of(self.cell, num_users).round_time(lengths).tolist()
             self._scales[num_users] = unit, (last - first) / max(high - low, 1) / unit
         return self._scales[num_users]
 
@@ -174,10 +174,10 @@ class ServerTimes:
     ``max_draft_length`` is the longest draft that will be asked for.
     """
 
-    def __init__(self, verification: Verification, num_users: int, max_draft_length: int) -> None:
-        self.padded = verification.batching == "padded"
+    def __init__(self, server: Server, num_users: int, max_draft_length: int) -> None:
+        self.padded = server.batching == "padded"
         self.num_users = num_users
-        times = verification.time(np.arange(num_users * (max_draft_length + 1) + 2.0), num_users)
+        times = server.time(np.arange(num_users * (max_draft_length + 1) + 2.0), num_users)
         self._times = torch.as_tensor(num_users * times / times[2 * num_users], dtype=torch.float32)
 
     def __call__(self, others: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -89,7 +89,8 @@ def make_training_env(
     cell: Cell = native.unwrapped.cell  # type: ignore[attr-defined]
 
     def server_only_goodput(users: Users) -> float:
-        return users.num_users / float(cell.verification.round_time(np.zeros(users.num_users)))
+        seconds = cell.verification.round_time(np.zeros(users.num_users)) + cell.downlink_time
+        return users.num_users / float(seconds)
 
     units: dict[str, RewardUnit] = {
         "server_only": server_only_goodput,

@@ -140,7 +140,7 @@ class BranchAndBound:
         """Keep the lengths that beat what their cell has."""
         if len(cells) == 0:
             return
-        found = play_whole(self._search.problem[cells], self._search.cell.verification, lengths)
+        found = play_whole(self._search.problem[cells], self._search.server, lengths)
         order = np.lexsort((found.score, cells))
         last = order[np.append(cells[order][1:] != cells[order][:-1], True)]
         better = last[found.score[last] > self.best.score[cells[last]]]

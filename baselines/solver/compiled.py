@@ -9,7 +9,7 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.problem import Problem
-from multispin_gym.physics.verification import Verification
+from multispin_gym.baselines.solver.server import Server
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Packed:
     waiting: FloatArray
 
     @classmethod
-    def of(cls, problem: Problem, server: Verification) -> Packed:
+    def of(cls, problem: Problem, server: Server) -> Packed:
         """Pack rows for searches over whole lengths."""
         curves, num_users = problem.curves, problem.num_users
         fields = (problem.alpha, *problem.terms, problem.importance, problem.low, problem.high)

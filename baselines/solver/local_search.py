@@ -16,8 +16,9 @@ from multispin_gym.baselines.solver.compiled import Packed
 from multispin_gym.baselines.solver.deadline import Tangent, least_deadline
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.rows import Rows
+from multispin_gym.baselines.solver.server import Server
 from multispin_gym.baselines.solver.switch import compiled_rows
-from multispin_gym.physics.verification import Verification, batch_tokens
+from multispin_gym.physics.verification import batch_tokens
 
 TRIES = 6
 # Moves tried before a row is given up: the linear estimate can put the only good one behind many.
@@ -57,9 +58,7 @@ class WholeLengths(Rows):
         )
 
 
-def play_whole(
-    problem: Problem, server: Verification, lengths: FloatArray, start: FloatArray | None = None
-) -> WholeLengths:
+def play_whole(problem: Problem, server: Server, lengths: FloatArray, start: FloatArray | None = None) -> WholeLengths:
     """Score of whole lengths with the best split of the band and the server's true verification time.
 
     The rows' verification pieces are not used. Shapes: lengths (M, K); ``start``, a guess of the deadline, (M,), s.
@@ -68,7 +67,7 @@ def play_whole(
     return WholeLengths(lengths, deadline, problem.score(lengths, deadline + server.round_time(lengths)))
 
 
-def best_option(problem: Problem, server: Verification, options: FloatArray, start: FloatArray) -> WholeLengths:
+def best_option(problem: Problem, server: Server, options: FloatArray, start: FloatArray) -> WholeLengths:
     """Best of several lengths for each row, all played at once; a score of minus infinity where there is none.
 
     NaN in an option's first entry leaves it out. Shapes: options (M, C, K); ``start``, guessed deadlines, (M,), s.
@@ -82,7 +81,7 @@ def best_option(problem: Problem, server: Verification, options: FloatArray, sta
     return WholeLengths(options[index, best], deadline[index, best], score[index, best])
 
 
-def improve(problem: Problem, server: Verification, whole: WholeLengths, clock: Clock = UNLIMITED) -> WholeLengths:
+def improve(problem: Problem, server: Server, whole: WholeLengths, clock: Clock = UNLIMITED) -> WholeLengths:
     """Climb by single steps, exchanges and opting out, within the rows' range, until no promising move is left.
 
     When the time is up the best so far are returned.
@@ -113,7 +112,7 @@ def improve(problem: Problem, server: Verification, whole: WholeLengths, clock: 
     return best
 
 
-def _promising_moves(problem: Problem, server: Verification, here: WholeLengths, tries: int) -> FloatArray:
+def _promising_moves(problem: Problem, server: Server, here: WholeLengths, tries: int) -> FloatArray:
     """The most promising moves of each row, NaN where a move cannot gain. Shape (M, tries, K)."""
     lengths, time_price = here.lengths, problem.time_price_at(here.score)[:, None]
     tangent = Tangent.at(problem.curves, lengths, here.deadline)
@@ -189,7 +188,7 @@ def single_moves(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, Flo
     return np.concatenate(tokens, axis=-1), np.concatenate(drafted, axis=-1)
 
 
-def times_after(server: Verification, lengths: FloatArray) -> FloatArray:
+def times_after(server: Server, lengths: FloatArray) -> FloatArray:
     """Verification time after each user's step up, step down and opting out. Shape (M, 3K)."""
     server = server.of_batch(lengths.shape[-1])
     targets = np.concatenate([lengths + 1.0, lengths - 1.0, np.zeros_like(lengths)], axis=-1)

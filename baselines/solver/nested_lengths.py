@@ -19,9 +19,9 @@ from multispin_gym.baselines.solver.compiled import Packed
 from multispin_gym.baselines.solver.deadline import token_prices
 from multispin_gym.baselines.solver.local_search import WholeLengths, play_whole
 from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.server import Server
 from multispin_gym.baselines.solver.single_moves import above
 from multispin_gym.baselines.solver.switch import compiled_rows
-from multispin_gym.physics.verification import Verification
 
 # Entries, cells times drafted tokens, whose members are bounded at a time.
 _ENTRIES = 2_000_000
@@ -55,7 +55,7 @@ class Members:
     waiting: FloatArray
 
     @classmethod
-    def of(cls, problem: Problem, server: Verification) -> Members:
+    def of(cls, problem: Problem, server: Server) -> Members:
         """List the members of each cell; all cells have one range of lengths."""
         rows, num_users = problem.alpha.shape
         token_time = problem.curves.seconds_per_token(np.full(1, 1.0 / num_users))
@@ -99,7 +99,7 @@ class Members:
         return np.where(self.waiting[rows] < np.inf, bound, -np.inf)
 
 
-def best_nested(problem: Problem, server: Verification) -> WholeLengths:
+def best_nested(problem: Problem, server: Server) -> WholeLengths:
     """The best lengths that are nested under one deadline, each with the best split of the band.
 
     The verification time is the server's own at any lengths; the rows' pieces are not used.
@@ -112,7 +112,7 @@ def best_nested(problem: Problem, server: Verification) -> WholeLengths:
     return parts[0] if len(parts) == 1 else WholeLengths.joined(parts)
 
 
-def _best_of_block(problem: Problem, server: Verification) -> WholeLengths:
+def _best_of_block(problem: Problem, server: Server) -> WholeLengths:
     members = Members.of(problem, server)
     if (rows := compiled_rows()) is not None:
         best = WholeLengths(np.empty_like(problem.alpha), *np.empty((2, len(problem.alpha))))

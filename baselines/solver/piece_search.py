@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from multispin_gym.baselines.solver.local_search import WholeLengths, play_whole
 from multispin_gym.baselines.solver.newton import RelaxedPoint, solve_relaxation
 from multispin_gym.baselines.solver.pieces import Pieces, pieces_of
 from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.server import Server, drafting_server, server_of
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.users import Users
@@ -86,6 +88,11 @@ class PieceSearch:
             search.tighten(np.arange(shape[0]), problem.linearised(ones), prices)
         return search
 
+    @cached_property
+    def server(self) -> Server:
+        """The cell's server for batches of all its users."""
+        return server_of(self.cell, self.problem.num_users)
+
     def _rough_bound(self) -> FloatArray:
         """A bound for all pieces at once, for when the time is up before each has its own. Shape (M,)."""
         ones = np.ones_like(self.problem.alpha)
@@ -118,7 +125,7 @@ class PieceSearch:
 
         Shapes: prices, s per token, (M, K); start, a goodput in token/s, and bounds (M,).
         """
-        server = self.cell.verification
+        server = drafting_server(self.cell, self.problem.num_users)
         if isinstance(server, TableVerification) and server.batching == "ragged":
             return table_bound(linear, server, prices, start)
         return lagrangian_bound(linear, prices, start)
@@ -159,6 +166,6 @@ class PieceSearch:
     def idle(self) -> WholeLengths:
         """All users of each cell without a draft where that is allowed; otherwise a score of minus infinity."""
         none = np.zeros_like(self.problem.alpha)
-        idle = play_whole(self.problem, self.cell.verification, none)
+        idle = play_whole(self.problem, self.server, none)
         allowed = self.cell.min_draft_length == 0
         return idle if allowed else WholeLengths(none, idle.deadline, np.full(len(none), -np.inf))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver.server import drafting_server
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.verification import AffineVerification, TableVerification
 
@@ -48,7 +49,7 @@ class Pieces:
 
 def pieces_of(cell: Cell, num_users: int) -> Pieces:
     """Cut the decision space of a cell into pieces that together hold every decision in which somebody drafts."""
-    server, low, high = cell.verification.of_batch(num_users), cell.min_draft_length, cell.max_draft_length
+    server, low, high = drafting_server(cell, num_users), cell.min_draft_length, cell.max_draft_length
     if isinstance(server, AffineVerification) and (server.batching == "ragged" or server.per_token == 0.0):
         return _pieces(np.array([float(high)]), np.array([server.fixed]), server.per_token, -np.inf, np.inf)
     if server.batching == "padded":

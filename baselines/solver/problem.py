@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.present_users import refuse_absent
 from multispin_gym.baselines.solver.pieces import Pieces
 from multispin_gym.baselines.solver.share_curves import ShareCurves
 from multispin_gym.physics.acceptance import mean_tokens
@@ -97,6 +98,7 @@ class Problem:
         The users have shape (..., K), whose batch axes are flattened. The objective is the sum token goodput by
         default; its weights must fit the users. ``time_price``, token/s, broadcasts to shape (...,).
         """
+        refuse_absent(users, "a solver")
         alpha, *terms = (a.reshape(-1, users.num_users) for a in (users.acceptance_rate, *users.token_terms))
         with np.errstate(divide="ignore", invalid="ignore"):
             decay = np.minimum(-np.log(alpha), _STEEPEST) + 0.0

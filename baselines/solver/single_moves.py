@@ -16,8 +16,8 @@ from multispin_gym.baselines.solver.compiled import Packed
 from multispin_gym.baselines.solver.deadline import Tangent
 from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, single_moves, times_after
 from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.server import Server
 from multispin_gym.baselines.solver.switch import compiled_rows
-from multispin_gym.physics.verification import Verification
 
 # Moves of a cell that are solved at once.
 _AT_ONCE = 8
@@ -25,7 +25,7 @@ _AT_ONCE = 8
 LEAST_GAIN = 1e-13
 
 
-def climb(problem: Problem, server: Verification, whole: WholeLengths) -> WholeLengths:
+def climb(problem: Problem, server: Server, whole: WholeLengths) -> WholeLengths:
     """Improve each row, within its range of lengths, until no single move gains.
 
     The verification time is the server's own at any lengths; the rows' pieces are not used.
@@ -72,7 +72,7 @@ class _Moves:
     drafted: FloatArray
 
     @classmethod
-    def at(cls, problem: Problem, server: Verification, here: WholeLengths) -> _Moves:
+    def at(cls, problem: Problem, server: Server, here: WholeLengths) -> _Moves:
         """Judge all moves from some lengths."""
         lengths = here.lengths
         tokens, drafted = single_moves(problem, lengths)
@@ -115,7 +115,7 @@ class _Moves:
         return np.where((count < 2 * gaining[:, None])[..., None], moved, np.nan)
 
 
-def _best_move(problem: Problem, server: Verification, here: WholeLengths, bound: FloatArray) -> WholeLengths:
+def _best_move(problem: Problem, server: Server, here: WholeLengths, bound: FloatArray) -> WholeLengths:
     """The best single move of each row, or the row as it is where none gains; the bounds are used up."""
     best, count = here.copy(), min(_AT_ONCE, bound.shape[-1])
     while True:

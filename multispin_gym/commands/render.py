@@ -63,7 +63,7 @@ class Seat:
 
 
 def _batch_of_one(users: Users) -> Users:
-    return Users.trusted(**{name: getattr(users, name)[None] for name in Users.FIELDS})
+    return Users.trusted(**{name: values[None] for name, values in users.fields.items()})
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:

@@ -116,7 +116,7 @@ def play_blocks(
 
 def stack_users(rounds: Sequence[Users]) -> Users:
     """Put the users of several rounds, (N, K) each, behind one another: (rounds, N, K)."""
-    return Users.trusted(**{name: np.stack([getattr(users, name) for users in rounds]) for name in Users.FIELDS})
+    return Users.trusted(**{name: np.stack([getattr(users, name) for users in rounds]) for name in rounds[0].fields})
 
 
 def stack_observations(rounds: Sequence[Observation]) -> Observation:

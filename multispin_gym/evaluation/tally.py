@@ -72,7 +72,7 @@ class Tally:
         self, block: Block, decision: Decision, expected: FloatArray, bound: FloatArray, reference: Reference
     ) -> None:
         lengths = np.broadcast_to(decision.draft_lengths, block.users.acceptance_rate.shape)
-        bounded = reference.bounds(lengths, block.cell)
+        bounded = reference.bounds(lengths, block.cell, block.users.present)
         if block.played is not None:
             bounded &= block.played
         excess = np.where(bounded, expected / bound, 0.0)

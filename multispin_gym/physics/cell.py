@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from multispin_gym._validation import LONGEST_DRAFT, FloatArray, check_choice, check_integer, check_quantity, shown
+from multispin_gym import _toml
+from multispin_gym._validation import (
+    LARGEST,
+    LONGEST_DRAFT,
+    FloatArray,
+    check_choice,
+    check_integer,
+    check_number,
+    check_quantity,
+    shown,
+)
 from multispin_gym.physics.protocols import payload_of
 from multispin_gym.physics.uplink import DensityUplink, TotalPowerUplink, Uplink
 from multispin_gym.physics.users import Users
@@ -39,6 +49,14 @@ class Cell:
     noise_power
         Noise power over the band, W, whatever the band; in [1e-50, 1e50]. The spectral efficiency is then
         ``log2(1 + P g / noise_power)`` and does not depend on the bandwidth. Only with ``power="density"``.
+    round_trip
+        Seconds that pass between device and server beside the upload itself, there and back, in a round in which the
+        user drafts; in [0, 1e50]. Counted once, as a delay of the draft.
+    downlink
+        Rate at which a user receives what comes back after verification, bit/s; in [1e-50, 1e50]. None where that takes
+        no time.
+    downlink_payload
+        What comes back to each user, bit: how many drafts were accepted, and the server's token; in [1e-50, 1e50].
 
     Raises
     ------
@@ -58,6 +76,10 @@ class Cell:
     power: Literal["total", "density"] = "total"
     min_draft_length: int = 1
     max_draft_length: int = 12
+    # A file says nothing of them where they are as if they were not there.
+    round_trip: float = field(default=0.0, kw_only=True, metadata=_toml.UNLESS_DEFAULT)
+    downlink: float | None = field(default=None, kw_only=True)
+    downlink_payload: float = field(default=32.0, kw_only=True, metadata=_toml.UNLESS_DEFAULT)
 
     def __post_init__(self) -> None:
         for name in ("payload", "verification"):
@@ -85,6 +107,10 @@ class Cell:
         shortest = check_integer("min_draft_length", self.min_draft_length, low=0, high=longest)
         object.__setattr__(self, "max_draft_length", longest)
         object.__setattr__(self, "min_draft_length", shortest)
+        round_trip = check_number("round_trip", self.round_trip, low=0.0, high=LARGEST)
+        object.__setattr__(self, "round_trip", round_trip)
+        for name in ("downlink_payload",) if self.downlink is None else ("downlink", "downlink_payload"):
+            object.__setattr__(self, name, check_quantity(name, getattr(self, name)))
 
     @cached_property
     def uplink(self) -> Uplink:
@@ -98,6 +124,16 @@ class Cell:
             return self.noise_power / self.bandwidth
         assert self.noise_psd is not None
         return self.noise_psd
+
+    @cached_property
+    def downlink_time(self) -> float:
+        """Seconds from the end of verification until every verified user has what comes back; 0 without a downlink."""
+        return 0.0 if self.downlink is None else self.downlink_payload / self.downlink
+
+    @cached_property
+    def ends_with_verification(self) -> bool:
+        """Whether drafting, upload and verification are all that takes time."""
+        return self.round_trip == 0.0 and self.downlink is None
 
     @property
     def num_draft_lengths(self) -> int:

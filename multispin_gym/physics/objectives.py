@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from multispin_gym._validation import LARGEST, SMALLEST, FloatArray, check_array, check_choice, shown
+from multispin_gym._validation import LARGEST, SMALLEST, FloatArray, IntArray, check_array, check_choice, shown
 
 
 class Total(Protocol):
@@ -70,7 +70,7 @@ class GeometricMean:
 
     def importance(self, weights: FloatArray) -> FloatArray:
         """The weights over their sum."""
-        return np.asarray(weights / weights.sum())
+        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
     def of(self, tokens: FloatArray, importance: FloatArray) -> FloatArray:
         """The weighted geometric mean of the tokens."""
@@ -144,7 +144,7 @@ class Objective:
         Returns
         -------
         numpy.ndarray
-            Weights. Shape (K,).
+            Weights. Shape (K,), or of what :meth:`of_users` returned (M, K).
 
         Raises
         ------
@@ -153,9 +153,36 @@ class Objective:
         """
         if self.weights is None:
             return np.ones(num_users)
-        if len(self.weights) != num_users:
-            raise ValueError(f"weights must have one entry for each of the {num_users} users, got {len(self.weights)}")
-        return np.array(self.weights)
+        weights = np.array(self.weights)
+        if weights.shape[-1] != num_users:
+            raise ValueError(f"weights must have one entry for each of the {num_users} users, got {weights.shape[-1]}")
+        return weights
+
+    def of_users(self, chosen: IntArray, num_users: int) -> Objective:
+        """Return the same objective over some users of each cell of a batch.
+
+        Parameters
+        ----------
+        chosen
+            The places of the users who are chosen. Shape (M, m).
+        num_users
+            Number of users K of each cell.
+
+        Returns
+        -------
+        Objective
+            An objective for M cells of m users each; this one where all weights are one.
+
+        Raises
+        ------
+        ValueError
+            If the objective has weights for another number of users.
+        """
+        if self.weights is None:
+            return self
+        part = object.__new__(Objective)
+        part.__dict__.update(name=self.name, weights=self.weights_of(num_users)[chosen])
+        return part
 
     def value(self, tokens: FloatArray, latency: FloatArray) -> FloatArray:
         """Value of a round.

@@ -6,92 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from multispin_gym._arrays import extremes, max_users, sum_users
-from multispin_gym._validation import LARGEST_WHOLE, FloatArray, IntArray, check_array
+from multispin_gym._validation import BoolArray, FloatArray
 from multispin_gym.physics.acceptance import mean_tokens, sampled_tokens
 from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.decisions import Decision, check_lengths
 from multispin_gym.physics.users import Users
 
-# Shares may exceed one by their own rounding, no more: a larger excess would be bandwidth from nowhere.
-SHARE_TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True, eq=False)
-class Decision:
-    """Draft lengths and bandwidth shares of one round, or of a batch of rounds.
-
-    Parameters
-    ----------
-    draft_lengths
-        Drafted tokens per user; whole numbers, at least 0. Shape (..., K).
-    bandwidth_shares
-        Share of the band per user; at least 0, sum over the users at most 1. Shape (..., K); the two broadcast,
-        and are stored as read-only arrays of the common shape.
-
-    Raises
-    ------
-    ValueError
-        If a length is negative or not whole, a share negative, the shares sum to more than one, or the shapes do
-        not broadcast.
-    TypeError
-        If a value is not numeric.
-
-    Examples
-    --------
-    >>> Decision(draft_lengths=[4, 2], bandwidth_shares=[0.3, 0.7]).draft_lengths
-    array([4, 2])
-    """
-
-    draft_lengths: IntArray
-    bandwidth_shares: FloatArray
-
-    def __init__(self, draft_lengths: ArrayLike, bandwidth_shares: ArrayLike) -> None:
-        lengths = check_array("draft_lengths", draft_lengths, low=0.0, high=LARGEST_WHOLE, whole=True)
-        shares = check_array("bandwidth_shares", bandwidth_shares, low=0.0, high=1.0 + SHARE_TOLERANCE)
-        try:
-            shape = np.broadcast_shapes(lengths.shape, shares.shape)
-        except ValueError:
-            raise ValueError(
-                f"draft_lengths {lengths.shape} and bandwidth_shares {shares.shape} do not broadcast"
-            ) from None
-        if not shape or shape[-1] == 0:
-            raise ValueError(f"a decision needs a last axis of at least one user, got shape {shape}")
-        shares = np.array(np.broadcast_to(shares, shape), order="C")
-        total = shares.sum(axis=-1)
-        if np.asarray(bandwidth_shares).dtype == np.float32:
-            # A float32 simplex sums to one within its own rounding: scale it back rather than refuse it.
-            rounding = (total > 1.0) & (total <= 1.0 + shape[-1] * np.finfo(np.float32).eps)
-            shares /= np.where(rounding, total, 1.0)[..., None]
-            total = shares.sum(axis=-1)
-        if (total > 1.0 + SHARE_TOLERANCE).any():
-            raise ValueError(f"bandwidth_shares must sum to a value in [0, 1], got {float(total.max())!r}")
-        whole = np.array(np.broadcast_to(lengths, shape), np.int64, order="C")
-        for array in (whole, shares):
-            array.flags.writeable = False
-        object.__setattr__(self, "draft_lengths", whole)
-        object.__setattr__(self, "bandwidth_shares", shares)
-
-    @classmethod
-    def trusted(cls, draft_lengths: IntArray, bandwidth_shares: FloatArray) -> Decision:
-        """Build a decision from arrays already known to be valid, without copies or checks.
-
-        Parameters
-        ----------
-        draft_lengths
-            Draft lengths. Shape (..., K).
-        bandwidth_shares
-            Shares of the same shape.
-
-        Returns
-        -------
-        Decision
-            A decision that shares memory with the arrays given.
-        """
-        decision = cls.__new__(cls)
-        decision.__dict__.update(draft_lengths=draft_lengths, bandwidth_shares=bandwidth_shares)
-        return decision
+__all__ = ["Decision", "RoundOutcome", "check_lengths", "compute_round", "play_round"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,15 +25,23 @@ class RoundOutcome:
     Parameters
     ----------
     tokens
-        Tokens each user gains, the server's own token included; expected or sampled. Shape (..., K).
+        Tokens each user gains, the server's own token included; expected or sampled. 0 for who is absent or late. Shape
+        (..., K).
     drafting_time, upload_time
-        Seconds each user drafts and uploads. Shape (..., K).
+        Seconds each user drafts and uploads, cut off or not. Shape (..., K).
     verification_time
-        Seconds of the server's forward pass. Shape (...,).
+        Seconds of the server's forward pass; 0 where nobody is in its batch. Shape (...,).
     latency
-        Seconds from the start of drafting to the end of verification. Shape (...,).
+        Seconds from the start of drafting to the end of verification, and of the downlink where the cell has one. Shape
+        (...,).
     goodput
-        Sum of the users' tokens over the latency, token/s. Shape (...,).
+        Sum of the users' tokens over the latency, token/s; 0 for a round that takes no time. Shape (...,).
+    verified
+        Who was in the server's batch: present, and in by the cut-off. Shape (..., K). None where everybody was because
+        neither users nor decision say otherwise.
+    downlink_time
+        Seconds in which what comes back is received, the end of the latency. Shape (...,). None where the cell counts
+        none.
     """
 
     tokens: FloatArray
@@ -118,6 +50,14 @@ class RoundOutcome:
     verification_time: FloatArray
     latency: FloatArray
     goodput: FloatArray
+    verified: BoolArray | None = None
+    downlink_time: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        # What copies the fields copies those there are; of the others the class knows that they are None.
+        for name in ("verified", "downlink_time"):
+            if getattr(self, name) is None:
+                self.__dict__.pop(name, None)
 
     def __getitem__(self, index: Any) -> RoundOutcome:
         """Select rounds of the batch; the user axis is kept.
@@ -137,13 +77,13 @@ class RoundOutcome:
         return RoundOutcome(**{name: np.asarray(value[index]) for name, value in vars(self).items()})
 
     @classmethod
-    def trusted(cls, **fields: FloatArray) -> RoundOutcome:
+    def trusted(cls, **fields: NDArray[Any]) -> RoundOutcome:
         """Build an outcome in less time than the constructor of a frozen class takes.
 
         Parameters
         ----------
         **fields
-            All fields.
+            All fields, of those that may be None only the others.
 
         Returns
         -------
@@ -155,32 +95,8 @@ class RoundOutcome:
         return outcome
 
 
-def check_lengths(draft_lengths: IntArray, cell: Cell) -> None:
-    """Refuse draft lengths outside the cell's range; all drafts zero are allowed in any cell.
-
-    Parameters
-    ----------
-    draft_lengths
-        Draft lengths. Shape (..., K).
-    cell
-        The cell, whose range applies.
-
-    Raises
-    ------
-    ValueError
-        If a length lies outside the range in a round that drafts at all.
-    """
-    low, high = cell.min_draft_length, cell.max_draft_length
-    outside = ((draft_lengths < low) | (draft_lengths > high)) & (draft_lengths > 0).any(axis=-1, keepdims=True)
-    if outside.any():
-        index = tuple(int(i) for i in np.argwhere(outside)[0])
-        raise ValueError(
-            f"draft_lengths must lie in [{low}, {high}] (or all be 0), got {int(draft_lengths[index])} at index {index}"
-        )
-
-
 def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.Generator | None = None) -> RoundOutcome:
-    """Play one round: draft, upload, verify in one batch (model, section 2).
+    """Play one round: draft, upload, verify in one batch (model, section 2; who is absent or late: section 8).
 
     Parameters
     ----------
@@ -196,13 +112,14 @@ def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.G
     Returns
     -------
     RoundOutcome
-        Tokens, times and goodput. An upload without bandwidth never ends: its latency is infinite, its goodput 0.
+        Tokens, times and goodput. An upload without bandwidth never ends: unless there is a cut-off the latency is
+        infinite, the goodput 0.
 
     Raises
     ------
     ValueError
-        If the numbers of users differ, the batch shapes do not broadcast, or a draft length lies outside the cell's
-        range in a round that drafts at all.
+        If the numbers of users differ, the batch shapes do not broadcast, or a draft length of somebody present lies
+        outside the cell's range in a round that drafts at all.
 
     Examples
     --------
@@ -222,7 +139,7 @@ def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.G
         raise ValueError(
             f"the decision's batch shape {lengths.shape[:-1]} does not broadcast with the users' {users.batch_shape}"
         ) from None
-    check_lengths(lengths, cell)
+    check_lengths(lengths, cell, users.present)
     uniforms = None if rng is None else rng.random(shape)
     return compute_round(users, cell, decision, uniforms)
 
@@ -246,6 +163,8 @@ def compute_round(users: Users, cell: Cell, decision: Decision, uniforms: FloatA
     RoundOutcome
         Tokens, times and goodput.
     """
+    if users.present is not None or decision.cutoff is not None or not cell.ends_with_verification:
+        return _compute_incomplete(users, cell, decision, uniforms)
     lengths = decision.draft_lengths.astype(np.float64)
     alpha, terms = users.acceptance_rate, users.token_terms
     tokens = mean_tokens(alpha, lengths, terms) if uniforms is None else sampled_tokens(alpha, lengths, uniforms, terms)
@@ -267,4 +186,49 @@ def compute_round(users: Users, cell: Cell, decision: Decision, uniforms: FloatA
         verification_time=verification,
         latency=latency,
         goodput=goodput,
+    )
+
+
+def _compute_incomplete(users: Users, cell: Cell, decision: Decision, uniforms: FloatArray | None) -> RoundOutcome:
+    """Compute a round in which not everybody need be verified, or which is not over with verification."""
+    present, cutoff = users.present, decision.cutoff
+    lengths = decision.draft_lengths.astype(np.float64)
+    if present is not None:
+        lengths = np.where(present, lengths, 0.0)
+    drafting, drafts = lengths * users.drafting_time, lengths > 0.0
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        rate = cell.uplink.quiet_rate(decision.bandwidth_shares * cell.bandwidth, cell.signal(users))
+        upload = np.where(drafts, lengths * cell.payload / rate, 0.0)
+    arrival = drafting + upload
+    if cell.round_trip > 0.0:
+        arrival += np.where(drafts, cell.round_trip, 0.0)
+    start, verified = max_users(arrival), None if present is None else np.broadcast_to(present, arrival.shape)
+    if cutoff is not None:
+        # Whoever has no draft is in at once, so only those who draft can be late.
+        in_time = arrival <= cutoff[..., None]
+        verified = in_time if verified is None else verified & in_time
+        start = np.minimum(start, cutoff)
+    alpha, terms = users.acceptance_rate, users.token_terms
+    tokens = mean_tokens(alpha, lengths, terms) if uniforms is None else sampled_tokens(alpha, lengths, uniforms, terms)
+    fields: dict[str, NDArray[Any]] = {}
+    if verified is not None:
+        fields["verified"] = verified = np.broadcast_to(verified, tokens.shape)
+        tokens = np.where(verified, tokens, 0.0)
+    verification = cell.verification.round_time(lengths, verified)
+    latency = start + verification
+    if cell.downlink is not None:
+        anybody = True if verified is None else verified.any(axis=-1)
+        fields["downlink_time"] = np.where(np.broadcast_to(anybody, latency.shape), cell.downlink_time, 0.0)
+        latency = latency + fields["downlink_time"]
+    gained = sum_users(tokens)
+    # A round with nobody in it takes no time.
+    goodput = np.divide(gained, latency, out=np.zeros(latency.shape), where=latency > 0.0)
+    return RoundOutcome.trusted(
+        tokens=tokens,
+        drafting_time=drafting,
+        upload_time=upload,
+        verification_time=np.array(np.broadcast_to(verification, latency.shape)),
+        latency=latency,
+        goodput=goodput,
+        **fields,
     )

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from multispin_gym._validation import FloatArray, check_array, shown
+from multispin_gym._validation import BoolArray, FloatArray, check_array, check_mask, shown
 from multispin_gym.physics.acceptance import token_terms
 
 
@@ -18,8 +18,8 @@ from multispin_gym.physics.acceptance import token_terms
 class Users:
     """The users of one cell, or of a batch of cells.
 
-    The four fields broadcast against each other; the last axis runs over the K users of a cell and all
-    axes before it are batch axes. Arrays are stored as read-only C-contiguous float64.
+    The fields broadcast against each other; the last axis runs over the K users of a cell and all
+    axes before it are batch axes. Arrays are stored read-only and C-contiguous, numbers as float64.
 
     Parameters
     ----------
@@ -32,13 +32,16 @@ class Users:
         Linear uplink power gain of this round; positive. Shape (..., K).
     transmit_power
         The device's power budget, W; positive. Shape (..., K).
+    present
+        Who is in the round, as booleans. Shape (..., K). None where everybody is. An absent user drafts and gains
+        nothing and has no place in the server's batch, whatever is decided.
 
     Raises
     ------
     ValueError
         If a value is out of range or NaN, the shapes do not broadcast, or there is no user axis.
     TypeError
-        If a value is not numeric.
+        If a value is not numeric, or who is present is not given in booleans.
 
     Notes
     -----
@@ -52,11 +55,13 @@ class Users:
     """
 
     FIELDS: ClassVar[tuple[str, ...]] = ("acceptance_rate", "drafting_speed", "channel_gain", "transmit_power")
+    """Names of the numeric fields."""
 
     acceptance_rate: FloatArray
     drafting_speed: FloatArray
     channel_gain: FloatArray
     transmit_power: FloatArray
+    present: BoolArray | None = None
 
     def __init__(
         self,
@@ -64,13 +69,17 @@ class Users:
         drafting_speed: ArrayLike,
         channel_gain: ArrayLike,
         transmit_power: ArrayLike,
+        present: ArrayLike | None = None,
     ) -> None:
-        fields = {
+        fields: dict[str, NDArray[Any]] = {
             "acceptance_rate": check_array("acceptance_rate", acceptance_rate, low=0.0, high=1.0),
             "drafting_speed": check_array("drafting_speed", drafting_speed, low=0.0, low_open=True),
             "channel_gain": check_array("channel_gain", channel_gain, low=0.0, low_open=True),
             "transmit_power": check_array("transmit_power", transmit_power, low=0.0, low_open=True),
         }
+        # A field that is not there is None by the class, so that what copies the fields copies those there are.
+        if present is not None:
+            fields["present"] = check_mask("present", present)
         try:
             shape = np.broadcast_shapes(*(array.shape for array in fields.values()))
         except ValueError:
@@ -90,7 +99,8 @@ class Users:
         Parameters
         ----------
         **fields
-            The four fields (and any cached property), float64, C-contiguous, of one common shape.
+            The numeric fields, float64, and, where somebody is absent, ``present``, bool: C-contiguous, of one common
+            shape. Any cached property may be given, too.
 
         Returns
         -------
@@ -100,6 +110,22 @@ class Users:
         users = cls.__new__(cls)
         users.__dict__.update(fields)
         return users
+
+    @property
+    def fields(self) -> dict[str, NDArray[Any]]:
+        """The numeric fields by name, and ``present`` where it is given. Shape (..., K) each."""
+        fields: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in Users.FIELDS}
+        return fields if self.present is None else {**fields, "present": self.present}
+
+    def all_present(self) -> Users:
+        """The same users without a word on who is present: everybody is.
+
+        Returns
+        -------
+        Users
+            Users that share memory with these.
+        """
+        return Users.trusted(**{name: value for name, value in vars(self).items() if name != "present"})
 
     @property
     def num_users(self) -> int:
@@ -158,7 +184,7 @@ class Users:
             raise IndexError(
                 f"the index {shown(index)} does not fit the batch shape {self.batch_shape}: {error}"
             ) from None
-        picked = {name: getattr(self, name).reshape(-1, self.num_users)[chosen] for name in Users.FIELDS}
+        picked = {name: array.reshape(-1, self.num_users)[chosen] for name, array in self.fields.items()}
         for array in picked.values():
             array.flags.writeable = False
         return Users.trusted(**picked)

@@ -15,6 +15,7 @@ from multispin_gym._validation import (
     LARGEST,
     MOST_ENTRIES,
     SMALLEST,
+    BoolArray,
     FloatArray,
     check_array,
     check_choice,
@@ -28,9 +29,15 @@ BATCHINGS = ("padded", "ragged")
 _FEW = 512
 
 
-def batch_tokens(draft_lengths: ArrayLike, batching: str) -> FloatArray:
-    """Tokens in the server's batch. Shapes: ``draft_lengths`` (..., K), result (...,)."""
+def batch_tokens(draft_lengths: ArrayLike, batching: str, verified: BoolArray | None = None) -> FloatArray:
+    """Tokens in the server's batch, in which all users are unless ``verified`` says who is.
+
+    Shapes: ``draft_lengths`` and ``verified`` (..., K), result (...,).
+    """
     lengths = np.asarray(draft_lengths)
+    if verified is not None:
+        inside, drafts = np.where(verified, lengths, 0.0), np.count_nonzero(verified, axis=-1)
+        return np.asarray(drafts * (max_users(inside) + 1.0) if batching == "padded" else sum_users(inside) + drafts)
     num_users = lengths.shape[-1]
     if batching == "padded":
         return np.asarray(num_users * (max_users(lengths) + 1.0))
@@ -52,8 +59,8 @@ class AffineVerification:
     batching
         ``"padded"`` (n = K (longest draft + 1)) or ``"ragged"`` (n = sum of drafts + K).
     per_draft
-        Time per draft of the batch, s; in [0, 1e50]. All users of a cell are in its batch, those without a draft
-        included: they get a token from the server, too.
+        Time per draft of the batch, s; in [0, 1e50]. All users of a round are in its batch, those without a draft
+        included: they get a token from the server, too. Absent users and those whose drafts are late are not.
 
     Raises
     ------
@@ -126,21 +133,27 @@ class AffineVerification:
             raise ValueError("num_drafts is missing: verification.per_draft makes the time depend on it")
         return np.asarray(server.fixed + server.per_token * np.asarray(num_tokens, dtype=np.float64))
 
-    def round_time(self, draft_lengths: ArrayLike) -> FloatArray:
+    def round_time(self, draft_lengths: ArrayLike, verified: BoolArray | None = None) -> FloatArray:
         """Time to verify one round.
 
         Parameters
         ----------
         draft_lengths
             Draft lengths, token. Shape (..., K).
+        verified
+            Who is in the batch; all users where it is None. Shape (..., K).
 
         Returns
         -------
         numpy.ndarray
-            Seconds. Shape (...,).
+            Seconds; 0 where nobody is in the batch. Shape (...,).
         """
         lengths = np.asarray(draft_lengths)
-        return self.time(batch_tokens(lengths, self.batching), lengths.shape[-1])
+        if verified is None:
+            return self.time(batch_tokens(lengths, self.batching), lengths.shape[-1])
+        drafts = np.count_nonzero(verified, axis=-1)
+        seconds = self.fixed + self.per_draft * drafts + self.per_token * batch_tokens(lengths, self.batching, verified)
+        return np.where(drafts > 0, seconds, 0.0)
 
 
 @dataclass(frozen=True)
@@ -239,20 +252,23 @@ class TableVerification:
         beyond = np.maximum(count - sizes[-1], 0.0)
         return np.asarray(np.interp(count, sizes, times) + self.tail_per_token * beyond)
 
-    def round_time(self, draft_lengths: ArrayLike) -> FloatArray:
+    def round_time(self, draft_lengths: ArrayLike, verified: BoolArray | None = None) -> FloatArray:
         """Time to verify one round.
 
         Parameters
         ----------
         draft_lengths
             Draft lengths, token. Shape (..., K).
+        verified
+            Who is in the batch; all users where it is None. Shape (..., K).
 
         Returns
         -------
         numpy.ndarray
-            Seconds. Shape (...,).
+            Seconds; 0 where nobody is in the batch. Shape (...,).
         """
-        return self.time(batch_tokens(draft_lengths, self.batching))
+        tokens = batch_tokens(draft_lengths, self.batching, verified)
+        return self.time(tokens) if verified is None else np.where(tokens > 0.0, self.time(tokens), 0.0)
 
 
 Verification = AffineVerification | TableVerification

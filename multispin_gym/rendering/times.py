@@ -44,8 +44,10 @@ class Times:
         drafted = outcome.drafting_time
         arrived = drafted + outcome.upload_time
         ended = float(outcome.latency)
-        begun = ended if math.isinf(ended) else max(0.0, ended - float(outcome.verification_time))
-        longest = ended if math.isfinite(ended) else float(drafted.max()) + float(outcome.verification_time)
+        waited = float(outcome.verification_time)
+        waited += 0.0 if outcome.downlink_time is None else float(outcome.downlink_time)
+        begun = ended if math.isinf(ended) else max(0.0, ended - waited)
+        longest = ended if math.isfinite(ended) else float(drafted.max()) + waited
         horizon = longest if longest > 0.0 else 1.0
         latest = float(arrived[taking_part].max(initial=0.0))
         # Those who arrive within the width of a line of each other are equally late, unless most do.

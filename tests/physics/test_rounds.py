@@ -150,7 +150,7 @@ def test_batches_of_users_and_decisions_broadcast(cell, users_batch, decision_ba
     users, _ = random_round((*users_batch, 5), seed=1)
     _, decision = random_round((*decision_batch, 5), seed=2)
     batch = np.broadcast_shapes(users_batch, decision_batch)
-    full_users = Users(*(np.broadcast_to(getattr(users, f.name), (*batch, 5)) for f in dataclasses.fields(Users)))
+    full_users = Users(*(np.broadcast_to(getattr(users, f), (*batch, 5)) for f in Users.FIELDS))
     full = Decision(*(np.broadcast_to(a, (*batch, 5)) for a in (decision.draft_lengths, decision.bandwidth_shares)))
     outcomes = [
         play_round(u, cell, d, rng=np.random.default_rng(0) if sampled else None)
@@ -165,7 +165,7 @@ def test_sampled_tokens_average_to_the_expected_ones():
     users, decision = random_round((6,), seed=4)
     cell = make_cell()
     rounds = 40_000
-    many = Users(*(np.broadcast_to(getattr(users, f.name), (rounds, 6)) for f in dataclasses.fields(Users)))
+    many = Users(*(np.broadcast_to(getattr(users, f), (rounds, 6)) for f in Users.FIELDS))
     sampled = play_round(many, cell, decision, rng=np.random.default_rng(8))
     expected = play_round(users, cell, decision)
     error = sampled.tokens.std(axis=0) / math.sqrt(rounds)
@@ -273,7 +273,7 @@ def test_permuting_users_permutes_the_outcome(seed, cell, num_users):
     users, decision = random_round((num_users,), seed)
     order = np.random.default_rng(seed).permutation(num_users)
     permuted = play_round(
-        Users(*(getattr(users, f.name)[order] for f in dataclasses.fields(Users))),
+        Users(*(getattr(users, f)[order] for f in Users.FIELDS)),
         cell,
         Decision(decision.draft_lengths[order], decision.bandwidth_shares[order]),
     )
