@@ -22,6 +22,23 @@ class GameArguments(TypedDict, total=False):
     weights: Sequence[float] | None
 
 
+class ClockArguments(GameArguments, total=False):
+    """The arguments that environments with a clock take besides."""
+
+    arrivals: str | None
+    load: float | str
+    coherence_time: float | str | None
+    report_age: float | str
+    report_noise_db: float | str
+    cutoff: bool | str
+    hidden: bool | str
+    episode_seconds: float | str | None
+    round_timeout: float | str | None
+    length_known: bool | str
+    admission: bool | str
+
+
+_KINDS: dict[str, Any] = {**GameArguments.__annotations__, **ClockArguments.__annotations__}
 _DEFAULTS: dict[str, Any] = {
     "num_users": None,
     "num_rounds": None,
@@ -33,7 +50,14 @@ _DEFAULTS: dict[str, Any] = {
     "weights": None,
 }
 
-ARGUMENTS = """\
+# A switch that is left out is as the scenario has it.
+_CLOCK_DEFAULTS: dict[str, Any] = {
+    **dict.fromkeys([name for name in ClockArguments.__annotations__ if name not in _DEFAULTS], "scenario"),
+    "reward": "scenario",
+    "sampled": "scenario",
+}
+
+_GAME = """\
 scenario
     A scenario, or the name or path of one; see :func:`multispin_gym.list_scenarios`. By default the environment's own.
 num_users
@@ -48,10 +72,14 @@ sampled
 max_time
     Seconds of play after which an episode ends, with the round that reaches them; the number of rounds is then
     not limited unless ``num_rounds`` is given.
+"""
+_REWARD = """\
 reward
     ``"goodput"``, ``"ratio"`` (goodput over the round's optimum), ``"tokens"`` (which add up to the long-run
     goodput where episodes end after a time) or ``"proportional_fair"`` (the sum of the logarithms of the users'
     token rates).
+"""
+_SHOWN = """\
 optimum
     ``True`` or ``"bound"`` puts an upper bound on the round's goodput into info, ``"certificate"`` one within 1e-6
     of the best decision.
@@ -63,20 +91,58 @@ render_mode
     Pictures need Pillow and the window pygame: ``pip install 'multispin-gym[render]'``. Another mode warns.
 """
 
+_CLOCK = """\
+arrivals
+    How requests come: ``"poisson"``, ``"bursty"``, ``"replaced"`` (one that ends is replaced at once), or None: the
+    same users stay and their answers never end. This and what follows are the scenario's where they are ``"scenario"``.
+load
+    Tokens that are asked for per second, as a share of the scenario's ``reference_goodput``.
+coherence_time
+    Seconds in which the correlation of a fade's amplitude falls to 1/e; None: fades are drawn anew each round.
+report_age, report_noise_db
+    Age of channel reports, s, and the standard deviation of their error, dB.
+cutoff
+    Whether the action has a cut-off, after which uploads are lost.
+hidden
+    Whether requests have acceptance rates of their own that are not observed.
+episode_seconds
+    Seconds of an episode, which ends with the first round that ends after them; None: ``num_rounds`` rounds.
+    ``max_time`` means the same.
+round_timeout
+    A cut-off that no action can switch off, s; None: there is none.
+length_known
+    Whether it is observed how many tokens of a request remain.
+admission
+    Whether the action can give requests up.
+"""
+
+_CLOCK_REWARD = """\
+reward
+    What a round is paid: ``"tokens"`` delivered, ``"requests_on_time"``, ``"tokens_on_time"`` (all tokens of a request
+    when it ends before its deadline), ``"guaranteed_rate"`` (tokens up to the scenario's ``guaranteed_rate`` times the
+    round's latency), ``"goodput"`` (tokens delivered over the latency) or ``"proportional_fair"`` (the sum of the
+    logarithms of the users' token rates, where a user without a token counts with half of one).
+"""
+ARGUMENTS = _GAME + _REWARD + _SHOWN
+"""What the arguments of environments without a clock mean."""
+CLOCK_ARGUMENTS = _GAME + _CLOCK_REWARD + _CLOCK + _SHOWN
+"""What the arguments of environments with one mean."""
+
 _MARK = "    {arguments}\n"
 Env = TypeVar("Env", bound=type)
 
 
 def documented(cls: Env) -> Env:
-    """Put :data:`ARGUMENTS` where a class's docstring says ``{arguments}``, and its signature in full."""
+    """Put what the arguments mean where a class's docstring says ``{arguments}``, and its signature in full."""
     assert cls.__doc__ is not None
-    lines = "".join(f"    {line}\n" if line else "\n" for line in ARGUMENTS.splitlines())
+    text = CLOCK_ARGUMENTS if cls.variant.clock else ARGUMENTS  # type: ignore[attr-defined]
+    lines = "".join(f"    {line}\n" if line else "\n" for line in text.splitlines())
     cls.__doc__ = cls.__doc__.replace(_MARK, lines)
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     own = [p for name, p in signature.parameters.items() if name != "self" and p.kind != p.VAR_KEYWORD]
     shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=kind)
-        for name, kind in GameArguments.__annotations__.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_KINDS.get(name, Any))
+        for name, default in _defaults(cls).items()
     ]
     places = [p for p in own if p.kind != p.KEYWORD_ONLY]
     keywords = [p for p in own if p.kind == p.KEYWORD_ONLY]
@@ -84,10 +150,14 @@ def documented(cls: Env) -> Env:
     return cls
 
 
+def _defaults(cls: type) -> dict[str, Any]:
+    return {**_DEFAULTS, **_CLOCK_DEFAULTS} if cls.variant.clock else _DEFAULTS  # type: ignore[attr-defined]
+
+
 def check_arguments(cls: type, arguments: Mapping[str, Any]) -> None:
     """Refuse an unknown argument, pointing at the nearest that is known."""
     for name in arguments:
-        if name not in _DEFAULTS:
+        if name not in _defaults(cls):
             known = list(inspect.signature(cls).parameters)
             raise TypeError(
                 f"{name} is not an argument of {cls.__name__}, which takes {', '.join(known)}.{nearest(name, known)}"

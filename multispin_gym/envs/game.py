@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium.error import ResetNeeded
@@ -30,6 +30,9 @@ from multispin_gym.scenarios.episodes import CellStreams
 from multispin_gym.scenarios.library import load_scenario
 from multispin_gym.scenarios.scenario import Scenario
 
+if TYPE_CHECKING:
+    from multispin_gym.envs.clock.service import Service
+
 # Values of one array that are worked on at a time.
 _PIECE_VALUES = 16_384
 _RETAINED_BYTES = 2**24
@@ -53,6 +56,8 @@ class PlayedRound:
         What the round is paid. Shape (N,).
     optimum
         The optimum of the round, token/s, or None where it is not computed. Shape (N,).
+    service
+        What came of the round for requests, where time passes.
     """
 
     users: Users
@@ -61,6 +66,7 @@ class PlayedRound:
     before: IntArray
     reward: FloatArray
     optimum: FloatArray | None
+    service: Service | None = None
 
 
 class Game:
@@ -108,6 +114,33 @@ class Game:
         num_rows: int = 1,
         **payment: Any,
     ) -> None:
+        self._choose(variant, scenario, num_users, num_rounds, min_draft_length, num_rows)
+        self.max_time = None if max_time is None else check_number("max_time", max_time, low=0.0, low_open=True)
+        self._endless = max_time is not None and num_rounds is None
+        self._clock, self._latency = np.zeros(self.num_rows), np.zeros(self.num_rows)
+        self.rule = RewardRule(self.cell, self.num_users, variant.action_set, **payment)
+        if not isinstance(sampled, (bool, np.bool_)):
+            raise TypeError(f"sampled must be True or False, got {sampled!r}")
+        self.observations = variant.observations(self.scenario, self.num_users)
+        self.actions = variant.actions(self.cell, self.num_users)
+        self._streams = CellStreams(self.scenario, self.num_users, self.num_rows, self.num_rounds, bool(sampled))
+        size = max(1, _PIECE_VALUES // self.num_users)
+        if self.num_rows > 1:
+            # glibc hands freed arrays back to the system, to be faulted in anew by the next step, until a program has
+            # freed a large one; from then on it keeps them. This costs a microsecond and saves a fifth of the time.
+            np.empty(_RETAINED_BYTES, np.uint8)
+        self._pieces = [slice(start, start + size) for start in range(0, self.num_rows, size)]
+
+    def _choose(
+        self,
+        variant: Variant,
+        scenario: str | PathLike[str] | Scenario | None,
+        num_users: int | None,
+        num_rounds: int | None,
+        min_draft_length: int | None,
+        num_rows: int,
+    ) -> None:
+        """Set what is played and how much of it."""
         chosen = variant.scenario if scenario is None else scenario
         self.scenario = chosen if isinstance(chosen, Scenario) else load_scenario(chosen)
         if min_draft_length is not None:
@@ -122,23 +155,8 @@ class Game:
             default_rounds if num_rounds is None else check_integer("num_rounds", num_rounds, low=1, high=MOST_ROUNDS)
         )
         self.num_rows = check_integer("num_envs", num_rows, low=1, high=MOST_ROWS)
-        self.max_time = None if max_time is None else check_number("max_time", max_time, low=0.0, low_open=True)
-        self._endless = max_time is not None and num_rounds is None
         self._indices = np.arange(self.num_rows)
-        self._clock, self._latency = np.zeros(self.num_rows), np.zeros(self.num_rows)
-        self.rule = RewardRule(self.cell, self.num_users, variant.action_set, **payment)
-        if not isinstance(sampled, (bool, np.bool_)):
-            raise TypeError(f"sampled must be True or False, got {sampled!r}")
-        self.observations = variant.observations(self.scenario, self.num_users)
-        self.actions = variant.actions(self.cell, self.num_users)
-        self._streams = CellStreams(self.scenario, self.num_users, self.num_rows, self.num_rounds, bool(sampled))
         self._users: Users | None = None
-        size = max(1, _PIECE_VALUES // self.num_users)
-        if self.num_rows > 1:
-            # glibc hands freed arrays back to the system, to be faulted in anew by the next step, until a program has
-            # freed a large one; from then on it keeps them. This costs a microsecond and saves a fifth of the time.
-            np.empty(_RETAINED_BYTES, np.uint8)
-        self._pieces = [slice(start, start + size) for start in range(0, self.num_rows, size)]
 
     @property
     def ready(self) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from multispin_gym._arrays import Float32Array
 from multispin_gym._validation import IntArray, nearest
+from multispin_gym.envs.clock.service import SERVICE_KEYS
 from multispin_gym.envs.game import Game, PlayedRound
 from multispin_gym.envs.observations import Observation
 from multispin_gym.envs.variants import MULTI_SPIN, Variant
@@ -148,6 +149,11 @@ def round_info(played: PlayedRound) -> dict[str, Any]:
     }
     if played.optimum is not None:
         info["optimum"] = played.optimum
+    if played.service is not None:
+        service = played.service
+        info |= {name: getattr(service, name) for name in SERVICE_KEYS}
+        # A step lasts until the next round begins.
+        info["latency"] = outcome.latency + service.waited
     return info
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from multispin_gym._arrays import Float32Array
 from multispin_gym.envs.arguments import GameArguments, check_arguments, documented
-from multispin_gym.envs.game import Game, PlayedRound
+from multispin_gym.envs.clock.switches import make_game
+from multispin_gym.envs.game import PlayedRound
 from multispin_gym.envs.observations import Observation
 from multispin_gym.envs.shared import CellAccess, check_options, draw_seed, single_info
 from multispin_gym.envs.views import RENDER_FPS, RENDER_MODES, View, known_render_mode
@@ -134,7 +135,7 @@ class MultiSpinEnv(CellAccess, gym.Env[Observation, Float32Array]):
     ) -> None:
         check_arguments(type(self), arguments)
         self.render_mode = known_render_mode(render_mode)
-        self._game = Game(self.variant, scenario, **arguments)
+        self._game = make_game(self.variant, scenario, **arguments)
         self._view = View(self._game, self.render_mode)
         self.observation_space: gym.Space[Any] = self._game.observations.space
         self.action_space = self._game.actions.space

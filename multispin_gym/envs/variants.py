@@ -53,6 +53,8 @@ class Variant:
         policies be evaluated on one tape of rounds; a row that says nothing is played for each policy.
     scenario
         Name of its default scenario.
+    clock
+        Whether time passes in it as its scenario's clock says; its codecs then follow from that clock.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Variant:
     controller: str = "heterogeneous"
     exogenous: bool = False
     scenario: str = DEFAULT_SCENARIO
+    clock: bool = False
 
 
 MULTI_SPIN = Variant(
@@ -86,7 +89,40 @@ HOMOGENEOUS = Variant(
     exogenous=True,
 )
 
-VARIANTS: dict[str, Variant] = {row.id: row for row in (MULTI_SPIN, HOMOGENEOUS)}
+DEADLINE = Variant(
+    id="multispin_gym/MultiSpinDeadline-v0",
+    summary="requests come, have a length and a deadline, and are paid for when they end in time",
+    single="multispin_gym.envs.deadline:MultiSpinDeadlineEnv",
+    vector="multispin_gym.envs.deadline:MultiSpinDeadlineVectorEnv",
+    scenario="deadline",
+    clock=True,
+)
+STALE = Variant(
+    id="multispin_gym/MultiSpinStale-v0",
+    summary="channel reports are old and noisy, and uploads that are not in by a cut-off are lost",
+    single="multispin_gym.envs.stale:MultiSpinStaleEnv",
+    vector="multispin_gym.envs.stale:MultiSpinStaleVectorEnv",
+    scenario="stale",
+    clock=True,
+)
+HIDDEN = Variant(
+    id="multispin_gym/MultiSpinHidden-v0",
+    summary="the acceptance rates of requests are hidden: their tasks are seen, and what was accepted so far",
+    single="multispin_gym.envs.hidden:MultiSpinHiddenEnv",
+    vector="multispin_gym.envs.hidden:MultiSpinHiddenVectorEnv",
+    scenario="hidden",
+    clock=True,
+)
+SERVE = Variant(
+    id="multispin_gym/MultiSpinServe-v0",
+    summary="requests with deadlines, old reports, a cut-off and hidden acceptance rates, all at once",
+    single="multispin_gym.envs.serve:MultiSpinServeEnv",
+    vector="multispin_gym.envs.serve:MultiSpinServeVectorEnv",
+    scenario="serve",
+    clock=True,
+)
+
+VARIANTS: dict[str, Variant] = {row.id: row for row in (MULTI_SPIN, HOMOGENEOUS, DEADLINE, STALE, HIDDEN, SERVE)}
 """The rows by id, the present game first."""
 
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from multispin_gym._arrays import Float32Array
 from multispin_gym._validation import IntArray, check_choice, check_integer
 from multispin_gym.envs.arguments import GameArguments, check_arguments, documented
-from multispin_gym.envs.game import Game, PlayedRound
+from multispin_gym.envs.clock.switches import make_game
+from multispin_gym.envs.game import PlayedRound
 from multispin_gym.envs.observations import Observation
 from multispin_gym.envs.shared import (
     CellAccess,
@@ -87,7 +88,7 @@ class MultiSpinVectorEnv(CellAccess, VectorDisplay, VectorEnv[Observation, Float
         if not isinstance(autoreset_mode, AutoresetMode):
             check_choice("autoreset_mode", autoreset_mode, [mode.value for mode in AutoresetMode])
         self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self._game = Game(self.variant, scenario, num_rows=num_envs, **arguments)
+        self._game = make_game(self.variant, scenario, num_rows=num_envs, **arguments)
         self._view = View(self._game, self.render_mode)
         self.num_envs = self._game.num_rows
         limit = max_episode_steps

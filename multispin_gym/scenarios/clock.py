@@ -19,6 +19,7 @@ REWARDS = (
 )
 _OF_REQUESTS = ("requests_on_time", "tokens_on_time")
 _FLAGS = ("cutoff", "hidden", "sampled", "length_known", "admission")
+_OPTIONAL = ("episode_seconds", "round_timeout", "coherence_time", "guaranteed_rate")
 _LEAST, _MOST = 1e-6, 1e9
 _MOST_NOISE_DB = 100.0
 _LIMITS = {
@@ -40,9 +41,9 @@ class Clock:
     Parameters
     ----------
     episode_seconds
-        Seconds of an episode; in [1e-6, 1e9].
+        Seconds of an episode; in [1e-6, 1e9]. None: it lasts the scenario's rounds.
     round_timeout
-        Seconds after which a round goes on without the drafts that are not in; in [1e-6, 1e9].
+        Seconds after which a round goes on without the drafts that are not in, in [1e-6, 1e9]; None: it waits for all.
     coherence_time
         Seconds in which the correlation of a fade's complex amplitude falls to 1/e, in [0, 1e9]; 0 or None draws a
         fade afresh each round.
@@ -80,8 +81,8 @@ class Clock:
         If a value is of the wrong type.
     """
 
-    episode_seconds: float
-    round_timeout: float = 5.0
+    episode_seconds: float | None
+    round_timeout: float | None = 5.0
     coherence_time: float | None = None
     report_age: float = 0.0
     report_noise_db: float = 0.0
@@ -102,7 +103,7 @@ class Clock:
         checked: dict[str, Any] = {name: check_flag(name, getattr(self, name)) for name in _FLAGS}
         for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
-            if value is not None or name not in ("coherence_time", "guaranteed_rate"):
+            if value is not None or name not in _OPTIONAL:
                 checked[name] = check_number(name, value, low=low, high=high)
         vars(self).update(checked)
         check_choice("reward", self.reward, REWARDS)

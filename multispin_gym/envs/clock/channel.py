@@ -1,0 +1,88 @@
+"""Every slot's channel in time, and what is reported of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym.envs.clock.fades import INSTANTS_PER_COHERENCE_TIME, FadeTracks
+from multispin_gym.scenarios.clock import Clock
+from multispin_gym.scenarios.scenario import Scenario
+
+Generators = Sequence[Sequence[np.random.Generator]]
+
+
+class Channel:
+    """Power gains of N x K slots: the fade of a slot's track, begun anew with each device that enters it.
+
+    An amplitude of a device that entered at instant m with the amplitude z is, at instant n,
+    ``x[n] + correlation**(n - m) * (z - x[m])``, where x is the slot's track: innovations since m do not depend on
+    x[m], so this is a stationary Gauss-Markov process which begins at z and knows nothing of the device before.
+
+    Without a coherence time instants are rounds, and the scenario's own correlation from round to round holds.
+
+    Parameters
+    ----------
+    scenario, clock
+        The law of the fading, and its coherence time and the age of reports.
+    num_rows, num_users
+        Number of cells N and of slots K in each.
+    """
+
+    def __init__(self, scenario: Scenario, clock: Clock, num_rows: int, num_users: int) -> None:
+        fading = scenario.fading
+        self._fades = fading.model != "none"
+        self.spacing = clock.coherence_time / INSTANTS_PER_COHERENCE_TIME if clock.coherence_time else None
+        correlation = math.exp(-1.0 / INSTANTS_PER_COHERENCE_TIME) if self.spacing else fading.correlation
+        longest = clock.report_age + (clock.round_timeout or 0.0)
+        span = math.ceil(longest / self.spacing) + 1 if self.spacing else 1
+        self._correlation = correlation
+        self._tracks = FadeTracks(num_rows, num_users, correlation, span)
+        self._offsets: FloatArray = np.zeros((num_rows, 2, num_users))
+        self._any_offset = False
+
+    def begin(self, rows: IntArray, generators: Sequence[np.random.Generator]) -> None:
+        """Begin an episode in some rows."""
+        if self._fades:
+            self._tracks.begin(rows, generators)
+        self._offsets[rows] = 0.0
+
+    def instants(self, time: FloatArray, rounds: IntArray) -> IntArray:
+        """The instant of the grid at or before a time; the round, without a coherence time. Shapes (M,)."""
+        return rounds if self.spacing is None else (time / self.spacing).astype(np.int64)
+
+    def reach(self, instants: IntArray, generators: Generators, stream: int) -> None:
+        """Draw on until each row has its instant. Shape (N,)."""
+        if self._fades:
+            self._tracks.reach(instants, generators, stream)
+
+    def enter(self, rows: IntArray, slots: IntArray, amplitudes: FloatArray, instants: IntArray) -> None:
+        """Let a device enter a slot of each of some rows, with its first amplitude. ``amplitudes`` has shape (M, 2)."""
+        self._any_offset = True
+        track = self._tracks.of(rows, slots, instants)
+        self._offsets[rows, :, slots] = amplitudes - track
+
+    def power(self, instants: IntArray, entered: IntArray) -> FloatArray:
+        """Power of each slot's fade. Shapes: ``instants`` (N,) or (N, K), ``entered`` (N, K), result (N, K)."""
+        if not self._fades:
+            return np.ones(entered.shape)
+        amplitude = self._tracks.at(instants) if instants.ndim == 1 else self._tracks.at_each(instants)
+        if self._any_offset and self._correlation > 0.0:
+            since = (instants[:, None] if instants.ndim == 1 else instants) - entered
+            amplitude += (self._correlation**since)[:, None] * self._offsets
+        np.square(amplitude, out=amplitude)
+        return np.asarray(amplitude[:, 0] + amplitude[:, 1])
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the fades to come depend on, besides the generators."""
+        return {**self._tracks.state(), "fade_offsets": self._offsets.copy()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`state` was taken."""
+        self._tracks.restore(state)
+        self._offsets[...] = state["fade_offsets"]
+        self._any_offset = bool(self._offsets.any())

@@ -1,0 +1,157 @@
+"""Who is in a cell: K slots in each of N cells, each with a request or empty, and the requests that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym.envs.clock.newcomers import COLUMNS
+from multispin_gym.physics.acceptance import token_terms
+
+BoolArray = NDArray[np.bool_]
+# What a slot holds of a request, as numbers; an empty slot holds NOTHING's.
+_NUMBERS = ("task", "acceptance_rate", "drafting_speed", "mean_gain", "length", "remaining", "arrival", "deadline")
+_COUNTS = ("joined", "entered", "first_token", "accepted", "drafted")
+
+
+class Slots:
+    """The requests under way. Every array has the shape (N, K); arrays are replaced, never changed, once shown.
+
+    Parameters
+    ----------
+    num_rows, num_users
+        Number of cells N and of slots K in each.
+    empty
+        What an empty slot shows: acceptance rate, drafting speed and mean gain.
+    """
+
+    def __init__(self, num_rows: int, num_users: int, empty: Mapping[str, float]) -> None:
+        shape = (num_rows, num_users)
+        nothing = dict.fromkeys((*_NUMBERS, *_COUNTS), 0.0) | {"first_token": np.inf, "deadline": np.inf, **empty}
+        self._nothing = nothing
+        self.values: dict[str, FloatArray] = {name: np.full(shape, value) for name, value in nothing.items()}
+        self.present: BoolArray = np.zeros(shape, dtype=np.bool_)
+        self.instant: IntArray = np.zeros(shape, dtype=np.int64)
+        self.terms = token_terms(self.values["acceptance_rate"])
+        self.drafting_time = 1.0 / self.values["drafting_speed"]
+
+    def fresh(self) -> None:
+        """Take new arrays: those shown so far stay as they are."""
+        self.values = {name: array.copy() for name, array in self.values.items()}
+        self.present, self.instant = self.present.copy(), self.instant.copy()
+        self.terms = (self.terms[0].copy(), self.terms[1].copy())
+        self.drafting_time = self.drafting_time.copy()
+
+    def leave(self, gone: BoolArray) -> None:
+        """Empty slots. Shape (N, K)."""
+        for name, array in self.values.items():
+            array[gone] = self._nothing[name]
+        self.present[gone] = False
+        self._derive(gone)
+
+    def enter(self, rows: IntArray, slots: IntArray, records: FloatArray, time: FloatArray, instants: IntArray) -> None:
+        """Put one request into a slot of each of some rows.
+
+        Shapes: ``rows``, ``slots``, ``time`` and ``instants`` (M,), ``records`` (M, columns).
+        """
+        where = (rows, slots)
+        self.values["drafting_speed"][where] = records[:, COLUMNS["drafting_speed"]]
+        self.values["mean_gain"][where] = records[:, COLUMNS["channel_gain"]]
+        self.values["joined"][where] = time
+        self.present[where] = True
+        self.instant[where] = instants
+        self.begin_request(rows, slots, records, time)
+        self._derive(where)
+
+    def begin_request(self, rows: IntArray, slots: IntArray, records: FloatArray, time: FloatArray) -> None:
+        """Give a slot's device its next request: a new task, rate, length and deadline."""
+        where = (rows, slots)
+        for name in ("task", "acceptance_rate", "length", "arrival", "deadline"):
+            self.values[name][where] = records[:, COLUMNS[name]]
+        self.values["remaining"][where] = records[:, COLUMNS["length"]]
+        self.values["entered"][where] = time
+        self.values["first_token"][where] = np.inf
+        for name in ("accepted", "drafted"):
+            self.values[name][where] = 0.0
+        self._derive(where)
+
+    def _derive(self, where: Any) -> None:
+        """Bring up to date what rounds are computed with."""
+        terms = token_terms(self.values["acceptance_rate"][where])
+        for whole, part in zip(self.terms, terms, strict=True):
+            whole[where] = part
+        self.drafting_time[where] = 1.0 / self.values["drafting_speed"][where]
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the slots hold."""
+        arrays = {f"slot_{name}": array.copy() for name, array in self.values.items()}
+        return {**arrays, "slot_present": self.present.copy(), "slot_instant": self.instant.copy()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`state` was taken, in slots of the same sizes."""
+        self.fresh()
+        for name, array in self.values.items():
+            array[...] = state[f"slot_{name}"]
+        self.present[...] = state["slot_present"]
+        self.instant[...] = state["slot_instant"]
+        self._derive(np.ones(self.present.shape, dtype=np.bool_))
+
+
+class Queue:
+    """Requests that wait in front of each cell, first come first served.
+
+    Parameters
+    ----------
+    num_rows
+        Number of cells N.
+    places
+        Requests that can wait in front of one.
+    """
+
+    def __init__(self, num_rows: int, places: int) -> None:
+        self._records: FloatArray = np.zeros((num_rows, places, len(COLUMNS)))
+        self.length = np.zeros(num_rows, dtype=np.int64)
+
+    def clear(self, rows: IntArray) -> None:
+        """Send everybody away in some rows."""
+        self.length[rows] = 0
+
+    def push(self, rows: IntArray, records: FloatArray) -> BoolArray:
+        """Let one request join in each of some rows; return where there was room. Shape (M,)."""
+        room = self.length[rows] < self._records.shape[1]
+        some = rows[room]
+        self._records[some, self.length[some]] = records[room]
+        self.length[some] += 1
+        return np.asarray(room)
+
+    def pop(self, rows: IntArray) -> FloatArray:
+        """Take the first of each of some rows, in which somebody waits. Shape (M, columns)."""
+        first = self._records[rows, 0]
+        self._records[rows, :-1] = self._records[rows, 1:]
+        self.length[rows] -= 1
+        return np.asarray(first)
+
+    def expire(self, rows: IntArray, time: FloatArray) -> IntArray:
+        """Send those away whose deadline is past, in some rows; return how many. Shapes (M,)."""
+        waiting = np.arange(self._records.shape[1]) < self.length[rows, None]
+        late = waiting & (self._records[rows, :, COLUMNS["deadline"]] < time[:, None])
+        gone = np.count_nonzero(late, axis=1)
+        some = gone > 0
+        # A stable sort keeps the order of those who stay.
+        order = np.argsort(late[some] | ~waiting[some], axis=1, kind="stable")
+        self._records[rows[some]] = np.take_along_axis(self._records[rows[some]], order[..., None], axis=1)
+        self.length[rows] -= gone
+        return np.asarray(gone)
+
+    def state(self) -> dict[str, Any]:
+        """Return who waits."""
+        return {"queue_records": self._records.copy(), "queue_length": self.length.copy()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`state` was taken, with as many places."""
+        self._records[...] = state["queue_records"]
+        self.length[...] = state["queue_length"]
