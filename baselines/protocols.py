@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.physics.cell import Cell
@@ -20,6 +23,19 @@ class TakesAbsent(Protocol):
     """A rule that knows itself what to do where users are absent; all others are asked for those present only."""
 
     takes_absent: bool
+
+
+@runtime_checkable
+class Estimating(Protocol):
+    """A controller that decides by what is seen, and estimates the rest."""
+
+    def reset(
+        self, observation: Mapping[str, NDArray[Any]], info: Mapping[str, Any], rows: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Begin new episodes, in all rows of the batch or in some. Shapes: entries (N, K), ``rows`` (N,)."""
+
+    def decide(self, observation: Mapping[str, NDArray[Any]], info: Mapping[str, Any]) -> Decision:
+        """Decide a round by what is seen, and by what info says of the round before. Shape (N, K)."""
 
 
 @runtime_checkable

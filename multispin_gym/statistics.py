@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ CONFIDENCE_LEVEL = 0.95
 NUM_RESAMPLES = 9999
 # Resamples are drawn in batches of at most this many numbers, whatever the number of episodes.
 _BATCH_NUMBERS = 2**20
+# Quantiles of many values take longer to resample than means.
+_POOLED_RESAMPLES = 1999
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,53 @@ def lowest_decile_estimate(values: ArrayLike, seed: int) -> Estimate:
 
 def _lowest_decile(values: FloatArray, axis: int = -1) -> FloatArray:
     return np.asarray(np.quantile(values, 0.1, axis=axis))
+
+
+def pooled_quantile_estimate(values: Sequence[ArrayLike], level: float, seed: int) -> Estimate:
+    """Quantile of the values of all episodes together, with an interval from resampling episodes.
+
+    Parameters
+    ----------
+    values
+        The values of each episode, of any number.
+    level
+        Level of the quantile, in [0, 1]: the least value that so large a share of all is not above.
+    seed
+        Seed of the resampling.
+
+    Returns
+    -------
+    Estimate
+        The quantile and its interval; NaN and None without values, None for a single episode.
+
+    Examples
+    --------
+    >>> pooled_quantile_estimate([[1.0, 2.0], [], [3.0, 4.0]], 0.5, 0).mean
+    2.0
+    """
+    parts = [np.asarray(part, dtype=np.float64) for part in values]
+    pooled = np.concatenate([np.zeros(0), *parts])
+    if pooled.size == 0:
+        return Estimate(np.nan, None)
+    order = np.argsort(pooled, kind="stable")
+    ordered, owner = pooled[order], np.repeat(np.arange(len(parts)), [part.size for part in parts])[order]
+    if len(parts) < 2:
+        return Estimate(float(_quantile_of(ordered, np.ones((1, ordered.size)), level)[0]), None)
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(len(parts), np.full(len(parts), 1.0 / len(parts)), size=_POOLED_RESAMPLES).astype(np.float64)
+    batch = max(1, _BATCH_NUMBERS // ordered.size)
+    found = [_quantile_of(ordered, counts[i : i + batch, owner], level) for i in range(0, _POOLED_RESAMPLES, batch)]
+    low, high = np.nanquantile(np.concatenate(found), [0.5 - CONFIDENCE_LEVEL / 2, 0.5 + CONFIDENCE_LEVEL / 2])
+    value = float(_quantile_of(ordered, np.ones((1, ordered.size)), level)[0])
+    return Estimate(value, (float(low), float(high)))
+
+
+def _quantile_of(ordered: FloatArray, weights: FloatArray, level: float) -> FloatArray:
+    """Quantile of weighted values in ascending order. Shapes: ``ordered`` (n,), ``weights`` (m, n), result (m,)."""
+    above = np.cumsum(weights, axis=1)
+    total = above[:, -1:]
+    index = np.argmax(above >= level * total, axis=1)
+    return np.where(total[:, 0] > 0.0, ordered[index], np.nan)
 
 
 def iqm_estimate(values: ArrayLike, seed: int) -> Estimate:

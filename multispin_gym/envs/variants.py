@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from multispin_gym._validation import check_choice
 from multispin_gym.envs.actions import ActionCodec
+from multispin_gym.envs.clock.observations import ClockObservationCodec
 from multispin_gym.envs.observations import ObservationCodec
 from multispin_gym.physics.cell import Cell
 from multispin_gym.scenarios.scenario import Scenario
@@ -23,6 +24,13 @@ DEFAULT_SCENARIO = "default"
 def _own_cell(scenario: Scenario) -> Cell:
     """Return the cell of a scenario as it is."""
     return scenario.cell
+
+
+def _seen_on_a_clock(scenario: Scenario, num_users: int) -> ObservationCodec:
+    """Return the codec of a scenario's clock, or where it has none that of a game without one."""
+    if scenario.clock is None:
+        return ObservationCodec(scenario, num_users)
+    return ClockObservationCodec(scenario, scenario.clock, num_users)
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,7 @@ DEADLINE = Variant(
     single="multispin_gym.envs.deadline:MultiSpinDeadlineEnv",
     vector="multispin_gym.envs.deadline:MultiSpinDeadlineVectorEnv",
     scenario="deadline",
+    observations=_seen_on_a_clock,
     clock=True,
 )
 STALE = Variant(
@@ -103,6 +112,7 @@ STALE = Variant(
     single="multispin_gym.envs.stale:MultiSpinStaleEnv",
     vector="multispin_gym.envs.stale:MultiSpinStaleVectorEnv",
     scenario="stale",
+    observations=_seen_on_a_clock,
     clock=True,
 )
 HIDDEN = Variant(
@@ -111,6 +121,7 @@ HIDDEN = Variant(
     single="multispin_gym.envs.hidden:MultiSpinHiddenEnv",
     vector="multispin_gym.envs.hidden:MultiSpinHiddenVectorEnv",
     scenario="hidden",
+    observations=_seen_on_a_clock,
     clock=True,
 )
 SERVE = Variant(
@@ -119,6 +130,7 @@ SERVE = Variant(
     single="multispin_gym.envs.serve:MultiSpinServeEnv",
     vector="multispin_gym.envs.serve:MultiSpinServeVectorEnv",
     scenario="serve",
+    observations=_seen_on_a_clock,
     clock=True,
 )
 

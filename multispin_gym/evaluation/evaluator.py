@@ -14,6 +14,8 @@ from multispin_gym.evaluation.pieces import play_in_pieces
 from multispin_gym.evaluation.plan import Plan, Progress, make_plan, play
 from multispin_gym.evaluation.policies import Player, Policy, make_player, make_policies, name_policies
 from multispin_gym.evaluation.results import EvaluationResult, PolicyResult
+from multispin_gym.evaluation.service.evaluate import clocked, play_services, service_result
+from multispin_gym.evaluation.service.result import ServiceResult
 from multispin_gym.runner import MOST_JOBS, RUNNERS
 from multispin_gym.scenarios.scenario import Scenario
 
@@ -62,7 +64,7 @@ def evaluate(
     resume: bool = False,
     allow_pickle: bool = False,
     progress: Progress | None = None,
-) -> EvaluationResult:
+) -> EvaluationResult | ServiceResult:
     """Play every policy on the same episodes.
 
     Where users, channels and acceptance draws do not depend on what is decided, the environment is run once and all
@@ -139,6 +141,12 @@ def evaluate(
     players = make_policies(named, plan.variant, plan.scenario, plan.seed, allow_pickle=plan.allow_pickle)
     if baseline is not None:
         check_choice("baseline", baseline, players)
+    if plan.variant.clock:
+        plan = dataclasses.replace(plan, scenario=clocked(plan.scenario, env_id, rounds, max_time, sampled))
+        every = {**{f" {name}": name for name in _rivals(plan)}, **named}
+        served = play_services(every, plan, runner=runner, jobs=jobs, folder=folder, resume=resume, progress=progress)
+        rivals = {name: served.pop(f" {name}") for name in _rivals(plan)}
+        return service_result(plan, players, served, rivals, baseline)
     if runner == "local" and folder is None:
         return compare(plan, players, baseline, progress)
     # Two policies may have one name, one of them a rival's own.

@@ -92,6 +92,8 @@ def make_plan(
         rounds = scenario.num_rounds if rounds is None else rounds
     else:
         max_time = check_number("max_time", max_time, low=0.0, low_open=True)
+    if variant.clock and reference is not None:
+        raise ValueError(f"reference must be left out for {variant.id}: its rounds have none, got {reference!r}")
     possible = variant.exogenous and max_time is None
     loop = check_choice("loop", ("open" if possible else "closed") if loop is None else loop, LOOPS)
     if loop == "open" and not possible:

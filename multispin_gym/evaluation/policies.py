@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from multispin_gym._toml import prefixed
 from multispin_gym._validation import nearest, shown
-from multispin_gym.baselines.protocols import Preparable, Rule
+from multispin_gym.baselines.controller import Controller
+from multispin_gym.baselines.estimating import list_estimators, make_estimator
+from multispin_gym.baselines.present_users import decide_present
+from multispin_gym.baselines.protocols import Estimating, Preparable, Rule
 from multispin_gym.baselines.registry import list_controllers, make_controller
 from multispin_gym.envs.variants import Variant
 from multispin_gym.evaluation.named_functions import is_named_function, load_named_function
@@ -42,7 +45,7 @@ class CellSpecific(Protocol):
         """Return the policy for a cell, whose observed gains are relative to a transmit power, W."""
 
 
-Playable = Rule | Agent
+Playable = Rule | Agent | Estimating
 Policy = Playable | Model
 
 
@@ -95,10 +98,32 @@ class Player:
             with prefixed(f"policy {shown(self.name)}: "):
                 return decode(self._ready.act(observation))
         with prefixed(f"policy {shown(self.name)}: "):
-            decision = self._ready(users, cell)
+            assert not isinstance(self._ready, Estimating)
+            absent = users.present is not None and not isinstance(self._ready, Controller)
+            decision = decide_present(self._ready, users, cell) if absent else self._ready(users, cell)
         if not isinstance(decision, Decision):
             raise TypeError(f"policy {shown(self.name)} must return a Decision, got {type(decision).__name__}")
         return decision
+
+    def action(self, observation: Mapping[str, NDArray[np.float32]]) -> NDArray[Any]:
+        """Return an agent's actions, (N, A).
+
+        Raises
+        ------
+        TypeError
+            If they are not made of numbers.
+        ValueError
+            If they are not of one row for each of the observation's.
+        """
+        assert isinstance(self._ready, Agent)
+        with prefixed(f"policy {shown(self.name)}: "):
+            actions = np.asarray(self._ready.act(observation))
+            rows = len(next(iter(observation.values())))
+            if actions.dtype.kind not in "fiu":
+                raise TypeError(f"actions must be an array of numbers, got {shown(actions)}")
+            if actions.ndim != 2 or len(actions) != rows:
+                raise ValueError(f"actions must have shape ({rows}, entries), got {actions.shape}")
+        return actions
 
     def expect(self, users: Users, cell: Cell, decision: Decision) -> RoundOutcome:
         """Return what is to be expected of a decision of this policy's, refusing one that does not fit the rounds."""
@@ -167,13 +192,17 @@ def make_player(
     name: str, policy: str | Policy, variant: Variant, scenario: Scenario, seed: int, *, allow_pickle: bool = False
 ) -> Player:
     """Make one policy for what it will be played in; see :func:`make_policies`."""
-    made: Any = _load(policy, seed, allow_pickle) if isinstance(policy, str) else policy
+    made: Any = _load(policy, variant, scenario, seed, allow_pickle) if isinstance(policy, str) else policy
+    if isinstance(made, Estimating) and not variant.clock:
+        raise ValueError(
+            f"policy {shown(name)} estimates what environments with a clock hide: it is none for {variant.id}"
+        )
     if not isinstance(made, Agent) and isinstance(made, Model):
         try:
             made = ModelPolicy(made, variant, scenario, _statistics_beside(policy))
         except ValueError as error:
             raise ValueError(f"policy {shown(name)}: {error}") from error
-    if not isinstance(made, Agent) and not callable(made):
+    if not isinstance(made, Agent | Estimating) and not callable(made):
         raise TypeError(f"policy {shown(name)} must be a name, a callable of users and cell, or an agent; got {made!r}")
     if isinstance(made, CellSpecific):
         try:
@@ -183,8 +212,12 @@ def make_player(
     return Player(name, made)
 
 
-def _load(name: str, seed: int, allow_pickle: bool) -> Policy:
+def _load(name: str, variant: Variant, scenario: Scenario, seed: int, allow_pickle: bool) -> Policy:
     known = list_controllers()
+    if variant.clock:
+        known += list_estimators()
+    if name in list_estimators():
+        return make_estimator(name, scenario)
     if name in known:
         return make_controller(name, **({"seed": seed} if name == "random" else {}))
     if name.startswith(SB3):

@@ -83,6 +83,11 @@ class ClockGame(Game):
         return self._streams.time
 
     @property
+    def arrives(self) -> bool:
+        """Whether requests come and go, so that slots may be empty."""
+        return self._streams.traffic.arrives
+
+    @property
     def ended(self) -> NDArray[np.bool_]:
         """Whether each row's episode is over. Shape (N,)."""
         rounds = np.zeros(self.num_rows, np.bool_) if self._endless else self.elapsed >= self.num_rounds

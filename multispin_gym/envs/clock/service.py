@@ -16,7 +16,7 @@ BoolArray = NDArray[np.bool_]
 # Expected tokens are sums of rounded numbers: a request is at its end when less than this is left of it.
 _ROUNDING = 1e-9
 _MASKS = ("present", "verified", "given_up", "finished", "on_time")
-_AMOUNTS = ("drafted", "delivered", "surplus", "rejected", "lost", "time_to_first_token", "time_per_token")
+_AMOUNTS = ("drafted", "delivered", "surplus", "rejected", "lost", "time_to_first_token", "time_per_token", "finished_tokens")
 
 
 @dataclass(eq=False, slots=True)
@@ -49,6 +49,8 @@ class Service:
     time_to_first_token, time_per_token
         Of requests that ended, s: from the arrival to the end of the round that gave the first token, and from there to
         the end of the request for each further token; 0 for others.
+    finished_tokens
+        Length of requests that ended, tokens; 0 for others.
     arrived, refused, expired
         Requests that came after the round, that found the queue full, and that left because their deadline was past.
         Shapes (N,).
@@ -70,6 +72,7 @@ class Service:
     on_time: BoolArray
     time_to_first_token: FloatArray
     time_per_token: FloatArray
+    finished_tokens: FloatArray
     arrived: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     refused: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     expired: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -119,6 +122,7 @@ def serve(slots: Slots, decision: Decision, outcome: RoundOutcome, given_up: Boo
         on_time=finished & (values["deadline"] >= end),
         time_to_first_token=first,
         time_per_token=per_token,
+        finished_tokens=np.where(finished, values["length"], 0.0),
     )
 
 

@@ -84,6 +84,7 @@ def make_game(
         switches["episode_seconds"] = max_time
     clock = chosen_clock(found, switches)
     if is_off(clock):
+        found = dataclasses.replace(found, clock=None)
         return Game(
             variant, found, num_rows=num_rows, reward=clock.reward, sampled=clock.sampled, max_time=None, **arguments
         )

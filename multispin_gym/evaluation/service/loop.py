@@ -1,0 +1,135 @@
+"""Policies played where time passes: the game on its clock, for each policy from the same seeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multispin_gym._arrays import sum_users
+from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym.baselines.protocols import Estimating
+from multispin_gym.envs.clock.game import ClockGame
+from multispin_gym.envs.clock.service import SERVICE_KEYS, Service
+from multispin_gym.envs.game import PlayedRound
+from multispin_gym.envs.variants import Variant
+from multispin_gym.evaluation.open_loop import groups
+from multispin_gym.evaluation.policies import Agent, Player
+from multispin_gym.evaluation.service.measures import TIMES, ServiceMeasures
+from multispin_gym.physics.rounds import Decision
+from multispin_gym.scenarios.scenario import Scenario
+from multispin_gym.statistics import jain_index
+
+_SUMS = ("returns", "tokens", "drafted", "lost", "finished", "on_time", "expired", "given_up", "refused")
+
+
+class _Sums:
+    """Running sums of some episodes."""
+
+    def __init__(self, num_rows: int, num_users: int, arrives: bool) -> None:
+        self.totals: dict[str, FloatArray] = {name: np.zeros(num_rows) for name in _SUMS}
+        self.seconds = np.zeros(num_rows)
+        self._of_users = np.zeros((num_rows, num_users))
+        self._arrives = arrives
+        self.times: dict[str, list[list[float]]] = {name: [[] for _ in range(num_rows)] for name in TIMES}
+        self._rates: list[list[float]] = [[] for _ in range(num_rows)]
+
+    def add(self, played: PlayedRound, service: Service, under_way: NDArray[np.bool_], time: FloatArray) -> None:
+        """Add what came of a round in the episodes that were under way. ``time`` is the clock after it, (N,)."""
+        amounts = {
+            "returns": played.reward,
+            "tokens": sum_users(service.delivered),
+            "drafted": sum_users(service.drafted),
+            "lost": sum_users(service.lost),
+            **{name: getattr(service, name).sum(axis=1) for name in ("finished", "on_time", "given_up")},
+            "expired": service.expired,
+            "refused": service.refused,
+        }
+        for name, amount in amounts.items():
+            self.totals[name] += np.where(under_way, amount, 0.0)
+        self._of_users += np.where(under_way[:, None], service.delivered, 0.0)
+        self.seconds = np.where(under_way, time, self.seconds)
+        for row, slot in zip(*np.nonzero(service.finished & under_way[:, None]), strict=True):
+            first = float(service.time_to_first_token[row, slot])
+            each, tokens = float(service.time_per_token[row, slot]), float(service.finished_tokens[row, slot])
+            for name, value in zip(TIMES, (first, each), strict=True):
+                self.times[name][row].append(value)
+            self._rates[row].append(tokens / (first + each * (tokens - 1.0)))
+
+    def rates(self) -> tuple[FloatArray, FloatArray]:
+        """Least token rate and Jain's index of each episode."""
+        if not self._arrives:
+            return self._of_users.min(axis=1) / self.seconds, jain_index(self._of_users)
+        least = [min(rates, default=0.0) for rates in self._rates]
+        return np.array(least), np.array([float(jain_index(rates or [0.0])) for rates in self._rates])
+
+
+def play_service(player: Player, variant: Variant, scenario: Scenario, episodes: int, seed: int) -> ServiceMeasures:
+    """Play a policy through all episodes; episode i is seeded with ``seed + i``.
+
+    The scenario's clock says how time passes; it has an end, or rounds are limited by the scenario's number.
+    """
+    parts = []
+    for rows, _ in groups(episodes, scenario.num_users):
+        count = rows.stop - rows.start
+        assert scenario.clock is not None
+        game = ClockGame(variant, scenario, scenario.clock, num_rows=count)
+        for row in range(count):
+            game.seed(row, seed + rows.start + row)
+        parts.append(_play_episodes(player, game, np.arange(count)))
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0]) if name != "times"
+    }
+    times = {name: [values for part in parts for values in part.times[name]] for name in TIMES}
+    return ServiceMeasures(**arrays, times=times)
+
+
+def _play_episodes(player: Player, game: ClockGame, rows: IntArray) -> ServiceMeasures:
+    game.begin(rows)
+    player.begin(game.mean_users, game.scenario)
+    sums = _Sums(len(rows), game.num_users, game.arrives)
+    info = info_of(game.nothing_played())
+    if isinstance(player.policy, Estimating):
+        player.policy.reset(game.observe(), info)
+    ended = np.zeros(len(rows), dtype=np.bool_)
+    while not ended.all():
+        played = play_round(player, game, info)
+        game.advance()
+        assert played.service is not None
+        sums.add(played, played.service, ~ended, game.time)
+        ended = ended | game.ended
+        info = info_of(played)
+    worst, jain = sums.rates()
+    times = {name: [np.array(values) for values in lists] for name, lists in sums.times.items()}
+    return ServiceMeasures(
+        **sums.totals, seconds=sums.seconds, worst_user_rate=worst, jain_index=jain, times=times
+    )
+
+
+def play_round(player: Player, game: ClockGame, info: dict[str, Any]) -> PlayedRound:
+    """Let a policy decide a round, by what it is made to see, and play it."""
+    if isinstance(player.policy, Agent):
+        return game.play(player.action(game.observe()))
+    if isinstance(player.policy, Estimating):
+        decision = player.policy.decide(game.observe(), info)
+    else:
+        decision = player.decide(game.users, game.cell, {}, game.actions.decode)
+    player.expect(game.users, game.cell, decision)
+    shape = game.users.acceptance_rate.shape
+    whole = Decision.trusted(
+        np.broadcast_to(decision.draft_lengths, shape), np.broadcast_to(decision.bandwidth_shares, shape)
+    )
+    vars(whole)["cutoff"] = decision.cutoff
+    return game.play_decision(whole)
+
+
+def info_of(played: PlayedRound) -> dict[str, Any]:
+    """What an estimating controller may know of a round: what was decided, how long it took, and what it gave."""
+    assert played.service is not None
+    return {
+        **{name: getattr(played.service, name) for name in SERVICE_KEYS},
+        "draft_lengths": played.decision.draft_lengths,
+        "tokens": played.outcome.tokens,
+        "latency": played.outcome.latency,
+    }

@@ -1,0 +1,216 @@
+"""What an evaluation of service found: measures per policy, their aggregates, and what they say in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from multispin_gym._text_tables import text_table
+from multispin_gym.evaluation.measures import Alarm
+from multispin_gym.evaluation.service.measures import ServiceMeasures
+from multispin_gym.statistics import Estimate, gain_estimate
+
+CAPTION = (
+    "return: mean over episodes of what the task pays; requests: shares of all that ended, left or were refused; times: "
+    "quantiles over all requests; in brackets 95 % bootstrap intervals over episodes"
+)
+# Measure -> (heading, unit, form of its numbers, whether its interval is shown).
+COLUMNS: dict[str, tuple[str, str, str, bool]] = {
+    "return": ("return", "{reward}", "{:.4g}", True),
+    "goodput": ("goodput", "token/s", "{:.4g}", True),
+    "on_time": ("requests", "on time", "{:.1%}", False),
+    "dropped": ("requests", "dropped", "{:.1%}", False),
+    "refused": ("requests", "refused", "{:.1%}", False),
+    "time_to_first_token_p50": ("first token", "p50, s", "{:.3g}", False),
+    "time_to_first_token_p95": ("first token", "p95, s", "{:.3g}", False),
+    "time_per_token_p50": ("per token", "p50, s", "{:.3g}", False),
+    "time_per_token_p95": ("per token", "p95, s", "{:.3g}", False),
+    "lost": ("drafts", "lost", "{:.1%}", False),
+    "worst_user_rate": ("worst", "token/s", "{:.3g}", False),
+    "jain_index": ("Jain's", "index", "{:.3f}", False),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ServiceResult:
+    """Every policy in its own episodes of a task in which time passes, from the same seeds.
+
+    Parameters
+    ----------
+    scenario, env_id
+        The scenario's name, and the environment.
+    num_users, episodes, seed
+        Slots of the cell, and the number of episodes; episode i is seeded with ``seed + i``.
+    length
+        How long an episode is, in words.
+    reward
+        What the task pays.
+    sampled
+        Whether tokens were sampled; otherwise they are expectations.
+    policies
+        The measures by policy, in the order asked for.
+    server_only
+        Plain decoding from the same seeds, whether asked for or not.
+    nested_polished
+        The controller of this name from the same seeds, or None for more than 1,000 users.
+    clairvoyant
+        Names of policies that were shown what the task hides: true channels or acceptance rates.
+    baseline
+        Name of the policy that the others are compared with, or None.
+    """
+
+    scenario: str
+    env_id: str
+    num_users: int
+    episodes: int
+    seed: int
+    length: str
+    reward: str
+    sampled: bool
+    policies: Mapping[str, ServiceMeasures]
+    server_only: ServiceMeasures
+    nested_polished: ServiceMeasures | None = None
+    clairvoyant: tuple[str, ...] = ()
+    baseline: str | None = None
+    reference: str = "none"
+    alarms: Mapping[str, Alarm] = field(default_factory=dict)
+
+    @cached_property
+    def estimates(self) -> dict[str, dict[str, Estimate]]:
+        """Aggregates by policy and measure; resampling is seeded, so they do not depend on the other policies."""
+        return {name: self._aggregate(measures) for name, measures in self.policies.items()}
+
+    @cached_property
+    def server_only_estimates(self) -> dict[str, Estimate]:
+        """Aggregates of plain server-side decoding."""
+        return self._aggregate(self.server_only)
+
+    def _aggregate(self, measures: ServiceMeasures) -> dict[str, Estimate]:
+        found = measures.estimates(self.seed)
+        found["gain_over_server_only"] = gain_estimate(measures.goodput, self.server_only.goodput, self.seed)
+        if self.nested_polished is not None:
+            gain = gain_estimate(measures.goodput, self.nested_polished.goodput, self.seed)
+            ends = None if gain.ci95 is None else (0.0 - gain.ci95[1], 0.0 - gain.ci95[0])
+            found["regret_to_nested_polished"] = Estimate(0.0 - gain.mean, ends)
+        if self.baseline is not None:
+            rival = self.policies[self.baseline]
+            found["gain_over_baseline"] = gain_estimate(measures.returns, rival.returns, self.seed)
+        return found
+
+    @property
+    def columns(self) -> dict[str, tuple[str, str, str, bool]]:
+        """The columns of a table: measures that every policy has, with their headings and forms."""
+        shared = set.intersection(*(set(found) for found in self.estimates.values()))
+        pays = self.reward.replace("_", " ")
+        return {
+            name: (first, second.format(reward=pays), form, interval)
+            for name, (first, second, form, interval) in COLUMNS.items()
+            if name in shared and not (name == "lost" and not np.isfinite(self._largest_loss))
+        }
+
+    @property
+    def _largest_loss(self) -> float:
+        losses = [found["lost"].mean for found in self.estimates.values() if found["lost"].mean > 0.0]
+        return max(losses, default=float("nan"))
+
+    def label(self, name: str) -> str:
+        """Name of a policy, marked where it is clairvoyant.
+
+        Parameters
+        ----------
+        name
+            A policy.
+
+        Returns
+        -------
+        str
+            What tables call it.
+        """
+        return f"{name} (clairvoyant)" if name in self.clairvoyant else name
+
+    @property
+    def title(self) -> str:
+        """What was played, in a line."""
+        tokens = "sampled" if self.sampled else "expected"
+        return (
+            f"{self.scenario}: {self.num_users} users, {self.episodes} episodes of {self.length}, {tokens} tokens, "
+            f"seed {self.seed}"
+        )
+
+    def speculation(self) -> str:
+        """Say which policy has the largest return, and where plain decoding stands.
+
+        Returns
+        -------
+        str
+            One sentence.
+        """
+        best = max(self.estimates, key=lambda name: self.estimates[name]["return"].mean)
+        plain = self.server_only_estimates["return"].mean
+        return (
+            f"{self.label(best)} has the largest return here, {self.estimates[best]['return'].mean:.4g} "
+            f"({self.reward.replace('_', ' ')}); plain decoding has {plain:.4g}."
+        )
+
+    def summary(self) -> str:
+        """Say in a line which policy has the largest return.
+
+        Returns
+        -------
+        str
+            One line.
+        """
+        return f"K = {self.num_users}: {self.speculation()}"
+
+    def table(self) -> str:
+        """Lay the measures of all policies out, as plain text; what ``print`` shows.
+
+        Returns
+        -------
+        str
+            Plain text.
+        """
+        columns = self.columns
+        rows = [["policy", *(first for first, *_ in columns.values())], ["", *(head[1] for head in columns.values())]]
+        for name, found in self.estimates.items():
+            cells = [cell(found[measure], form, interval) for measure, (_, _, form, interval) in columns.items()]
+            rows.append([self.label(name), *cells])
+        return "\n".join([self.title, "", *text_table(rows, right=[False, *(True for _ in columns)]), "", CAPTION])
+
+    __str__ = table
+
+    def __repr__(self) -> str:
+        return f"<ServiceResult of {', '.join(self.policies)} in {self.title}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON-able data, without versions and command.
+
+        Returns
+        -------
+        dict
+            The keys of ``results.json``.
+        """
+        names = ("scenario", "env_id", "reference", "num_users", "episodes", "seed", "length", "reward", "sampled")
+        data: dict[str, Any] = {name: getattr(self, name) for name in names}
+        data["loop"], data["baseline"], data["clairvoyant"] = "closed", self.baseline, list(self.clairvoyant)
+        data["policies"] = {name: _to_dict(found) for name, found in self.estimates.items()}
+        data["server_only"] = _to_dict(self.server_only_estimates)
+        data["speculation"] = self.speculation()
+        data["alarms"] = {}
+        return data
+
+
+def cell(estimate: Estimate, form: str, interval: bool) -> str:
+    """One estimate in a table."""
+    mean = form.format(estimate.mean)
+    if not interval or estimate.ci95 is None:
+        return mean
+    return f"{mean} ({', '.join(form.format(end) for end in estimate.ci95)})"
+
+
+def _to_dict(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {name: estimate.to_dict() for name, estimate in estimates.items()}
