@@ -54,9 +54,9 @@ class Requests:
         What bursty arrivals have, all four needed for them and without effect elsewhere: the coefficient of variation
         of the gaps between arrivals, in [1.0001, 1000]; the correlation of the counts in two windows that follow each
         other, in [0.001, 1]; the length of these windows, s, and the arrivals per second of the trace in which the
-        three were measured, both in [1e-9, 1e9]. The process is fitted to the trace on its own scale of time, and this is
-        then stretched so that the mean rate is that of ``load``: the variation stays, and the windows become longer by
-        ``measured_rate / rate``.
+        three were measured, both in [1e-9, 1e9]. The process is fitted to the trace on its own scale of time, and this
+        is then stretched so that the mean rate is that of ``load``: the variation stays, and the windows become longer
+        by ``measured_rate / rate``.
     queue_factor
         At most so many requests per user of the cell wait, further ones are refused; in [0, 1000].
 
