@@ -19,6 +19,8 @@ _LEAST, _MOST = 1e-9, 1e9
 _MOST_POINTS = 1000
 _MOST_WAITING = 1000
 _LEAST_VARIATION, _LARGEST_VARIATION = 1.0001, 1000.0
+# Less of it would ask for phases far shorter than the gaps.
+_LEAST_AUTOCORRELATION = 1e-3
 _BURSTS = ("gap_variation", "count_autocorrelation", "count_window", "measured_rate")
 
 
@@ -51,10 +53,10 @@ class Requests:
     gap_variation, count_autocorrelation, count_window, measured_rate
         What bursty arrivals have, all four needed for them and without effect elsewhere: the coefficient of variation
         of the gaps between arrivals, in [1.0001, 1000]; the correlation of the counts in two windows that follow each
-        other, in [0, 1]; the length of these windows, s, and the arrivals per second of the trace in which the three
-        were measured, both in [1e-9, 1e9]. The process is fitted to the trace on its own scale of time, and this is
-        then stretched so that the mean rate is that of ``load``: the variation stays, and the windows become longer by
-        ``measured_rate / rate``.
+        other, in [0.001, 1]; the length of these windows, s, and the arrivals per second of the trace in which the
+        three were measured, both in [1e-9, 1e9]. The process is fitted to the trace on its own scale of time, and this
+        is then stretched so that the mean rate is that of ``load``: the variation stays, and the windows become longer
+        by ``measured_rate / rate``.
     queue_factor
         At most so many requests per user of the cell wait, further ones are refused; in [0, 1000].
 
@@ -91,7 +93,7 @@ class Requests:
         limits = {
             **dict.fromkeys(("reference_goodput", "reference_time_per_token"), (_LEAST, _MOST)),
             "gap_variation": (_LEAST_VARIATION, _LARGEST_VARIATION),
-            "count_autocorrelation": (0.0, 1.0),
+            "count_autocorrelation": (_LEAST_AUTOCORRELATION, 1.0),
             **dict.fromkeys(("count_window", "measured_rate"), (_LEAST, _MOST)),
         }
         for name, (low, high) in limits.items():

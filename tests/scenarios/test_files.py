@@ -8,6 +8,8 @@ import pytest
 from multispin_gym import AffineVerification, Scenario, TableVerification, list_scenarios, load_scenario
 from multispin_gym.physics.fading import Fading
 from multispin_gym.physics.protocols import top_k
+from multispin_gym.scenarios import Clock, Requests
+from multispin_gym.scenarios.arrivals import fit_switched_process
 from multispin_gym.scenarios.measured_tables import list_measurements, load_measurement, measured_verification
 from multispin_gym.scenarios.populations import DeviceClass
 from multispin_gym.scenarios.sources import Source
@@ -274,6 +276,38 @@ def test_the_documented_example_is_a_scenario_with_the_documented_values() -> No
     users = scenario.sample_users(np.random.default_rng(0), batch=(50,))
     assert users.num_users == 12
     assert users.acceptance_rate.min() > 0.4
+
+
+def test_the_documented_clock_is_one_and_its_tables_name_every_key() -> None:
+    page = (DOCS / "scenarios.md").read_text(encoding="utf-8")
+    part = page.partition("## Time and requests")[2].partition("\n## ")[0]
+    (block,) = re.findall(r"```toml\n(.*?)```", part, flags=re.DOTALL)
+    clock = Scenario.from_toml(f"{MINIMAL}\n{block}").clock
+    assert clock is not None
+    assert clock.requests is not None
+    assert (clock.requests.length_tokens, clock.requests.slack) == ((1, 129, 700), (1.2, 3.0))
+    rows = re.findall(r"(?m)^\| (`.*?`) \|", part.replace(block, ""))
+    named = [key for row in rows for key in re.findall(r"`(\w+)`", row)]
+    fields = [field.name for cls in (Clock, Requests) for field in dataclasses.fields(cls)]
+    assert sorted(named) == sorted(name for name in fields if name != "requests")
+
+
+def test_the_page_says_what_the_traces_phases_are() -> None:
+    page = (DOCS / "scenarios.md").read_text(encoding="utf-8")
+    text = " ".join(page.partition("**Bursty arrivals**")[2].split())
+    conversation = fit_switched_process(5.53, 1.09, 0.70, 10.0)
+    (high, low), (seconds, _) = conversation.intensities, conversation.durations
+    assert f"{high:.1f} and {low:.1f} requests/s for {seconds:.0f} s each" in text
+    code = fit_switched_process(2.57, 13.2, 0.47, 10.0)
+    (high, _), (busy, quiet) = code.intensities, code.durations
+    assert f"{high:.1f} requests/s for {busy:.0f} s and then none for {quiet:.0f} s" in text
+    clock = load_scenario("serve").clock
+    assert clock is not None
+    assert clock.requests is not None
+    rate = dataclasses.replace(clock.requests, reference_goodput=100.0).rate
+    assert f"100 token/s serves {rate:.1f} requests/s" in text
+    # Some twenty minutes.
+    assert 1080.0 < conversation.stretched(rate).durations[0] < 1320.0
 
 
 def test_the_label_of_a_task_may_be_left_out() -> None:

@@ -106,7 +106,7 @@ NEEDED = "is missing: arrivals = 'bursty' needs it"
         ({"arrivals": "bursty"}, f"^gap_variation {NEEDED}$"),
         *(({"arrivals": "bursty", **BURSTS, name: None}, f"^{name} {NEEDED}$") for name in BURSTS),
         ({"gap_variation": 1.0}, r"^gap_variation must lie in \[1.0001, 1000\], got 1.0$"),
-        ({"count_autocorrelation": 1.5}, r"^count_autocorrelation must lie in \[0, 1\], got 1.5$"),
+        ({"count_autocorrelation": 1.5}, r"^count_autocorrelation must lie in \[0.001, 1\], got 1.5$"),
         ({"count_window": 0.0}, r"^count_window must lie in \[1e-09, 1e\+09\], got 0.0$"),
         ({"measured_rate": 0.0}, r"^measured_rate must lie in \[1e-09, 1e\+09\], got 0.0$"),
         (
