@@ -253,7 +253,9 @@ def pooled_quantile_estimate(values: Sequence[ArrayLike], level: float, seed: in
     if len(parts) < 2:
         return Estimate(float(_quantile_of(ordered, np.ones((1, ordered.size)), level)[0]), None)
     rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(parts), np.full(len(parts), 1.0 / len(parts)), size=_POOLED_RESAMPLES).astype(np.float64)
+    counts = rng.multinomial(len(parts), np.full(len(parts), 1.0 / len(parts)), size=_POOLED_RESAMPLES).astype(
+        np.float64
+    )
     batch = max(1, _BATCH_NUMBERS // ordered.size)
     found = [_quantile_of(ordered, counts[i : i + batch, owner], level) for i in range(0, _POOLED_RESAMPLES, batch)]
     low, high = np.nanquantile(np.concatenate(found), [0.5 - CONFIDENCE_LEVEL / 2, 0.5 + CONFIDENCE_LEVEL / 2])

@@ -48,8 +48,9 @@ class MultiSpinDeadlineEnv(MultiSpinEnv):
     The keys of :class:`MultiSpinEnv`, of which `latency` is a step's duration, any wait for the next arrival included,
     and of the round just played, per user (arrays): `present`, `verified`, `drafted`, `delivered`, `surplus`,
     `rejected`, `lost`, `given_up`, `finished`, `on_time`, `finished_tokens`, `time_to_first_token` and
-    `time_per_token` (s; the last three of requests that ended, else 0); and of the time after it: `arrived`, `refused`, `expired`, `waited` (s) and `time`, the clock.
-    In every round ``drafted + verified = delivered + surplus + rejected + lost``, summed over users or for each.
+    `time_per_token` (s; the last three of requests that ended, else 0); and of the time after it: `arrived`, `refused`,
+    `expired`, `waited` (s) and `time`, the clock. In every round and for each user
+    ``drafted + verified = delivered + surplus + rejected + lost``.
 
     ## Version History
 

@@ -14,6 +14,7 @@ from multispin_gym._command_line import complaint, parse, watched_progress
 from multispin_gym._validation import MOST_USERS, check_integer
 from multispin_gym.envs.variants import MULTI_SPIN, variant_of
 from multispin_gym.evaluation.results import EvaluationResult
+from multispin_gym.evaluation.service.result import ServiceResult
 from multispin_gym.runner import Interrupted
 from multispin_gym.scenarios.changes import change_scenario, read_changes
 from multispin_gym.scenarios.library import load_scenario
@@ -51,8 +52,9 @@ class Evaluation:
     sampled
         Sample accepted tokens instead of taking their expectation.
     env_id
-        Environment, multispin_gym/MultiSpin-v0 or multispin_gym/MultiSpinHomogeneous-v0; in the second, ratios are
-        taken to the best common draft length.
+        Environment, such as multispin_gym/MultiSpinHomogeneous-v0, where ratios are taken to the best common draft
+        length, or multispin_gym/MultiSpinServe-v0, where time passes: there every policy plays its own episodes, and
+        what it is paid is shown beside what users feel.
     reference
         What ratios are taken to: the certified optimum, the relaxation's upper bound, or the best common length; None:
         what fits the environment and the number of users.
@@ -157,11 +159,11 @@ def _scenario(options: Evaluation) -> str | Scenario | None:
 
 def _evaluate(
     options: Evaluation, scenario: str | Scenario | None, num_users: int | None, output: Path, command: str
-) -> tuple[EvaluationResult, Exception | None]:
+) -> tuple[EvaluationResult | ServiceResult, Exception | None]:
     """Play one evaluation, write its files and print its table."""
     from multispin_gym.evaluation.evaluator import ReferenceExceededError, evaluate
 
-    alarm = None
+    alarm: Exception | None = None
     folder = output / "tasks" if options.resume or options.runner != "local" else None
     alike = ("rounds", "max_time", "loop", "runner", "jobs", "resume", "sampled", "env_id", "reference", "baseline")
     with watched_progress("playing") as progress:
@@ -185,7 +187,7 @@ def _evaluate(
     return result, alarm
 
 
-def _show(result: EvaluationResult, output: Path, command: str) -> None:
+def _show(result: EvaluationResult | ServiceResult, output: Path, command: str) -> None:
     """Write an evaluation's files and print its table."""
     from rich.console import Console
 

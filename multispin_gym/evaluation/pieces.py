@@ -56,7 +56,7 @@ def play_in_pieces(
     blocks = [Task(f"reference-{number}", reference_piece, (plan, number), key) for number in range(count)]
     bounds = run(blocks, 0)
     tasks = [
-        Task(f"policy-{_digest(name)}", policy_piece, (plan, name, policy, bounds), f"{key}{policy_key(name, policy)}")
+        Task(name_of_piece(name), policy_piece, (plan, name, policy, bounds), f"{key}{policy_key(name, policy)}")
         for name, policy in policies.items()
     ]
     return [PolicyResult.from_dict(found) for found in run(tasks, count)]
@@ -108,5 +108,6 @@ def policy_key(name: str, policy: str | Policy) -> str:
     return json.dumps([name, policy, [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]])
 
 
-def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:16]
+def name_of_piece(name: str) -> str:
+    """Name of the piece in which a policy is played: any policy's name makes a file's."""
+    return f"policy-{hashlib.sha256(name.encode()).hexdigest()[:16]}"

@@ -18,6 +18,8 @@ from multispin_gym._files import write_atomically
 from multispin_gym._reading import read_json
 from multispin_gym.evaluation import words
 from multispin_gym.evaluation.results import EvaluationResult
+from multispin_gym.evaluation.service import result as service
+from multispin_gym.evaluation.service.result import ServiceResult
 from multispin_gym.statistics import Estimate
 
 if TYPE_CHECKING:
@@ -68,7 +70,10 @@ def _is_result(path: Path) -> bool:
     return isinstance(data, dict) and {"scenario", "policies", "episodes", "seed"} <= data.keys()
 
 
-def save(result: EvaluationResult, directory: str | Path, command: str = "") -> bool:
+Result = EvaluationResult | ServiceResult
+
+
+def save(result: Result, directory: str | Path, command: str = "") -> bool:
     """Write ``results.json``, ``results.csv`` and ``results.png``; none before all are made.
 
     ``results.json`` is written last, and an earlier one is removed first: where it stands, all files are of one
@@ -113,7 +118,7 @@ def save(result: EvaluationResult, directory: str | Path, command: str = "") -> 
     return drawn
 
 
-def to_json(result: EvaluationResult, command: str = "") -> str:
+def to_json(result: Result, command: str = "") -> str:
     """Return the aggregates as the text of ``results.json``.
 
     Parameters
@@ -151,7 +156,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def to_csv(result: EvaluationResult) -> str:
+def to_csv(result: Result) -> str:
     """Return every policy's measures, one line per policy and episode.
 
     Parameters
@@ -173,13 +178,44 @@ def to_csv(result: EvaluationResult) -> str:
     return buffer.getvalue()
 
 
-def to_table(result: EvaluationResult, width: int = 120) -> Table:
+def to_table(result: Result, width: int = 120) -> Table:
     """Lay the aggregates out for a terminal."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    # Measure -> (heading, form of its numbers, whether its interval is shown).
+    if isinstance(result, ServiceResult):
+        columns, caption, title = _service_columns(result, width), service.CAPTION, result.title
+    else:
+        columns, caption, title = _columns(result, width), words.CAPTION, words.title(result)
+        caption += "; regret to nested_polished" if "regret_to_nested_polished" in columns else ""
+    table = Table(title=escape(title), box=box.SIMPLE_HEAD, caption=caption, pad_edge=False)
+    table.add_column("policy", overflow="fold")
+    for heading, *_ in columns.values():
+        table.add_column(heading, justify="right")
+    gap = "  " if width >= WIDE else "\n"
+    for name, estimates in result.estimates.items():
+        cells = (
+            _cell(estimates[measure], form, gap) if interval else service.cell(estimates[measure], form, False)
+            for measure, (_, form, interval) in columns.items()
+        )
+        table.add_row(escape(result.label(name) if isinstance(result, ServiceResult) else name), *cells)
+    return table
+
+
+# Measure -> (heading, form of its numbers, whether its interval is shown).
+Columns = dict[str, tuple[str, str, bool]]
+
+
+def _service_columns(result: ServiceResult, width: int) -> Columns:
+    """Columns of a task in which time passes; the narrower the terminal, the fewer."""
+    most = len(result.columns) if width >= WIDEST else 7 if width >= NARROW else 4
+    kept = list(result.columns.items())[:most]
+    return {name: (f"{first}\n{second}", form, shown) for name, (first, second, form, shown) in kept}
+
+
+def _columns(result: EvaluationResult, width: int) -> Columns:
+    """Columns of independent rounds."""
     columns = {
         "goodput": ("goodput\ntoken/s", "{:.4g}", True),
         "ratio_to_optimum": (f"ratio to\n{result.reference}", "{:.4f}", True),
@@ -190,19 +226,7 @@ def to_table(result: EvaluationResult, width: int = 120) -> Table:
     }
     if result.nested_polished is None or width < NARROW:
         del columns["regret_to_nested_polished"]
-    caption = words.CAPTION + ("; regret to nested_polished" if "regret_to_nested_polished" in columns else "")
-    table = Table(title=escape(words.title(result)), box=box.SIMPLE_HEAD, caption=caption, pad_edge=False)
-    table.add_column("policy", overflow="fold")
-    for heading, *_ in columns.values():
-        table.add_column(heading, justify="right")
-    gap = "  " if width >= WIDE else "\n"
-    for name, estimates in result.estimates.items():
-        cells = (
-            _cell(estimates[measure], form, gap) if interval else form.format(estimates[measure].mean)
-            for measure, (_, form, interval) in columns.items()
-        )
-        table.add_row(escape(name), *cells)
-    return table
+    return columns
 
 
 def _cell(estimate: Estimate, form: str, gap: str) -> str:

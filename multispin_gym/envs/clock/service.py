@@ -16,7 +16,16 @@ BoolArray = NDArray[np.bool_]
 # Expected tokens are sums of rounded numbers: a request is at its end when less than this is left of it.
 _ROUNDING = 1e-9
 _MASKS = ("present", "verified", "given_up", "finished", "on_time")
-_AMOUNTS = ("drafted", "delivered", "surplus", "rejected", "lost", "time_to_first_token", "time_per_token", "finished_tokens")
+_AMOUNTS = (
+    "drafted",
+    "delivered",
+    "surplus",
+    "rejected",
+    "lost",
+    "time_to_first_token",
+    "time_per_token",
+    "finished_tokens",
+)
 
 
 @dataclass(eq=False, slots=True)

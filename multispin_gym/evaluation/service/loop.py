@@ -102,9 +102,7 @@ def _play_episodes(player: Player, game: ClockGame, rows: IntArray) -> ServiceMe
         info = info_of(played)
     worst, jain = sums.rates()
     times = {name: [np.array(values) for values in lists] for name, lists in sums.times.items()}
-    return ServiceMeasures(
-        **sums.totals, seconds=sums.seconds, worst_user_rate=worst, jain_index=jain, times=times
-    )
+    return ServiceMeasures(**sums.totals, seconds=sums.seconds, worst_user_rate=worst, jain_index=jain, times=times)
 
 
 def play_round(player: Player, game: ClockGame, info: dict[str, Any]) -> PlayedRound:

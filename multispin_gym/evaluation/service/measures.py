@@ -31,8 +31,8 @@ class ServiceMeasures:
     drafted, lost
         Drafted tokens, and those of them that were not in by the cut-off. Shape (episodes,).
     finished, on_time, expired, given_up, refused
-        Requests that ended; those of them before their deadline; and requests that left because their deadline was past,
-        that the policy gave up, and that found the queue full. Shape (episodes,).
+        Requests that ended; those of them before their deadline; and requests that left because their deadline was
+        past, that the policy gave up, and that found the queue full. Shape (episodes,).
     worst_user_rate, jain_index
         Least token rate, token/s, and Jain's index of the rates: of the users where they stay, of the requests that
         ended, from their arrival, where they come and go. Shape (episodes,).

@@ -15,8 +15,8 @@ from multispin_gym.evaluation.service.measures import ServiceMeasures
 from multispin_gym.statistics import Estimate, gain_estimate
 
 CAPTION = (
-    "return: mean over episodes of what the task pays; requests: shares of all that ended, left or were refused; times: "
-    "quantiles over all requests; in brackets 95 % bootstrap intervals over episodes"
+    "return: mean over episodes of what the task pays; requests: shares of all that ended, left or were refused; "
+    "times: quantiles over all requests; in brackets 95 % bootstrap intervals over episodes"
 )
 # Measure -> (heading, unit, form of its numbers, whether its interval is shown).
 COLUMNS: dict[str, tuple[str, str, str, bool]] = {
@@ -206,7 +206,8 @@ class ServiceResult:
 
 def cell(estimate: Estimate, form: str, interval: bool) -> str:
     """One estimate in a table."""
-    mean = form.format(estimate.mean)
+    # Without drafts there is no share of them that was lost.
+    mean = form.format(estimate.mean) if np.isfinite(estimate.mean) else "-"
     if not interval or estimate.ci95 is None:
         return mean
     return f"{mean} ({', '.join(form.format(end) for end in estimate.ci95)})"
