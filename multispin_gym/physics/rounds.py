@@ -96,7 +96,7 @@ class RoundOutcome:
 
 
 def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.Generator | None = None) -> RoundOutcome:
-    """Play one round: draft, upload, verify in one batch (model, section 2; who is absent or late: section 8).
+    """Play one round: draft, upload, verify in one batch (model, section 2; who is absent or late: section 9).
 
     Parameters
     ----------
