@@ -60,7 +60,6 @@ def test_the_certificate_is_the_best_of_all_decisions_and_no_bound_lies_below_it
         assert Reference("certificate").goodput(users, cell) >= best * (1 - 1e-12)
         relaxed = relax(users, cell)
         assert relaxed.upper_bound >= best * (1 - 1e-12)
-        assert relaxed.goodput >= best * (1 - 1e-9)
         for rule in ("heterogeneous", "nested_polished", "nested", "homogeneous"):
             reached = goodput(users, cell, make_controller(rule)(users, cell))
             least = {"heterogeneous": 0.999, "nested_polished": 0.97}.get(rule, 0.7)
