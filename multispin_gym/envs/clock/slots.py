@@ -13,9 +13,25 @@ from multispin_gym.envs.clock.newcomers import COLUMNS
 from multispin_gym.physics.acceptance import token_terms
 
 BoolArray = NDArray[np.bool_]
-# What a slot holds of a request, as numbers; an empty slot holds NOTHING's.
-_NUMBERS = ("task", "acceptance_rate", "drafting_speed", "mean_gain", "length", "remaining", "arrival", "deadline")
-_COUNTS = ("joined", "entered", "first_token", "accepted", "drafted")
+# What a slot holds of a request: first what a record brings with it, by the record's columns, of which the remaining
+# tokens are the length; then the time at which the device joined, and what begins anew with each request.
+_RECORDED = {
+    "task": "task",
+    "acceptance_rate": "acceptance_rate",
+    "length": "length",
+    "remaining": "length",
+    "arrival": "arrival",
+    "deadline": "deadline",
+    "drafting_speed": "drafting_speed",
+    "mean_gain": "channel_gain",
+}
+_OF_REQUEST = 6
+_BEGUN = {"first_token": np.inf, "accepted": 0.0, "drafted": 0.0}
+_NAMES = (*_RECORDED, "joined", *_BEGUN)
+_SOURCES = np.array([COLUMNS[column] for column in _RECORDED.values()])
+_JOINED, _COUNTS = len(_RECORDED), len(_RECORDED) + 1
+_AT_BEGINNING = np.array(list(_BEGUN.values()))[:, None]
+_RATE, _SPEED = _NAMES.index("acceptance_rate"), _NAMES.index("drafting_speed")
 
 
 class Slots:
@@ -31,74 +47,82 @@ class Slots:
 
     def __init__(self, num_rows: int, num_users: int, empty: Mapping[str, float]) -> None:
         shape = (num_rows, num_users)
-        nothing = dict.fromkeys((*_NUMBERS, *_COUNTS), 0.0) | {"first_token": np.inf, "deadline": np.inf, **empty}
-        self._nothing = nothing
-        self.values: dict[str, FloatArray] = {name: np.full(shape, value) for name, value in nothing.items()}
+        nothing = dict.fromkeys(_NAMES, 0.0) | {"first_token": np.inf, "deadline": np.inf, **empty}
+        self._nothing = np.array([nothing[name] for name in _NAMES])[:, None]
+        self._take(np.repeat(self._nothing, num_rows * num_users, axis=1).reshape(-1, *shape))
         self.present: BoolArray = np.zeros(shape, dtype=np.bool_)
         self.instant: IntArray = np.zeros(shape, dtype=np.int64)
         self.terms = token_terms(self.values["acceptance_rate"])
         self.drafting_time = 1.0 / self.values["drafting_speed"]
 
+    def _take(self, table: FloatArray) -> None:
+        """Hold numbers by name. Shape (names, N, K)."""
+        self._table = table
+        self.values: dict[str, FloatArray] = dict(zip(_NAMES, table, strict=True))
+
     def fresh(self) -> None:
         """Take new arrays: those shown so far stay as they are."""
-        self.values = {name: array.copy() for name, array in self.values.items()}
+        self._take(self._table.copy())
         self.present, self.instant = self.present.copy(), self.instant.copy()
         self.terms = (self.terms[0].copy(), self.terms[1].copy())
         self.drafting_time = self.drafting_time.copy()
 
     def leave(self, gone: BoolArray) -> None:
         """Empty slots. Shape (N, K)."""
-        for name, array in self.values.items():
-            array[gone] = self._nothing[name]
-        self.present[gone] = False
-        self._derive(gone)
+        where = np.nonzero(gone)
+        self._table[:, where[0], where[1]] = self._nothing
+        self.present[where] = False
+        self._derive((where[0], where[1]))
 
     def enter(self, rows: IntArray, slots: IntArray, records: FloatArray, time: FloatArray, instants: IntArray) -> None:
         """Put one request into a slot of each of some rows.
 
         Shapes: ``rows``, ``slots``, ``time`` and ``instants`` (M,), ``records`` (M, columns).
         """
-        where = (rows, slots)
-        self.values["drafting_speed"][where] = records[:, COLUMNS["drafting_speed"]]
-        self.values["mean_gain"][where] = records[:, COLUMNS["channel_gain"]]
-        self.values["joined"][where] = time
-        self.present[where] = True
-        self.instant[where] = instants
-        self.begin_request(rows, slots, records, time)
-        self._derive(where)
+        self._table[:_JOINED, rows, slots] = records.T[_SOURCES]
+        self._table[_JOINED, rows, slots] = time
+        self._table[_COUNTS:, rows, slots] = _AT_BEGINNING
+        self.present[rows, slots] = True
+        self.instant[rows, slots] = instants
+        self._derive((rows, slots))
 
-    def begin_request(self, rows: IntArray, slots: IntArray, records: FloatArray, time: FloatArray) -> None:
-        """Give a slot's device its next request: a new task, rate, length and deadline."""
-        where = (rows, slots)
-        for name in ("task", "acceptance_rate", "length", "arrival", "deadline"):
-            self.values[name][where] = records[:, COLUMNS[name]]
-        self.values["remaining"][where] = records[:, COLUMNS["length"]]
-        self.values["entered"][where] = time
-        self.values["first_token"][where] = np.inf
-        for name in ("accepted", "drafted"):
-            self.values[name][where] = 0.0
-        self._derive(where)
+    def begin_request(self, rows: IntArray, slots: IntArray, records: FloatArray) -> None:
+        """Give a slot's device its next request: a new task, rate, length and deadline. Shapes as of :meth:`enter`."""
+        self._table[:_OF_REQUEST, rows, slots] = records.T[_SOURCES[:_OF_REQUEST]]
+        self._table[_COUNTS:, rows, slots] = _AT_BEGINNING
+        self._derive((rows, slots))
 
-    def _derive(self, where: Any) -> None:
+    def count(self, delivered: FloatArray, accepted: FloatArray, drafted: FloatArray, first_token: FloatArray) -> None:
+        """Write down what a round gave to each request, and when its first token came. Shapes (N, K)."""
+        table = self._table.copy()
+        for name, amount in (("remaining", -delivered), ("accepted", accepted), ("drafted", drafted)):
+            table[_NAMES.index(name)] += amount
+        table[_NAMES.index("first_token")] = first_token
+        self._take(table)
+
+    def _derive(self, where: tuple[IntArray, IntArray]) -> None:
         """Bring up to date what rounds are computed with."""
-        terms = token_terms(self.values["acceptance_rate"][where])
+        terms = token_terms(self._table[_RATE][where])
         for whole, part in zip(self.terms, terms, strict=True):
             whole[where] = part
-        self.drafting_time[where] = 1.0 / self.values["drafting_speed"][where]
+        self.drafting_time[where] = 1.0 / self._table[_SPEED][where]
 
     def state(self) -> dict[str, Any]:
         """Return all that the slots hold."""
-        arrays = {f"slot_{name}": array.copy() for name, array in self.values.items()}
-        return {**arrays, "slot_present": self.present.copy(), "slot_instant": self.instant.copy()}
+        return {
+            "slot_values": self._table.copy(),
+            "slot_present": self.present.copy(),
+            "slot_instant": self.instant.copy(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`state` was taken, in slots of the same sizes."""
         self.fresh()
-        for name, array in self.values.items():
-            array[...] = state[f"slot_{name}"]
+        self._table[...] = state["slot_values"]
         self.present[...] = state["slot_present"]
         self.instant[...] = state["slot_instant"]
-        self._derive(np.ones(self.present.shape, dtype=np.bool_))
+        rows, slots = np.indices(self.present.shape)
+        self._derive((rows.ravel(), slots.ravel()))
 
 
 class Queue:

@@ -153,7 +153,7 @@ class Traffic:
             records = self._newcomers.take(rows, generators, stream)
             records[:, COLUMNS["deadline"]] += time[rows] - records[:, COLUMNS["arrival"]]
             records[:, COLUMNS["arrival"]] = time[rows]
-            self.slots.begin_request(rows, np.full(rows.shape, slot), records, time[rows])
+            self.slots.begin_request(rows, np.full(rows.shape, slot), records)
 
     def _receive(
         self,
