@@ -15,6 +15,7 @@ from multispin_gym.envs.clock.actions import ClockActionCodec
 from multispin_gym.envs.clock.observations import ClockObservationCodec
 from multispin_gym.envs.clock.payments import Payment
 from multispin_gym.envs.clock.service import Service, serve, settle
+from multispin_gym.envs.clock.slots import Slots
 from multispin_gym.envs.clock.streams import ClockStreams
 from multispin_gym.envs.game import Game, PlayedRound
 from multispin_gym.envs.observations import Observation
@@ -81,6 +82,16 @@ class ClockGame(Game):
     def time(self) -> FloatArray:
         """The time of each row's episode, s. Shape (N,); not to be kept or changed."""
         return self._streams.time
+
+    @property
+    def slots(self) -> Slots:
+        """The requests under way; not to be changed."""
+        return self._streams.traffic.slots
+
+    @property
+    def waiting(self) -> IntArray:
+        """How many requests wait in front of each cell. Shape (N,); not to be kept or changed."""
+        return self._streams.traffic.queue.length
 
     @property
     def arrives(self) -> bool:
