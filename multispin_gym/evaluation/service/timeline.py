@@ -32,6 +32,7 @@ class _Request:
     """A request's stay in a slot."""
 
     slot: int
+    arrival: float
     begin: float
     deadline: float
     end: float = np.inf
@@ -80,8 +81,8 @@ def record_episode(player: Player, variant: Variant, scenario: Scenario, seed: i
         for slot in np.flatnonzero(slots.present[0]).tolist():
             arrival, deadline = (float(slots.values[name][0, slot]) for name in ("arrival", "deadline"))
             known = under_way.get(slot)
-            if known is None or known.begin != arrival:
-                under_way[slot] = _Request(slot, arrival, deadline)
+            if known is None or known.arrival != arrival:
+                under_way[slot] = _Request(slot, arrival, start, deadline)
                 line.requests.append(under_way[slot])
         queue = int(game.waiting[0])
         played, info = play_round(player, game, info)
