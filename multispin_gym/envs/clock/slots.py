@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym._validation import LARGEST, SMALLEST, FloatArray, IntArray
 from multispin_gym.envs.clock.newcomers import COLUMNS
 from multispin_gym.physics.acceptance import token_terms
 
@@ -28,6 +28,14 @@ class Slots:
     empty
         What an empty slot shows: acceptance rate, drafting speed and mean gain.
     """
+
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {
+        "slot_acceptance_rate": (0.0, 1.0),
+        "slot_drafting_speed": (SMALLEST, LARGEST),
+        "slot_mean_gain": (SMALLEST, LARGEST),
+        "slot_instant": (0.0, np.inf),
+    }
+    """Least and largest value of some entries of the state."""
 
     def __init__(self, num_rows: int, num_users: int, empty: Mapping[str, float]) -> None:
         shape = (num_rows, num_users)
@@ -51,6 +59,7 @@ class Slots:
         for name, array in self.values.items():
             array[gone] = self._nothing[name]
         self.present[gone] = False
+        self.instant[gone] = 0
         self._derive(gone)
 
     def enter(self, rows: IntArray, slots: IntArray, records: FloatArray, time: FloatArray, instants: IntArray) -> None:
@@ -106,23 +115,28 @@ class Queue:
 
     Parameters
     ----------
-    num_rows
-        Number of cells N.
+    num_rows, num_users
+        Number of cells N and of slots K in each.
     places
-        Requests that can wait in front of one.
+        Requests that can wait in front of one. Whoever comes while a slot is free does not count among them, but
+        waits, too, for the round under way to end.
     """
 
-    def __init__(self, num_rows: int, places: int) -> None:
-        self._records: FloatArray = np.zeros((num_rows, places, len(COLUMNS)))
+    def __init__(self, num_rows: int, num_users: int, places: int) -> None:
+        self._places, self._most = places, places + num_users
+        self._records: FloatArray = np.zeros((num_rows, self._most, len(COLUMNS)))
         self.length = np.zeros(num_rows, dtype=np.int64)
 
     def clear(self, rows: IntArray) -> None:
         """Send everybody away in some rows."""
         self.length[rows] = 0
 
-    def push(self, rows: IntArray, records: FloatArray) -> BoolArray:
-        """Let one request join in each of some rows; return where there was room. Shape (M,)."""
-        room = self.length[rows] < self._records.shape[1]
+    def push(self, rows: IntArray, records: FloatArray, free: IntArray) -> BoolArray:
+        """Let one request join in each of some rows; return where there was room.
+
+        Shapes: ``rows`` (M,), ``records`` (M, columns), ``free`` (M,): slots that were free in the round; result (M,).
+        """
+        room = self.length[rows] < self._places + free
         some = rows[room]
         self._records[some, self.length[some]] = records[room]
         self.length[some] += 1
@@ -137,7 +151,7 @@ class Queue:
 
     def expire(self, rows: IntArray, time: FloatArray) -> IntArray:
         """Send those away whose deadline is past, in some rows; return how many. Shapes (M,)."""
-        waiting = np.arange(self._records.shape[1]) < self.length[rows, None]
+        waiting = np.arange(self._most) < self.length[rows, None]
         late = waiting & (self._records[rows, :, COLUMNS["deadline"]] < time[:, None])
         gone = np.count_nonzero(late, axis=1)
         some = gone > 0
@@ -146,6 +160,11 @@ class Queue:
         self._records[rows[some]] = np.take_along_axis(self._records[rows[some]], order[..., None], axis=1)
         self.length[rows] -= gone
         return np.asarray(gone)
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Least and largest value of an entry of the state."""
+        return {"queue_length": (0.0, float(self._most))}
 
     def state(self) -> dict[str, Any]:
         """Return who waits."""
