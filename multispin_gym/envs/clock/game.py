@@ -16,6 +16,7 @@ from multispin_gym.envs.clock.observations import ClockObservationCodec
 from multispin_gym.envs.clock.payments import Payment
 from multispin_gym.envs.clock.service import Service, serve, settle
 from multispin_gym.envs.clock.streams import ClockStreams
+from multispin_gym.envs.clock.uploads import upload_times
 from multispin_gym.envs.game import Game, PlayedRound
 from multispin_gym.envs.observations import Observation
 from multispin_gym.envs.rewards import RewardRule
@@ -127,7 +128,8 @@ class ClockGame(Game):
         if given_up.any():
             users = Users.trusted(**{**vars(users), "present": slots.present & ~given_up})
         decision = self._allowed(users, decision)
-        outcome = compute_round(users, self.cell, decision, streams.uniforms)
+        upload = upload_times(streams, users, self.cell, decision) if self.clock.fading_within_rounds else None
+        outcome = compute_round(users, self.cell, decision, streams.uniforms, upload)
         self._latency = outcome.latency
         self._service = serve(slots, decision, outcome, given_up, streams.time)
         optimum = self.rule.optimum(users)

@@ -132,8 +132,7 @@ class ClockStreams:
         self._channel.reach(instants, self._generators, FADING)
         gain = slots.values["mean_gain"] * self._channel.power(instants, slots.instant)
         if self.exact_reports:
-            gain_db = self.scenario.gain_to_db(gain)
-            self.reported_gain_db = np.where(slots.present, gain_db, self._least_gain_db)
+            self.reported_gain_db = self._shown(gain)
             gain = self.scenario.db_to_gain(self.reported_gain_db)
         else:
             self._report(instants)
@@ -152,6 +151,29 @@ class ClockStreams:
             noise = clock.report_noise_db * self._noise.at(self.position)
             gain_db = np.clip(gain_db + noise, low, high).astype(np.float32)
         self.reported_gain_db = np.where(slots.present, gain_db, self._least_gain_db)
+
+    def _shown(self, gain: FloatArray) -> Float32Array:
+        """Gains in decibels, as they are observed. Shape (N, K)."""
+        return np.where(self.traffic.slots.present, self.scenario.gain_to_db(gain), self._least_gain_db)
+
+    @property
+    def spacing(self) -> float:
+        """Seconds between the instants at which channels change."""
+        assert self._channel.spacing is not None
+        return self._channel.spacing
+
+    def look_ahead(self, time: FloatArray) -> IntArray:
+        """Draw the channels on until a time; return the last instant by then. Shapes (N,)."""
+        instants = self._channel.instants(time, self.position)
+        self._channel.reach(instants, self._generators, FADING)
+        return instants
+
+    def gain_at(self, instants: IntArray) -> FloatArray:
+        """Channel gains at an instant of each slot since the round began. Shape (N, K)."""
+        slots = self.traffic.slots
+        gain = slots.values["mean_gain"] * self._channel.power(instants, slots.instant)
+        # What is shown exactly is what is played.
+        return self.scenario.db_to_gain(self._shown(gain)) if self.exact_reports else gain
 
     @property
     def uniforms(self) -> FloatArray | None:

@@ -28,6 +28,7 @@ _OF_CLOCK = (
     "reward",
     "sampled",
     "length_known",
+    "fading_within_rounds",
     "admission",
 )
 SWITCHES = ("arrivals", "load", *_OF_CLOCK)
