@@ -40,7 +40,7 @@ class Channel:
         self._fades = fading.model != "none"
         self.spacing = clock.coherence_time / INSTANTS_PER_COHERENCE_TIME if clock.coherence_time else None
         correlation = math.exp(-1.0 / INSTANTS_PER_COHERENCE_TIME) if self.spacing else fading.correlation
-        longest = clock.report_age + (clock.round_timeout or 0.0)
+        longest = clock.report_age + ((clock.round_timeout or 0.0) if clock.fading_within_rounds else 0.0)
         span = math.ceil(longest / self.spacing) + 1 if self.spacing else 1
         self._correlation = correlation
         # What is left of an offset after so many instants; in the end nothing.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym._validation import LARGEST, SMALLEST, FloatArray, IntArray
 from multispin_gym.envs.clock.newcomers import COLUMNS
 from multispin_gym.physics.acceptance import token_terms
 
@@ -45,6 +45,14 @@ class Slots:
         What an empty slot shows: acceptance rate, drafting speed and mean gain.
     """
 
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {
+        "slot_acceptance_rate": (0.0, 1.0),
+        "slot_drafting_speed": (SMALLEST, LARGEST),
+        "slot_mean_gain": (SMALLEST, LARGEST),
+        "slot_instant": (0.0, np.inf),
+    }
+    """Least and largest value of some entries of the state."""
+
     def __init__(self, num_rows: int, num_users: int, empty: Mapping[str, float]) -> None:
         shape = (num_rows, num_users)
         nothing = dict.fromkeys(_NAMES, 0.0) | {"first_token": np.inf, "deadline": np.inf, **empty}
@@ -71,7 +79,7 @@ class Slots:
         """Empty slots. Shape (N, K)."""
         where = np.nonzero(gone)
         self._table[:, where[0], where[1]] = self._nothing
-        self.present[where] = False
+        self.present[where], self.instant[where] = False, 0
         self._derive((where[0], where[1]))
 
     def enter(self, rows: IntArray, slots: IntArray, records: FloatArray, time: FloatArray, instants: IntArray) -> None:
@@ -109,16 +117,14 @@ class Slots:
 
     def state(self) -> dict[str, Any]:
         """Return all that the slots hold."""
-        return {
-            "slot_values": self._table.copy(),
-            "slot_present": self.present.copy(),
-            "slot_instant": self.instant.copy(),
-        }
+        arrays = {f"slot_{name}": array.copy() for name, array in self.values.items()}
+        return {**arrays, "slot_present": self.present.copy(), "slot_instant": self.instant.copy()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`state` was taken, in slots of the same sizes."""
         self.fresh()
-        self._table[...] = state["slot_values"]
+        for name, array in self.values.items():
+            array[...] = state[f"slot_{name}"]
         self.present[...] = state["slot_present"]
         self.instant[...] = state["slot_instant"]
         rows, slots = np.indices(self.present.shape)
@@ -130,25 +136,37 @@ class Queue:
 
     Parameters
     ----------
-    num_rows
-        Number of cells N.
+    num_rows, num_users
+        Number of cells N and of slots K in each.
     places
-        Requests that can wait in front of one.
+        Requests that can wait in front of one. Whoever comes while a slot is free does not count among them, but
+        waits, too, for the round under way to end.
     """
 
-    def __init__(self, num_rows: int, places: int) -> None:
-        self._records: FloatArray = np.zeros((num_rows, places, len(COLUMNS)))
+    def __init__(self, num_rows: int, num_users: int, places: int) -> None:
+        self._places, self._most = places, places + num_users
+        self._records: FloatArray = np.zeros((num_rows, self._most, len(COLUMNS)))
         self.length = np.zeros(num_rows, dtype=np.int64)
+        # No deadline of anybody who waits is before this.
+        self._earliest = np.full(num_rows, np.inf)
 
     def clear(self, rows: IntArray) -> None:
         """Send everybody away in some rows."""
-        self.length[rows] = 0
+        self.length[rows], self._earliest[rows] = 0, np.inf
 
-    def push(self, rows: IntArray, records: FloatArray) -> BoolArray:
-        """Let one request join in each of some rows; return where there was room. Shape (M,)."""
-        room = self.length[rows] < self._records.shape[1]
+    def may_be_late(self, time: FloatArray) -> BoolArray:
+        """Where the deadline of somebody who waits may be past; nowhere else is one. Shapes (N,)."""
+        return np.asarray(self._earliest < time)
+
+    def push(self, rows: IntArray, records: FloatArray, free: IntArray) -> BoolArray:
+        """Let one request join in each of some rows; return where there was room.
+
+        Shapes: ``rows`` (M,), ``records`` (M, columns), ``free`` (M,): slots that were free in the round; result (M,).
+        """
+        room = self.length[rows] < self._places + free
         some = rows[room]
         self._records[some, self.length[some]] = records[room]
+        self._earliest[some] = np.minimum(self._earliest[some], records[room, COLUMNS["deadline"]])
         self.length[some] += 1
         return np.asarray(room)
 
@@ -161,7 +179,7 @@ class Queue:
 
     def expire(self, rows: IntArray, time: FloatArray) -> IntArray:
         """Send those away whose deadline is past, in some rows; return how many. Shapes (M,)."""
-        waiting = np.arange(self._records.shape[1]) < self.length[rows, None]
+        waiting = np.arange(self._most) < self.length[rows, None]
         late = waiting & (self._records[rows, :, COLUMNS["deadline"]] < time[:, None])
         gone = np.count_nonzero(late, axis=1)
         some = gone > 0
@@ -169,7 +187,18 @@ class Queue:
         order = np.argsort(late[some] | ~waiting[some], axis=1, kind="stable")
         self._records[rows[some]] = np.take_along_axis(self._records[rows[some]], order[..., None], axis=1)
         self.length[rows] -= gone
+        self._find_earliest(rows)
         return np.asarray(gone)
+
+    def _find_earliest(self, rows: IntArray) -> None:
+        waiting = np.arange(self._most) < self.length[rows, None]
+        deadlines = np.where(waiting, self._records[rows, :, COLUMNS["deadline"]], np.inf)
+        self._earliest[rows] = deadlines.min(axis=1, initial=np.inf)
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Least and largest value of an entry of the state."""
+        return {"queue_length": (0.0, float(self._most))}
 
     def state(self) -> dict[str, Any]:
         """Return who waits."""
@@ -179,3 +208,4 @@ class Queue:
         """Go on from where :meth:`state` was taken, with as many places."""
         self._records[...] = state["queue_records"]
         self.length[...] = state["queue_length"]
+        self._find_earliest(np.arange(len(self.length)))
