@@ -16,7 +16,7 @@ from multispin_gym.envs.variants import HOMOGENEOUS, MULTI_SPIN, VARIANTS
 from multispin_gym.evaluation import ReferenceExceededError, evaluate
 from multispin_gym.evaluation.open_loop import Block, play_blocks
 from multispin_gym.evaluation.plan import play_block
-from multispin_gym.evaluation.policies import Player
+from multispin_gym.evaluation.player import Player
 from multispin_gym.evaluation.tally import Tally
 
 # One bit/s per Hz and token times of tenths of a second: every number can be worked out by hand.

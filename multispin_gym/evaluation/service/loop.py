@@ -15,7 +15,7 @@ from multispin_gym.envs.clock.service import SERVICE_KEYS, Service
 from multispin_gym.envs.game import PlayedRound
 from multispin_gym.envs.variants import Variant
 from multispin_gym.evaluation.open_loop import groups
-from multispin_gym.evaluation.policies import Agent, Player
+from multispin_gym.evaluation.player import Agent, Player
 from multispin_gym.evaluation.service.measures import TIMES, ServiceMeasures
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.scenarios.scenario import Scenario
@@ -53,8 +53,9 @@ class _Sums:
         for row, slot in zip(*np.nonzero(service.finished & under_way[:, None]), strict=True):
             first = float(service.time_to_first_token[row, slot])
             each, tokens = float(service.time_per_token[row, slot]), float(service.finished_tokens[row, slot])
-            for name, value in zip(TIMES, (first, each), strict=True):
-                self.times[name][row].append(value)
+            self.times["time_to_first_token"][row].append(first)
+            if tokens > 1.0:
+                self.times["time_per_token"][row].append(each)
             self._rates[row].append(tokens / (first + each * (tokens - 1.0)))
 
     def rates(self) -> tuple[FloatArray, FloatArray]:
@@ -65,16 +66,18 @@ class _Sums:
         return np.array(least), np.array([float(jain_index(rates or [0.0])) for rates in self._rates])
 
 
-def play_service(player: Player, variant: Variant, scenario: Scenario, episodes: int, seed: int) -> ServiceMeasures:
+def play_service(
+    player: Player, variant: Variant, scenario: Scenario, episodes: int, seed: int, *, rounds: int | None = None
+) -> ServiceMeasures:
     """Play a policy through all episodes; episode i is seeded with ``seed + i``.
 
-    The scenario's clock says how time passes; it has an end, or rounds are limited by the scenario's number.
+    The scenario's clock says how time passes, and when episodes end unless ``rounds`` are over before.
     """
     parts = []
     for rows, _ in groups(episodes, scenario.num_users):
         count = rows.stop - rows.start
         assert scenario.clock is not None
-        game = ClockGame(variant, scenario, scenario.clock, num_rows=count)
+        game = ClockGame(variant, scenario, scenario.clock, num_rounds=rounds, num_rows=count)
         for row in range(count):
             game.seed(row, seed + rows.start + row)
         parts.append(_play_episodes(player, game, np.arange(count)))
@@ -90,8 +93,7 @@ def _play_episodes(player: Player, game: ClockGame, rows: IntArray) -> ServiceMe
     player.begin(game.mean_users, game.scenario)
     sums = _Sums(len(rows), game.num_users, game.arrives)
     info = info_of(game.nothing_played())
-    if isinstance(player.policy, Estimating):
-        player.policy.reset(game.observe(), info)
+    player.reset(game.observe(), info)
     ended = np.zeros(len(rows), dtype=np.bool_)
     while not ended.all():
         played = play_round(player, game, info)
@@ -108,9 +110,9 @@ def _play_episodes(player: Player, game: ClockGame, rows: IntArray) -> ServiceMe
 def play_round(player: Player, game: ClockGame, info: dict[str, Any]) -> PlayedRound:
     """Let a policy decide a round, by what it is made to see, and play it."""
     if isinstance(player.policy, Agent):
-        return game.play(player.action(game.observe()))
+        return game.play(player.action(game.observe(), game.actions.size))
     if isinstance(player.policy, Estimating):
-        decision = player.policy.decide(game.observe(), info)
+        decision = player.estimate(game.observe(), info)
     else:
         decision = player.decide(game.users, game.cell, {}, game.actions.decode)
     player.expect(game.users, game.cell, decision)
