@@ -216,9 +216,9 @@ def _service_table(result: ServiceResult, width: int) -> Table:
 
     gap = "  " if width >= WIDEST else "\n"
     labels = [result.label(name, gap.strip(" ") or " ") for name in result.policies]
-    table = Table(title=escape(result.title), box=box.SIMPLE_HEAD, caption=result.caption, pad_edge=False)
+    table = Table(title=escape(result.title), box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("policy", overflow="fold")
-    columns = [labels]
+    columns = {"": labels}
     # The table has margins of one character, and three characters between columns.
     left = width - 2 - min(_width(labels), LONGEST_NAME)
     for measure, (first, second, form, interval) in result.columns.items():
@@ -228,8 +228,9 @@ def _service_table(result: ServiceResult, width: int) -> Table:
         if left < 0 and measure not in ("return", "goodput"):
             break
         table.add_column(escape(f"{first}\n{second}"), justify="right", no_wrap=True)
-        columns.append(cells)
-    for row in zip(*columns, strict=True):
+        columns[measure] = cells
+    table.caption = service.caption(columns)
+    for row in zip(*columns.values(), strict=True):
         table.add_row(*(escape(text) for text in row))
     return table
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -134,12 +134,6 @@ class ServiceResult:
         }
 
     @property
-    def caption(self) -> str:
-        """What the columns of a table mean, in a line."""
-        columns = self.columns
-        return "; ".join(text for text, measure in _CAPTION if measure is None or measure in columns)
-
-    @property
     def _pays(self) -> str:
         return self.reward.replace("_", " ")
 
@@ -212,7 +206,9 @@ class ServiceResult:
         for name, found in self.estimates.items():
             cells = [cell(found.get(measure), form, interval) for measure, (_, _, form, interval) in columns.items()]
             rows.append([self.label(name), *cells])
-        return "\n".join([self.title, "", *text_table(rows, right=[False, *(True for _ in columns)]), "", self.caption])
+        return "\n".join(
+            [self.title, "", *text_table(rows, right=[False, *(True for _ in columns)]), "", caption(columns)]
+        )
 
     __str__ = table
 
@@ -251,6 +247,11 @@ class ServiceResult:
         data["speculation"] = self.speculation()
         data["alarms"] = {}
         return data
+
+
+def caption(measures: Collection[str]) -> str:
+    """Say what the columns of a table of some measures mean."""
+    return "; ".join(text for text, measure in _CAPTION if measure is None or measure in measures)
 
 
 def cell(estimate: Estimate | None, form: str, interval: bool, gap: str = " ") -> str:
