@@ -66,7 +66,8 @@ class Ledger:
             self.seconds, seen, self.rounds = float(info["time"]), following, self.rounds + 1
 
     def _count(self, seen, info, given_up, begun):
-        latency = float(info["latency"])
+        # A step lasts until somebody is there again.
+        latency = float(info["latency"] - info["waited"])
         for slot in np.flatnonzero(seen["present"]):
             age, left = float(seen["request_age"][slot]), float(seen["remaining_tokens"][slot])
             if given_up[slot]:

@@ -11,8 +11,9 @@ from multispin_gym._arrays import sum_users
 from multispin_gym._validation import FloatArray, IntArray
 from multispin_gym.baselines.protocols import Estimating
 from multispin_gym.envs.clock.game import ClockGame
-from multispin_gym.envs.clock.service import SERVICE_KEYS, Service
+from multispin_gym.envs.clock.service import Service
 from multispin_gym.envs.game import PlayedRound
+from multispin_gym.envs.shared import round_info
 from multispin_gym.envs.variants import Variant
 from multispin_gym.evaluation.open_loop import groups
 from multispin_gym.evaluation.player import Agent, Player
@@ -92,7 +93,7 @@ def _play_episodes(player: Player, game: ClockGame, rows: IntArray) -> ServiceMe
     game.begin(rows)
     player.begin(game.mean_users, game.scenario)
     sums = _Sums(len(rows), game.num_users, game.arrives)
-    info = info_of(game.nothing_played())
+    info = round_info(game.nothing_played())
     player.reset(game.observe(), info)
     ended = np.zeros(len(rows), dtype=np.bool_)
     while not ended.all():
@@ -101,7 +102,7 @@ def _play_episodes(player: Player, game: ClockGame, rows: IntArray) -> ServiceMe
         assert played.service is not None
         sums.add(played, played.service, ~ended, game.time)
         ended = ended | game.ended
-        info = info_of(played)
+        info = round_info(played)
     worst, jain = sums.rates()
     times = {name: [np.array(values) for values in lists] for name, lists in sums.times.items()}
     return ServiceMeasures(**sums.totals, seconds=sums.seconds, worst_user_rate=worst, jain_index=jain, times=times)
@@ -122,14 +123,3 @@ def play_round(player: Player, game: ClockGame, info: dict[str, Any]) -> PlayedR
     )
     vars(whole)["cutoff"] = decision.cutoff
     return game.play_decision(whole)
-
-
-def info_of(played: PlayedRound) -> dict[str, Any]:
-    """What an estimating controller may know of a round: what was decided, how long it took, and what it gave."""
-    assert played.service is not None
-    return {
-        **{name: getattr(played.service, name) for name in SERVICE_KEYS},
-        "draft_lengths": played.decision.draft_lengths,
-        "tokens": played.outcome.tokens,
-        "latency": played.outcome.latency,
-    }
