@@ -27,7 +27,8 @@ def busy(name="serve", num_users=3, **changes):
 
 def act(observation, entries):
     """Actions that depend on each row alone: no sum over rows or users, whose rounding depends on the batch."""
-    speed, present = observation["drafting_speed"].astype(np.float64), observation["present"]
+    speed = observation["drafting_speed"].astype(np.float64)
+    present = observation.get("present", np.ones(speed.shape))
     waves = [np.sin(speed[:, :1] * (k + 1.0) + present[:, k % present.shape[1] :][:, :1]) for k in range(entries)]
     return np.concatenate(waves, axis=1)
 

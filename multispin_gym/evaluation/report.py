@@ -224,8 +224,7 @@ def _service_table(result: ServiceResult, width: int) -> Table:
     for measure, (first, second, form, interval) in result.columns.items():
         cells = [service.cell(found.get(measure), form, interval, gap) for found in result.estimates.values()]
         left -= 3 + _width([first, second, *cells])
-        # What is compared is shown in any case.
-        if left < 0 and measure not in ("return", "goodput"):
+        if left < 0 and measure != "return":
             break
         table.add_column(escape(f"{first}\n{second}"), justify="right", no_wrap=True)
         columns[measure] = cells
