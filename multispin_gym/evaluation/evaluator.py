@@ -15,7 +15,7 @@ from multispin_gym.evaluation.plan import Plan, Progress, make_plan, play
 from multispin_gym.evaluation.player import Player, Policy
 from multispin_gym.evaluation.policies import make_player, make_policies, name_policies
 from multispin_gym.evaluation.results import EvaluationResult, PolicyResult
-from multispin_gym.evaluation.service.evaluate import clocked, play_services, service_result
+from multispin_gym.evaluation.service.evaluate import check_stays, clocked, play_services, service_result
 from multispin_gym.evaluation.service.result import ServiceResult
 from multispin_gym.runner import MOST_JOBS, RUNNERS
 from multispin_gym.scenarios.scenario import Scenario
@@ -146,6 +146,7 @@ def evaluate(
     if baseline is not None:
         check_choice("baseline", baseline, players)
     if plan.variant.clock:
+        check_stays(plan, players)
         # A rival that is asked for under its own name is played once.
         besides = {f" {name}": name for name in _rivals(plan) if named.get(name) != name}
         served = play_services(

@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from runner_tasks import three_drafts
-from services import DEADLINE, SERVE, STALE, Waves, busy
+from services import DEADLINE, HIDDEN, SERVE, STALE, Waves, busy
 
 import multispin_gym as ms
 from multispin_gym.baselines import (
@@ -265,7 +265,7 @@ NAN = np.array([[0.0] * 7, [0.0] * 6 + [np.nan]])
         ),
         (BadEstimator(KeyError("survival")), ValueError, "policy 'bad': 'survival' is not seen here; seen are "),
         ("pretrained:laptops_60ms", ValueError, "policy 'bad': the observation lacks acceptance_rate, channel_gain_db"),
-        ("long_run", ValueError, "policy 'bad': long_run takes users who are all present"),
+        ("long_run", ValueError, "policy 'bad' plans for users who stay, and in multispin_gym/MultiSpinServe-v0 they"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
@@ -304,3 +304,11 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_is_played(argumen
 def test_estimators_have_nothing_to_estimate_where_no_time_passes():
     with pytest.raises(ValueError, match=r"policy 'mean_heterogeneous' estimates what environments with a clock hide"):
         evaluate(["mean_heterogeneous"], "laptops_60ms", 2, 1, rounds=1)
+
+
+@pytest.mark.parametrize(("name", "env_id"), [("stale", STALE), ("hidden", HIDDEN)])
+def test_where_users_stay_policies_may_plan_for_them(name, env_id):
+    scenario = busy(name, episode_seconds=1.0)
+    found = evaluate({"plan": make_controller("long_run", samples=16)}, scenario, episodes=1, env_id=env_id)
+    assert found.policies["plan"].tokens > 0.0
+    assert found.clairvoyant == ("plan",)

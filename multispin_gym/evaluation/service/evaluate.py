@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from multispin_gym._validation import shown
 from multispin_gym.baselines.controller import Controller
-from multispin_gym.baselines.protocols import Estimating
+from multispin_gym.baselines.protocols import Estimating, Preparable
 from multispin_gym.evaluation.pieces import known_to_workers, name_of_piece, plan_key, policy_key
 from multispin_gym.evaluation.plan import Plan
 from multispin_gym.evaluation.player import Agent, Player, Policy
@@ -47,6 +48,20 @@ def clocked(plan: Plan, rounds: int | None) -> Plan:
         max_time=seconds,
         sampled=sampled,
     )
+
+
+def check_stays(plan: Plan, players: Mapping[str, Player]) -> None:
+    """Refuse policies that plan for the users of an episode where users come and go, before anything is played."""
+    clock = plan.scenario.clock
+    if clock is None or clock.requests is None or clock.requests.arrivals == "replaced":
+        return
+    for name, player in players.items():
+        rule = player.policy.rule if isinstance(player.policy, Controller) else player.policy
+        if isinstance(rule, Preparable):
+            raise ValueError(
+                f"policy {shown(name)} plans for users who stay, and in {plan.variant.id} they come and go: it is none "
+                f"for it"
+            )
 
 
 def play_services(
