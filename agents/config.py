@@ -15,7 +15,8 @@ from multispin_gym._validation import (
     shown,
 )
 from multispin_gym.agents.config_sections import CloningConfig, PolicyConfig, PPOConfig
-from multispin_gym.envs.variants import MULTI_SPIN, variant_of
+from multispin_gym.agents.environments import learnable_variant
+from multispin_gym.envs.variants import MULTI_SPIN
 from multispin_gym.runner import RUNNERS
 from multispin_gym.scenarios.changes import read_changes
 from multispin_gym.scenarios.populations import check_text
@@ -110,7 +111,7 @@ class TrainConfig:
             check_text(name, getattr(self, name))
         if self.hyperparameters is not None:
             check_text("hyperparameters", self.hyperparameters)
-        variant_of(self.env_id)
+        learnable_variant(self.env_id)
         if self.num_users is not None:
             check_integer("num_users", self.num_users, low=1, high=MOST_USERS)
         check_integer("total_timesteps", self.total_timesteps, low=1, high=MOST_TIMESTEPS)

@@ -18,6 +18,7 @@ from multispin_gym._files import leftovers, remove_leftovers, write_atomically
 from multispin_gym._reading import parse_json, read_bytes, read_text
 from multispin_gym._validation import MOST_USERS, check_integer, shown, shown_name, shown_path
 from multispin_gym.agents.config_sections import PolicyConfig
+from multispin_gym.agents.environments import learnable_variant
 from multispin_gym.agents.hyperparameter_files import build_section
 from multispin_gym.envs.variants import Variant, variant_of
 from multispin_gym.physics.cell import Cell
@@ -113,7 +114,7 @@ class AgentSpec:
             raise ValueError(f"it lacks {', '.join(missing)}")
         return cls(
             scenario=Scenario.from_toml(check_text("scenario", fields["scenario"])),
-            env_id=variant_of(check_text("env_id", fields["env_id"])).id,
+            env_id=learnable_variant(check_text("env_id", fields["env_id"])).id,
             num_users=check_integer("num_users", fields["num_users"], low=1, high=MOST_USERS),
             policy=PolicyConfig(**asdict(build_section("policy", fields["policy"]))),
             training=dict(_toml.check_table(fields["training"], "training")),

@@ -39,11 +39,17 @@ def bandwidth_needed(users, cell, seconds_per_token):
 
 
 def verification_seconds(cell, lengths):
-    """Verification time of each row of draft lengths."""
+    """Verification time of each row of draft lengths, with the round trip and the downlink that a cell may have."""
     num_users = lengths.shape[-1]
     padded = cell.verification.batching == "padded"
     tokens = num_users * (lengths.max(axis=-1) + 1.0) if padded else lengths.sum(axis=-1) + num_users
-    return cell.verification.time(tokens, num_users)
+    delay = np.where(lengths.max(axis=-1) > 0.0, cell.round_trip, 0.0) + seconds_down(cell)
+    return cell.verification.time(tokens, num_users) + delay
+
+
+def seconds_down(cell):
+    """What the downlink takes in any round."""
+    return 0.0 if cell.downlink is None else cell.downlink_payload / cell.downlink
 
 
 def rate_on(users, cell, bandwidth):
@@ -109,18 +115,18 @@ def relaxed_optimum(users, cell, starts, rng):
 
 def verification_pieces(users, cell):
     """Stretches of the decisions on which the verification time is ``base + slope * sum(lengths + 1)``."""
-    server, num_users = cell.verification, users.num_users
+    server, num_users, delay = cell.verification, users.num_users, cell.round_trip + seconds_down(cell)
     if server.batching == "padded":
         for longest in range(max(1, cell.min_draft_length), cell.max_draft_length + 1):
-            yield longest, float(server.time(num_users * (longest + 1.0))), 0.0, None
+            yield longest, float(server.time(num_users * (longest + 1.0), num_users)) + delay, 0.0, None
     elif isinstance(server, AffineVerification):
-        yield cell.max_draft_length, server.fixed, server.per_token, None
+        yield cell.max_draft_length, server.fixed + server.per_draft * num_users + delay, server.per_token, None
     else:
         first, last = num_users * (cell.min_draft_length + 1), num_users * (cell.max_draft_length + 1)
         ends = [first, *(n for n in server.num_tokens if first < n < last), last]
         for left, right in itertools.pairwise(ends):
             slope = float(server.time(right) - server.time(left)) / (right - left)
-            yield cell.max_draft_length, float(server.time(left)) - slope * left, slope, (left, right)
+            yield cell.max_draft_length, float(server.time(left)) - slope * left + delay, slope, (left, right)
 
 
 def within(bounds):

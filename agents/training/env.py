@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from multispin_gym._validation import check_choice
+from multispin_gym.agents.environments import learnable_variant
 from multispin_gym.agents.training.vec_adapter import RewardUnit, SB3VecEnv
 from multispin_gym.baselines.reference import ROUGH_GAP, Reference
 from multispin_gym.envs.variants import MULTI_SPIN
@@ -21,12 +22,12 @@ from multispin_gym.scenarios.scenario import Scenario
 def make_native_env(
     scenario: Scenario | str, *, num_users: int | None, num_envs: int, env_id: str = MULTI_SPIN.id
 ) -> gym.vector.VectorEnv[Any, Any, Any]:
-    """Make the native vector environment with same-step autoreset.
+    """Make the native vector environment, of one in which agents can be trained, with same-step autoreset.
 
     The scenario may be given as a preset's name or a file's path; the number of users is by default its own.
     """
     return gym.make_vec(
-        env_id,
+        learnable_variant(env_id).id,
         num_envs=num_envs,
         vectorization_mode="vector_entry_point",
         scenario=scenario,

@@ -35,6 +35,7 @@ class ClockArguments(GameArguments, total=False):
     episode_seconds: float | str | None
     round_timeout: float | str | None
     length_known: bool | str
+    fading_within_rounds: bool | str
     admission: bool | str
 
 
@@ -112,6 +113,8 @@ round_timeout
     A cut-off that no action can switch off, s; None: there is none.
 length_known
     Whether it is observed how many tokens of a request remain.
+fading_within_rounds
+    Whether channels change while uploads last, not from round to round only; needs a coherence time and a time limit.
 admission
     Whether the action can give requests up.
 """

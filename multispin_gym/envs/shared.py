@@ -154,6 +154,15 @@ def round_info(played: PlayedRound) -> dict[str, Any]:
         info |= {name: getattr(service, name) for name in SERVICE_KEYS}
         # A step lasts until the next round begins.
         info["latency"] = outcome.latency + service.waited
+        late = service.present & ~service.verified
+        if late.any():
+            # Nobody has measured how long an upload would have taken that was cut off.
+            cutoff = played.decision.cutoff
+            assert cutoff is not None
+            until = np.broadcast_to(cutoff[:, None], late.shape)
+            drafting = np.where(late, np.minimum(outcome.drafting_time, until), outcome.drafting_time)
+            info["drafting_time"] = drafting
+            info["upload_time"] = np.where(late, until - drafting, outcome.upload_time)
     return info
 
 
@@ -162,21 +171,30 @@ def single_info(played: PlayedRound) -> dict[str, Any]:
     return {name: value[0] for name, value in round_info(played).items()}
 
 
-def vector_info(played: PlayedRound, mask: NDArray[np.bool_], begun: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+def vector_info(
+    played: PlayedRound,
+    mask: NDArray[np.bool_],
+    begun: NDArray[np.bool_] | None = None,
+    nothing: PlayedRound | None = None,
+) -> dict[str, Any]:
     """Return info of some rows in Gymnasium's vector form: beside each key a mask of the rows that have it.
 
-    Rows that have begun an episode have played nothing in it: zeros, and NaN for an optimum.
+    Rows that have begun an episode have what ``nothing`` says, the :meth:`Game.nothing_played` of the game: zeros, and
+    NaN for an optimum, and where time passes what happened before their first round.
 
-    Shapes: ``played`` (N, K), ``mask`` and ``begun`` (N,), result (N, K).
+    Shapes: ``played`` and ``nothing`` (N, K), ``mask`` and ``begun`` (N,), result (N, K).
     """
     info: dict[str, Any] = {}
     shown = mask if begun is None else mask & ~begun
     whole = bool(shown.all())
+    of_begun = {} if whole or nothing is None else round_info(nothing)
     for name, value in round_info(played).items():
-        info[name] = value if whole else np.where(shown if value.ndim == 1 else shown[:, None], value, 0)
+        if not whole:
+            value = np.where(
+                shown if value.ndim == 1 else shown[:, None], value, of_begun.get(name, value.dtype.type(0))
+            )
+        info[name] = value
         info[f"_{name}"] = mask
-    if begun is not None and "optimum" in info and not whole:
-        info["optimum"][begun] = np.nan
     return info
 
 

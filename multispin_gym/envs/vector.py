@@ -222,8 +222,8 @@ class MultiSpinVectorEnv(CellAccess, VectorDisplay, VectorEnv[Observation, Float
             self._game.advance(np.flatnonzero(playing))
             rewards[playing] = played.reward[playing]
             self._remember(played)
-        info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_), ended)
         self._game.begin(np.flatnonzero(ended))
+        info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_), ended, self._game.nothing_played())
         self._begun = ended
         truncated = playing & self._truncated()
         self._ended = truncated.copy()
@@ -238,8 +238,8 @@ class MultiSpinVectorEnv(CellAccess, VectorDisplay, VectorEnv[Observation, Float
         final_obs = np.full(self.num_envs, None, dtype=object)
         for row in rows.tolist():
             final_obs[row] = {name: array[row] for name, array in last.items()}
-        info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_), ended)
+        self._game.begin(rows)
+        info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_), ended, self._game.nothing_played())
         info["final_obs"], info["_final_obs"] = final_obs, ended.copy()
         info["final_info"], info["_final_info"] = vector_info(played, ended.copy()), ended.copy()
-        self._game.begin(rows)
         return info

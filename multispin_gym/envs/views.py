@@ -72,8 +72,8 @@ class View:
     def _title(self, played: PlayedRound | None, row: int) -> str:
         game = self._game
         if played is None:
-            return title_before(int(game.elapsed[row]) + 1, game.num_rounds)
-        return title_of(int(played.before[row]) + 1, game.num_rounds)
+            return title_before(int(game.elapsed[row]) + 1, *game.shown_limits(row, None))
+        return title_of(int(played.before[row]) + 1, *game.shown_limits(row, played))
 
     def _text(self, played: PlayedRound | None, row: int) -> str:
         title = self._title(played, row)

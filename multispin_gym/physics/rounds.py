@@ -96,7 +96,7 @@ class RoundOutcome:
 
 
 def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.Generator | None = None) -> RoundOutcome:
-    """Play one round: draft, upload, verify in one batch (model, section 2; who is absent or late: section 8).
+    """Play one round: draft, upload, verify in one batch (model, section 2; who is absent or late: section 9).
 
     Parameters
     ----------
@@ -144,7 +144,13 @@ def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.G
     return compute_round(users, cell, decision, uniforms)
 
 
-def compute_round(users: Users, cell: Cell, decision: Decision, uniforms: FloatArray | None = None) -> RoundOutcome:
+def compute_round(
+    users: Users,
+    cell: Cell,
+    decision: Decision,
+    uniforms: FloatArray | None = None,
+    upload_time: FloatArray | None = None,
+) -> RoundOutcome:
     """Compute a round from valid arguments: :func:`play_round` without its checks.
 
     Parameters
@@ -157,14 +163,18 @@ def compute_round(users: Users, cell: Cell, decision: Decision, uniforms: FloatA
         Draft lengths and bandwidth shares. Shape (..., K).
     uniforms
         Uniform draws in [0, 1) that decide which drafts are accepted; by default tokens are expectations.
+    upload_time
+        Seconds that each user's upload lasts, where that is known, as on a channel that changes meanwhile; by default
+        as its rate on the users' channel gains says. Shape (..., K).
 
     Returns
     -------
     RoundOutcome
         Tokens, times and goodput.
     """
-    if users.present is not None or decision.cutoff is not None or not cell.ends_with_verification:
-        return _compute_incomplete(users, cell, decision, uniforms)
+    whole = users.present is None and decision.cutoff is None and upload_time is None
+    if not (whole and cell.ends_with_verification):
+        return _compute_incomplete(users, cell, decision, uniforms, upload_time)
     lengths = decision.draft_lengths.astype(np.float64)
     alpha, terms = users.acceptance_rate, users.token_terms
     tokens = mean_tokens(alpha, lengths, terms) if uniforms is None else sampled_tokens(alpha, lengths, uniforms, terms)
@@ -189,45 +199,54 @@ def compute_round(users: Users, cell: Cell, decision: Decision, uniforms: FloatA
     )
 
 
-def _compute_incomplete(users: Users, cell: Cell, decision: Decision, uniforms: FloatArray | None) -> RoundOutcome:
+def _upload_time(users: Users, cell: Cell, shares: FloatArray, lengths: FloatArray) -> FloatArray:
+    """Seconds that uploads of drafts last on the users' channels. Shape (..., K)."""
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        rate = cell.uplink.quiet_rate(shares * cell.bandwidth, cell.signal(users))
+        return np.asarray(lengths * cell.payload / rate)
+
+
+def _compute_incomplete(
+    users: Users, cell: Cell, decision: Decision, uniforms: FloatArray | None, upload_time: FloatArray | None
+) -> RoundOutcome:
     """Compute a round in which not everybody need be verified, or which is not over with verification."""
     present, cutoff = users.present, decision.cutoff
     lengths = decision.draft_lengths.astype(np.float64)
     if present is not None:
-        lengths = np.where(present, lengths, 0.0)
+        lengths = lengths * present
     drafting, drafts = lengths * users.drafting_time, lengths > 0.0
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        rate = cell.uplink.quiet_rate(decision.bandwidth_shares * cell.bandwidth, cell.signal(users))
-        upload = np.where(drafts, lengths * cell.payload / rate, 0.0)
+    if upload_time is None:
+        upload_time = _upload_time(users, cell, decision.bandwidth_shares, lengths)
+    upload = np.where(drafts, upload_time, 0.0)
     arrival = drafting + upload
     if cell.round_trip > 0.0:
-        arrival += np.where(drafts, cell.round_trip, 0.0)
-    start, verified = max_users(arrival), None if present is None else np.broadcast_to(present, arrival.shape)
+        arrival += drafts * cell.round_trip
+    start, verified = max_users(arrival), present
     if cutoff is not None:
         # Whoever has no draft is in at once, so only those who draft can be late.
         in_time = arrival <= cutoff[..., None]
-        verified = in_time if verified is None else verified & in_time
-        start = np.minimum(start, cutoff)
+        start, verified = np.minimum(start, cutoff), in_time if present is None else in_time & present
     alpha, terms = users.acceptance_rate, users.token_terms
     tokens = mean_tokens(alpha, lengths, terms) if uniforms is None else sampled_tokens(alpha, lengths, uniforms, terms)
     fields: dict[str, NDArray[Any]] = {}
     if verified is not None:
         fields["verified"] = verified = np.broadcast_to(verified, tokens.shape)
-        tokens = np.where(verified, tokens, 0.0)
-    verification = cell.verification.round_time(lengths, verified)
+        tokens = tokens * verified
+    gained, verification = sum_users(tokens), cell.verification.round_time(lengths, verified)
     latency = start + verification
     if cell.downlink is not None:
-        anybody = True if verified is None else verified.any(axis=-1)
-        fields["downlink_time"] = np.where(np.broadcast_to(anybody, latency.shape), cell.downlink_time, 0.0)
+        # Whoever is verified has a token at least.
+        fields["downlink_time"] = np.where(gained > 0.0, cell.downlink_time, 0.0)
         latency = latency + fields["downlink_time"]
-    gained = sum_users(tokens)
+    if verification.shape != latency.shape:
+        verification = np.array(np.broadcast_to(verification, latency.shape))
     # A round with nobody in it takes no time.
     goodput = np.divide(gained, latency, out=np.zeros(latency.shape), where=latency > 0.0)
     return RoundOutcome.trusted(
         tokens=tokens,
         drafting_time=drafting,
         upload_time=upload,
-        verification_time=np.array(np.broadcast_to(verification, latency.shape)),
+        verification_time=verification,
         latency=latency,
         goodput=goodput,
         **fields,

@@ -100,7 +100,8 @@ def write_table(canvas: Canvas, layout: Layout, users: Users, present: NDArray[n
     for user, (acceptance, speed, gain) in enumerate(rows):
         texts = (str(user + 1), f"{acceptance:.2f}", f"{speed:.0f}", f"{gain:.0f}")
         ink = theme.ink if present[user] else theme.muted
-        for text, right in zip(texts, _COLUMNS.values(), strict=True):
+        # Nothing is known of a user who is absent.
+        for text, right in zip(texts if present[user] else texts[:1], _COLUMNS.values(), strict=False):
             canvas.text(right, layout.middle(user), text, size, ink, "rm")
 
 

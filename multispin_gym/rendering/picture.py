@@ -66,9 +66,9 @@ def draw_round(
     value
         What the optimum is of, where that is not the goodput: the weighted goodput, token/s.
     present
-        Whether each user is there; all by default. Shape (K,).
+        Whether each user is there; by default as the users say. Shape (K,).
     lost
-        Whether each user's upload came too late and was lost; none by default. Shape (K,).
+        Whether each user's upload came too late and was lost; by default as the outcome says. Shape (K,).
     dark
         Whether the background is dark.
 
@@ -82,8 +82,9 @@ def draw_round(
     ImportError
         If Pillow is not installed.
     """
-    there = _mask(present, users.num_users, default=True)
-    late = _mask(lost, users.num_users, default=False) & there
+    there = _mask(users.present if present is None else present, users.num_users)
+    in_time = _mask(outcome.verified, users.num_users)
+    late = there & (~in_time if lost is None else _mask(lost, users.num_users))
     canvas, layout = Canvas(DARK if dark else LIGHT), Layout(users.num_users)
     times = Times.of(outcome, there & ~late)
     write_title(canvas, title)
@@ -106,10 +107,9 @@ def draw_round(
     return canvas.frame()
 
 
-def _mask(mask: ArrayLike | None, num_users: int, *, default: bool) -> NDArray[np.bool_]:
-    if mask is None:
-        return np.full(num_users, default)
-    return np.broadcast_to(np.asarray(mask, dtype=np.bool_), (num_users,))
+def _mask(mask: ArrayLike | None, num_users: int) -> NDArray[np.bool_]:
+    """A mask of all users: as it is given, or else all of them."""
+    return np.broadcast_to(np.asarray(True if mask is None else mask, dtype=np.bool_), (num_users,))
 
 
 def draw_users(users: Users, title: str, *, present: ArrayLike | None = None, dark: bool = False) -> Frame:
@@ -122,7 +122,7 @@ def draw_users(users: Users, title: str, *, present: ArrayLike | None = None, da
     title
         What the headline says.
     present
-        Whether each user is there; all by default. Shape (K,).
+        Whether each user is there; by default as the users say. Shape (K,).
     dark
         Whether the background is dark.
 
@@ -136,7 +136,7 @@ def draw_users(users: Users, title: str, *, present: ArrayLike | None = None, da
     ImportError
         If Pillow is not installed.
     """
-    there = _mask(present, users.num_users, default=True)
+    there = _mask(users.present if present is None else present, users.num_users)
     canvas, layout = Canvas(DARK if dark else LIGHT), Layout(users.num_users, whole=True)
     write_title(canvas, title)
     write_table(canvas, layout, users, there)
@@ -150,7 +150,8 @@ def _draw_panels(canvas: Canvas, layout: Layout, users: Users, there: NDArray[np
     gains = 10.0 * np.log10(users.channel_gain)
     fastest = float(users.drafting_speed.max())
     step = round_step(fastest)
-    low, high = 10.0 * math.floor(0.1 * float(gains.min()) - 0.2), 10.0 * math.ceil(0.1 * float(gains.max()) + 0.01)
+    seen = gains[there] if there.any() else gains
+    low, high = 10.0 * math.floor(0.1 * float(seen.min()) - 0.2), 10.0 * math.ceil(0.1 * float(seen.max()) + 0.01)
     panels = (
         ("acceptance rate", users.acceptance_rate, 0.0, 1.0, theme.accepted),
         ("drafting speed, token/s", users.drafting_speed, 0.0, step * math.ceil(fastest / step), theme.drafting),

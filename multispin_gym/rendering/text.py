@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.physics.rounds import Decision, RoundOutcome
 from multispin_gym.physics.users import Users
 
-DRAFTING, UPLOAD, WAITING, VERIFICATION = "░", "█", "·", "▓"
+DRAFTING, UPLOAD, WAITING, VERIFICATION, LOST = "░", "█", "·", "▓", "▒"
 BAR_WIDTH = 60
 _HEAD = "user  accept  token/s  gain dB"
 _LEGEND = f"{DRAFTING} drafting  {UPLOAD} upload  {WAITING} waiting for the last user  {VERIFICATION} verification"
@@ -23,7 +24,12 @@ def _gain_db(users: Users) -> FloatArray:
 def _describe(users: Users) -> list[str]:
     """Return one line for each user, of the width of the head."""
     rows = zip(users.acceptance_rate, users.drafting_speed, _gain_db(users), strict=True)
-    return [f"{k:>4}  {a:>6.3f}  {v:>7.1f}  {g:>7.1f}" for k, (a, v, g) in enumerate(rows, start=1)]
+    texts = [f"{k:>4}  {a:>6.3f}  {v:>7.1f}  {g:>7.1f}" for k, (a, v, g) in enumerate(rows, start=1)]
+    there = np.ones(users.num_users, np.bool_) if users.present is None else users.present
+    return [
+        text if here else f"{k:>4}  absent"
+        for k, (text, here) in enumerate(zip(texts, there.tolist(), strict=True), start=1)
+    ]
 
 
 def render_users(users: Users, title: str) -> str:
@@ -88,10 +94,11 @@ def render_round(users: Users, decision: Decision, outcome: RoundOutcome, title:
         A table, one line per user: acceptance rate, drafting speed, channel gain, draft length, share of the bandwidth,
         bars of drafting, upload and waiting, and the tokens gained; below them the server's verification.
     """
-    arrival = outcome.drafting_time + outcome.upload_time
+    arrival, start, late = _arrivals(users, outcome)
     finite = np.where(np.isfinite(arrival), arrival, outcome.drafting_time)
-    horizon = float(finite.max() + outcome.verification_time)
-    begun = _columns(float(arrival.max()), horizon)
+    # A round in which nobody takes part takes no time.
+    horizon = float(finite.max() + outcome.verification_time) or 1.0
+    begun = _columns(start, horizon)
     labels, ruler = _axis(horizon)
     head = f"{_HEAD}  draft   share  "
     total = float(outcome.tokens.sum())
@@ -105,10 +112,26 @@ def render_round(users: Users, decision: Decision, outcome: RoundOutcome, title:
     for k, text in enumerate(_describe(users)):
         drafted = _columns(float(outcome.drafting_time[k]), horizon)
         arrived = _columns(float(arrival[k]), horizon)
-        bar = DRAFTING * drafted + UPLOAD * (arrived - drafted) + WAITING * (begun - arrived)
+        bar = DRAFTING * drafted + (LOST if late[k] else UPLOAD) * (arrived - drafted) + WAITING * (begun - arrived)
+        if users.present is not None and not users.present[k]:
+            lines.append(text)
+            continue
         length, share = int(decision.draft_lengths[k]), float(decision.bandwidth_shares[k])
-        lines.append(f"{text}  {length:>5}  {share:>6.1%}  {bar:<{BAR_WIDTH}}  {float(outcome.tokens[k]):>6.2f}")
+        tokens = "late" if late[k] else f"{float(outcome.tokens[k]):.2f}"
+        lines.append(f"{text}  {length:>5}  {share:>6.1%}  {bar:<{BAR_WIDTH}}  {tokens:>6}")
     server = " " * begun + VERIFICATION * (BAR_WIDTH - begun)
     spent = f"verification {_time(float(outcome.verification_time))}"
-    lines += [f"{'server':<10}{spent:<{len(head) - 10}}{server}  {total:>6.2f}", "", _LEGEND, ""]
+    legend = f"{_LEGEND}  {LOST} lost" if late.any() else _LEGEND
+    lines += [f"{'server':<10}{spent:<{len(head) - 10}}{server}  {total:>6.2f}", "", legend, ""]
     return "\n".join(lines)
+
+
+def _arrivals(users: Users, outcome: RoundOutcome) -> tuple[FloatArray, float, NDArray[np.bool_]]:
+    """When drafts are in, s, at the latest when the server goes on without them; when it does; and who is late."""
+    arrival = outcome.drafting_time + outcome.upload_time
+    if outcome.verified is None:
+        return arrival, float(arrival.max()), np.zeros(arrival.shape, np.bool_)
+    back = 0.0 if outcome.downlink_time is None else float(outcome.downlink_time)
+    start = max(0.0, float(outcome.latency - outcome.verification_time) - back)
+    late = ~outcome.verified if users.present is None else users.present & ~outcome.verified
+    return np.minimum(arrival, start), start, late

@@ -18,7 +18,7 @@ REWARDS = (
     "tokens_on_time",
 )
 _OF_REQUESTS = ("requests_on_time", "tokens_on_time")
-_FLAGS = ("cutoff", "hidden", "sampled", "length_known", "admission")
+_FLAGS = ("cutoff", "hidden", "sampled", "length_known", "admission", "fading_within_rounds")
 _OPTIONAL = ("episode_seconds", "round_timeout", "coherence_time", "guaranteed_rate")
 _LEAST, _MOST = 1e-6, 1e9
 _MOST_NOISE_DB = 100.0
@@ -47,6 +47,9 @@ class Clock:
     coherence_time
         Seconds in which the correlation of a fade's complex amplitude falls to 1/e, in [0, 1e9]; 0 or None draws a
         fade afresh each round.
+    fading_within_rounds
+        Whether fades go on while uploads last; else a round's channels are those at its start. Needs ``coherence_time``
+        above 0 and ``round_timeout``.
     report_age
         Age of the channel reports, s; in [0, 1e9].
     report_noise_db
@@ -97,6 +100,7 @@ class Clock:
     sampled: bool = False
     length_known: bool = True
     admission: bool = False
+    fading_within_rounds: bool = False
     requests: Requests | None = None
 
     def __post_init__(self) -> None:
@@ -113,6 +117,9 @@ class Clock:
             raise ValueError(f"cutoff_min must lie below cutoff_max, {self.cutoff_max!r}, got {self.cutoff_min!r}")
         if self.hidden and not self.sampled:
             raise ValueError("hidden needs sampled = true: expected tokens would show what is hidden")
+        for name in ("coherence_time", "round_timeout") if self.fading_within_rounds else ():
+            if not getattr(self, name):
+                raise ValueError(f"{name} must be above 0 with fading_within_rounds, got {getattr(self, name)!r}")
         if self.reward == "guaranteed_rate" and self.guaranteed_rate is None:
             raise ValueError("guaranteed_rate is missing: reward = 'guaranteed_rate' needs it")
         if self.requests is None:

@@ -111,3 +111,38 @@ def test_a_cell_without_a_part_is_refused(missing):
     del parts[missing]
     with pytest.raises(ValueError, match=f"^{missing} is missing$"):
         Cell(10e6, 4e-21, **parts)
+
+
+def test_who_is_present_is_kept_wherever_users_are_copied():
+    mask = np.array([[True, False, True], [False, False, True]])
+    users = dataclasses.replace(random_users((2, 3)), present=mask)
+    np.testing.assert_array_equal(users.present, mask)
+    with pytest.raises(ValueError, match="read-only"):
+        users.present[0, 0] = False
+    assert users[1].present.tolist() == [False, False, True]
+    assert dataclasses.replace(users, transmit_power=1.0).present is not None
+    for copied in (Users.trusted(**vars(users)), Users.trusted(**users.fields), Users(**users.fields)):
+        np.testing.assert_array_equal(copied.present, mask)
+    everybody = users.all_present()
+    assert everybody.present is None
+    assert everybody.channel_gain is users.channel_gain
+    # Where nothing is said of it everybody is present.
+    plain = random_users((2, 3))
+    assert "present" not in vars(plain)
+    assert tuple(plain.fields) == FIELDS
+    assert Users.trusted(**plain.fields).present is None
+    assert plain[0].present is None
+
+
+def test_a_mask_broadcasts_with_the_other_fields():
+    users = Users(0.5, 50.0, [1e-9, 1e-8], 0.01, [[True], [False], [True]])
+    assert users.batch_shape == (3,)
+    assert users.present.tolist() == [[True, True], [False, False], [True, True]]
+    with pytest.raises(ValueError, match=r"do not broadcast: .*, present \(3,\)"):
+        Users(0.5, 50.0, [1e-9, 1e-8], 0.01, [True, False, True])
+
+
+@pytest.mark.parametrize("mask", [[1, 0], [1.0, 0.0], "yes", [True, None], [[True], [True, False]]])
+def test_a_mask_that_is_not_of_booleans_is_refused(mask):
+    with pytest.raises(TypeError, match="present must be True or False or an array of these, got"):
+        Users([0.5, 0.5], 50.0, 1e-9, 0.01, mask)

@@ -50,6 +50,18 @@ def test_bars_are_as_long_as_the_times_that_they_show(theme, dark):
     assert server[-1] == pytest.approx(RIGHT, abs=8)
 
 
+def test_the_server_begins_before_verification_and_downlink():
+    cell = dataclasses.replace(CELL, downlink=320.0)
+    users, decision, _ = played()
+    outcome = ms.play_round(users, cell, decision)
+    frame = draw_round(users, decision, outcome, "")
+    server = np.flatnonzero(is_colour(frame[round(Layout(3).server)], LIGHT.verification))
+    pixel = float(outcome.latency) / WIDTH
+    begun = float((outcome.drafting_time + outcome.upload_time).max())
+    assert outcome.downlink_time == 0.1
+    assert (server[0] - AXIS) * pixel == pytest.approx(begun, abs=8 * pixel)
+
+
 def test_the_user_whom_the_server_waits_for_is_marked_and_no_other():
     users, decision, outcome = played()
     frame, layout = draw_round(users, decision, outcome, ""), Layout(3)

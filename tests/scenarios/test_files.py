@@ -10,6 +10,7 @@ from multispin_gym.physics.fading import Fading
 from multispin_gym.physics.protocols import top_k
 from multispin_gym.scenarios import Clock, Requests
 from multispin_gym.scenarios.arrivals import fit_switched_process
+from multispin_gym.scenarios.changes import change_scenario
 from multispin_gym.scenarios.measured_tables import list_measurements, load_measurement, measured_verification
 from multispin_gym.scenarios.populations import DeviceClass
 from multispin_gym.scenarios.sources import Source
@@ -315,3 +316,19 @@ def test_the_label_of_a_task_may_be_left_out() -> None:
     assert without.acceptance[0].task == ""
     assert without.acceptance[0].rate_range == (0.5, 0.7)
     assert Scenario.from_toml(without.to_toml()) == without
+
+
+def test_a_round_trip_and_a_downlink_are_written_where_there_are_any():
+    scenario = load_scenario("laptops_60ms")
+    text = scenario.to_toml()
+    assert not any(word in text for word in ("round_trip", "downlink"))
+    cell = dataclasses.replace(scenario.cell, round_trip=0.04, downlink=1e6, downlink_payload=48.0)
+    changed = dataclasses.replace(scenario, cell=cell)
+    assert changed.to_toml() == text.replace(
+        "max_draft_length = 12\n",
+        "max_draft_length = 12\nround_trip = 0.04\ndownlink = 1000000.0\ndownlink_payload = 48.0\n",
+    )
+    assert Scenario.from_toml(changed.to_toml()).cell == cell
+    assert change_scenario(scenario, {"cell.round_trip": 0.04}).cell == dataclasses.replace(
+        scenario.cell, round_trip=0.04
+    )

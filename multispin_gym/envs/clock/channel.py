@@ -13,6 +13,8 @@ from multispin_gym.envs.clock.fades import INSTANTS_PER_COHERENCE_TIME, FadeTrac
 from multispin_gym.scenarios.clock import Clock
 from multispin_gym.scenarios.scenario import Scenario
 
+# Instants after which less than 1e-27 is left of an offset at the correlation of a coherence time's grid.
+_LONG = 512
 Generators = Sequence[Sequence[np.random.Generator]]
 
 
@@ -38,9 +40,12 @@ class Channel:
         self._fades = fading.model != "none"
         self.spacing = clock.coherence_time / INSTANTS_PER_COHERENCE_TIME if clock.coherence_time else None
         correlation = math.exp(-1.0 / INSTANTS_PER_COHERENCE_TIME) if self.spacing else fading.correlation
-        longest = clock.report_age + (clock.round_timeout or 0.0)
+        longest = clock.report_age + ((clock.round_timeout or 0.0) if clock.fading_within_rounds else 0.0)
         span = math.ceil(longest / self.spacing) + 1 if self.spacing else 1
         self._correlation = correlation
+        # What is left of an offset after so many instants; in the end nothing.
+        self._left = correlation ** np.arange(_LONG + 1.0)
+        self._left[-1] = 0.0
         self._tracks = FadeTracks(num_rows, num_users, correlation, span)
         self._offsets: FloatArray = np.zeros((num_rows, 2, num_users))
         self._any_offset = False
@@ -73,7 +78,7 @@ class Channel:
         amplitude = self._tracks.at(instants) if instants.ndim == 1 else self._tracks.at_each(instants)
         if self._any_offset and self._correlation > 0.0:
             since = (instants[:, None] if instants.ndim == 1 else instants) - entered
-            amplitude += (self._correlation**since)[:, None] * self._offsets
+            amplitude += self._left.take(np.minimum(since, _LONG))[:, None] * self._offsets
         np.square(amplitude, out=amplitude)
         return np.asarray(amplitude[:, 0] + amplitude[:, 1])
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from multispin_gym._arrays import Float32Array
 from multispin_gym._validation import FloatArray, IntArray
 
 # Instants of the grid in a coherence time. Between them the amplitude is held, so the correlation of two looks is the
@@ -19,6 +20,8 @@ from multispin_gym._validation import FloatArray, IntArray
 INSTANTS_PER_COHERENCE_TIME = 8
 # Instants that a row draws at a time.
 _BLOCK = 32
+# Half the variance in each quadrature makes the power's mean 1.
+_HALF = np.float32(math.sqrt(0.5))
 
 
 class FadeTracks:
@@ -35,12 +38,11 @@ class FadeTracks:
     """
 
     def __init__(self, num_rows: int, num_users: int, correlation: float, span: int = 0) -> None:
-        self._correlation = correlation
-        # Half the variance in each quadrature makes the power's mean 1.
-        self._scale = math.sqrt(0.5 * (1.0 - correlation**2))
+        self._correlation = np.float32(correlation)
+        self._scale = np.float32(math.sqrt(0.5 * (1.0 - correlation**2)))
         self._rows = np.arange(num_rows)
         self._kept = _BLOCK * (1 + math.ceil((span + 1) / _BLOCK))
-        self._amplitudes: FloatArray = np.zeros((num_rows, self._kept, 2, num_users))
+        self._amplitudes: Float32Array = np.zeros((num_rows, self._kept, 2, num_users), np.float32)
         self._drawn = np.zeros(num_rows, dtype=np.int64)
 
     def begin(self, rows: IntArray, generators: Sequence[np.random.Generator]) -> None:
@@ -50,20 +52,19 @@ class FadeTracks:
 
     def _draw(self, rows: IntArray, generators: Sequence[np.random.Generator]) -> None:
         """Draw the next block of instants of some rows."""
-        noise = np.empty((len(rows), _BLOCK, *self._amplitudes.shape[2:]))
+        noise = np.empty((len(rows), _BLOCK, *self._amplitudes.shape[2:]), np.float32)
         for generator, block in zip(generators, noise, strict=True):
-            generator.standard_normal(out=block)
+            generator.standard_normal(out=block, dtype=np.float32)
         fresh = self._drawn[rows] == 0
-        first = noise[:, 0] * np.where(fresh, math.sqrt(0.5), self._scale)[:, None, None]
-        noise *= self._scale
+        noise[fresh, 0] *= _HALF
+        noise[~fresh, 0] *= self._scale
+        noise[:, 1:] *= self._scale
         before = self._amplitudes[rows, (self._drawn[rows] - 1) % self._kept]
-        noise[:, 0] = first + np.where(fresh, 0.0, self._correlation)[:, None, None] * before
-        # x[n] = noise[n] + correlation x[n - 1], summed over ever longer stretches: element by element, whatever the
-        # rows beside it.
-        reach, weight = 1, self._correlation
-        while reach < _BLOCK and weight > 0.0:
-            noise[:, reach:] += weight * noise[:, :-reach].copy()
-            reach, weight = 2 * reach, weight * weight
+        before[fresh] = 0.0
+        for instant in noise.swapaxes(0, 1):
+            before *= self._correlation
+            before += instant
+            instant[...] = before
         places = (self._drawn[rows, None] + np.arange(_BLOCK)) % self._kept
         self._amplitudes[rows[:, None], places] = noise
         self._drawn[rows] += _BLOCK
@@ -78,13 +79,14 @@ class FadeTracks:
 
     def at(self, instants: IntArray) -> FloatArray:
         """Amplitudes at one instant of each row. Shapes: ``instants`` (N,), result (N, 2, K)."""
-        return np.asarray(self._amplitudes[self._rows, instants % self._kept])
+        return self._amplitudes[self._rows, instants % self._kept].astype(np.float64)
 
     def at_each(self, instants: IntArray) -> FloatArray:
         """Amplitudes at an instant of each slot. Shapes: ``instants`` (N, K), result (N, 2, K)."""
-        slots = np.arange(instants.shape[1])
-        places = instants % self._kept
-        return np.stack([self._amplitudes[self._rows[:, None], places, part, slots] for part in (0, 1)], axis=1)
+        num_users = instants.shape[1]
+        first = (self._rows[:, None] * self._kept + instants % self._kept) * (2 * num_users) + np.arange(num_users)
+        parts = [self._amplitudes.reshape(-1).take(first + part * num_users) for part in (0, 1)]
+        return np.stack(parts, axis=1).astype(np.float64)
 
     def of(self, rows: IntArray, slots: IntArray, instants: IntArray) -> FloatArray:
         """Amplitudes of one slot in each of some rows. Shapes: all (M,), result (M, 2)."""

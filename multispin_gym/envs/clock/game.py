@@ -15,7 +15,9 @@ from multispin_gym.envs.clock.actions import ClockActionCodec
 from multispin_gym.envs.clock.observations import ClockObservationCodec
 from multispin_gym.envs.clock.payments import Payment
 from multispin_gym.envs.clock.service import Service, serve, settle
+from multispin_gym.envs.clock.slots import Slots
 from multispin_gym.envs.clock.streams import ClockStreams
+from multispin_gym.envs.clock.uploads import upload_times
 from multispin_gym.envs.game import Game, PlayedRound
 from multispin_gym.envs.observations import Observation
 from multispin_gym.envs.rewards import RewardRule
@@ -75,12 +77,22 @@ class ClockGame(Game):
         self.actions = ClockActionCodec(self.cell, self.num_users, clock)
         self._streams = ClockStreams(self.scenario, clock, self.num_users, self.num_rows)
         self._latency = np.zeros(self.num_rows)
-        self._service = Service.none(self.num_rows, self.num_users)
+        self._service = self._before_first = Service.none(self.num_rows, self.num_users)
 
     @property
     def time(self) -> FloatArray:
         """The time of each row's episode, s. Shape (N,); not to be kept or changed."""
         return self._streams.time
+
+    @property
+    def slots(self) -> Slots:
+        """The requests under way; not to be changed."""
+        return self._streams.traffic.slots
+
+    @property
+    def waiting(self) -> IntArray:
+        """How many requests wait in front of each cell. Shape (N,); not to be kept or changed."""
+        return self._streams.traffic.queue.length
 
     @property
     def arrives(self) -> bool:
@@ -95,7 +107,11 @@ class ClockGame(Game):
 
     def begin(self, rows: IntArray) -> None:
         """Begin new episodes in some rows."""
-        self._streams.begin(rows)
+        came, waited = self._streams.begin(rows)
+        fresh = Service.none(self.num_rows, self.num_users)
+        fresh.arrived, fresh.refused, fresh.expired = came.arrived, came.refused, came.expired
+        fresh.waited, fresh.time = waited, self.time.copy()
+        self._before_first = fresh
         self._users = self._streams.users
 
     def advance(self, rows: IntArray | None = None) -> None:
@@ -128,7 +144,8 @@ class ClockGame(Game):
         if given_up.any():
             users = Users.trusted(**{**vars(users), "present": slots.present & ~given_up})
         decision = self._allowed(users, decision)
-        outcome = compute_round(users, self.cell, decision, streams.uniforms)
+        upload = upload_times(streams, users, self.cell, decision) if self.clock.fading_within_rounds else None
+        outcome = compute_round(users, self.cell, decision, streams.uniforms, upload)
         self._latency = outcome.latency
         self._service = serve(slots, decision, outcome, given_up, streams.time)
         optimum = self.rule.optimum(users)
@@ -157,13 +174,19 @@ class ClockGame(Game):
         self._streams.restore(state)
         self._users = self._streams.users
 
-    def nothing_played(self) -> PlayedRound:
-        """Return zeros for a round that was not played, NaN for its optimum where rounds have one."""
-        played = super().nothing_played()
-        played.service = Service.none(self.num_rows, self.num_users)
-        return played
+    def shown_limits(self, row: int, played: PlayedRound | None) -> tuple[int | None, float | None, float | None]:
+        """Rounds of a row's episode, when a round began, or the one about to be played does, and the end, s."""
+        began = float(self.time[row])
+        if played is not None and played.service is not None:
+            service = played.service
+            began = float(service.time[row] - service.waited[row] - played.outcome.latency[row])
+        return (None if self._endless else self.num_rounds), began, self.max_time
 
-    @property
-    def mean_users(self) -> Users:
-        """The users present in each row with their mean channel gains, before fading. Shape (N, K)."""
-        return self._streams.mean_users
+    def nothing_played(self) -> PlayedRound:
+        """Return zeros for a round that was not played, NaN for its optimum where rounds have one.
+
+        What happened before the first round is there: who came, and how long it took for somebody to come.
+        """
+        played = super().nothing_played()
+        played.service = self._before_first.copy()
+        return played

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,9 @@ class Newcomers:
     num_rows
         Number of cells N.
     """
+
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {"newcomer_next": (0.0, _BLOCK - 1.0)}
+    """Least and largest value of an entry of the state."""
 
     def __init__(self, scenario: Scenario, clock: Clock, num_rows: int) -> None:
         self._law = RequestLaw(scenario)

@@ -31,8 +31,6 @@ class Payment:
         Weights of the slots' tokens; all one by default.
     """
 
-    has_optimum = False
-
     def __init__(self, clock: Clock, num_users: int, weights: Sequence[float] | None) -> None:
         self._clock = clock
         self._weights = 1.0 if weights is None else Objective("sum", weights).weights_of(num_users)

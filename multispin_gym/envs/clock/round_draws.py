@@ -30,21 +30,21 @@ class RoundDraws:
     """
 
     def __init__(self, name: str, law: str, num_rows: int, num_users: int) -> None:
-        self._name, self._fill_with = name, _FILLERS[law]
+        self._name, self._law = name, law
         self._rows = np.arange(num_rows)
         self._blocks: FloatArray = np.zeros((num_rows, _BLOCK, num_users))
 
     def begin(self, rows: IntArray, generators: Sequence[np.random.Generator]) -> None:
         """Draw the first block of an episode in some rows."""
         for row, generator in zip(rows.tolist(), generators, strict=True):
-            self._fill_with(generator, self._blocks[row])
+            _FILLERS[self._law](generator, self._blocks[row])
 
     def reach(
         self, rows: IntArray, rounds: IntArray, generators: Sequence[Sequence[np.random.Generator]], stream: int
     ) -> None:
         """Draw on in those of some rows that have come to the end of a block. Shapes (M,), ``rounds`` of episodes."""
         for row in rows[rounds % _BLOCK == 0].tolist():
-            self._fill_with(generators[row][stream], self._blocks[row])
+            _FILLERS[self._law](generators[row][stream], self._blocks[row])
 
     def at(self, rounds: IntArray) -> FloatArray:
         """The numbers of a round of each row. Shapes: ``rounds`` (N,), result (N, K)."""

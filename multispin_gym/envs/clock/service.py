@@ -97,6 +97,10 @@ class Service:
         arrays |= {name: np.zeros(num_rows, np.int64) for name in ("arrived", "refused", "expired")}
         return cls(**arrays, waited=np.zeros(num_rows), time=np.zeros(num_rows))
 
+    def copy(self) -> Service:
+        """The same in arrays of its own."""
+        return Service(**{name: getattr(self, name).copy() for name in SERVICE_KEYS})
+
 
 SERVICE_KEYS = tuple(field.name for field in fields(Service))
 """What info says of a round where time passes."""
@@ -137,11 +141,11 @@ def serve(slots: Slots, decision: Decision, outcome: RoundOutcome, given_up: Boo
 
 def settle(slots: Slots, service: Service, rows: BoolArray, end: FloatArray) -> None:
     """Write a round's tokens and counts down, in some rows. Shapes: ``rows`` and ``end`` (N,)."""
-    values, mine = dict(slots.values), rows[:, None]
-    accepted = np.where(mine & service.verified, service.delivered + service.surplus - 1.0, 0.0)
-    values["remaining"] = values["remaining"] - np.where(mine, service.delivered, 0.0)
-    values["accepted"] = values["accepted"] + accepted
-    values["drafted"] = values["drafted"] + np.where(mine & service.verified, service.drafted, 0.0)
-    first = mine & service.verified & (values["first_token"] == np.inf)
-    values["first_token"] = np.where(first, end[:, None], values["first_token"])
-    slots.values = values
+    counted = rows[:, None] & service.verified
+    first = counted & (slots.values["first_token"] == np.inf)
+    slots.count(
+        np.where(rows[:, None], service.delivered, 0.0),
+        np.where(counted, service.delivered + service.surplus - 1.0, 0.0),
+        np.where(counted, service.drafted, 0.0),
+        np.where(first, end[:, None], slots.values["first_token"]),
+    )

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from multispin_gym._arrays import Float32Array
 from multispin_gym._generators import WORDS, generator_of, words_of
-from multispin_gym._validation import FloatArray, IntArray, shown
+from multispin_gym._validation import MOST_ROWS_TIMES_USERS, FloatArray, IntArray
 from multispin_gym.envs.clock.channel import Channel
 from multispin_gym.envs.clock.round_draws import RoundDraws
+from multispin_gym.envs.clock.states import check_state
 from multispin_gym.envs.clock.traffic import Comings, Traffic
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.clock import Clock
@@ -39,6 +40,10 @@ class ClockStreams:
     """
 
     def __init__(self, scenario: Scenario, clock: Clock, num_users: int, num_rows: int) -> None:
+        if num_rows * num_users > MOST_ROWS_TIMES_USERS:
+            raise ValueError(
+                f"cells times num_users must lie in [1, {MOST_ROWS_TIMES_USERS}], got {num_rows} x {num_users}"
+            )
         self.scenario, self.clock = scenario, clock
         self.num_rows = num_rows
         self.seeded = np.zeros(num_rows, dtype=np.bool_)
@@ -70,8 +75,11 @@ class ClockStreams:
         self._generators[row] = [np.random.Generator(np.random.PCG64(child)) for child in children]
         self.seeded[row] = True
 
-    def begin(self, rows: IntArray) -> None:
-        """Begin new episodes in some rows."""
+    def begin(self, rows: IntArray) -> tuple[Comings, FloatArray]:
+        """Begin new episodes in some rows; return who came before the first round, and how long nobody did.
+
+        Shapes: ``rows`` (M,), result (N,).
+        """
         self.position[rows], self.time[rows] = 0, 0.0
         of_rows = [self._generators[row] for row in rows.tolist()]
         self._channel.begin(rows, [streams[FADING] for streams in of_rows])
@@ -79,8 +87,10 @@ class ClockStreams:
             if draws is not None:
                 draws.begin(rows, [streams[stream] for streams in of_rows])
         self.traffic.begin(rows, self._generators, REQUESTS, self.time)
-        self._wait(rows, Comings.none(self.num_rows))
+        came, before = Comings.none(self.num_rows), self.time.copy()
+        self._wait(rows, came)
         self._look()
+        return came, self.time - before
 
     def advance(self, rows: IntArray, latency: FloatArray, gone: NDArray[np.bool_]) -> tuple[Comings, FloatArray]:
         """Move on to the next round in some rows; return who came, and for how long nobody was there.
@@ -122,8 +132,7 @@ class ClockStreams:
         self._channel.reach(instants, self._generators, FADING)
         gain = slots.values["mean_gain"] * self._channel.power(instants, slots.instant)
         if self.exact_reports:
-            gain_db = self.scenario.gain_to_db(gain)
-            self.reported_gain_db = np.where(slots.present, gain_db, self._least_gain_db)
+            self.reported_gain_db = self._shown(gain)
             gain = self.scenario.db_to_gain(self.reported_gain_db)
         else:
             self._report(instants)
@@ -142,6 +151,29 @@ class ClockStreams:
             noise = clock.report_noise_db * self._noise.at(self.position)
             gain_db = np.clip(gain_db + noise, low, high).astype(np.float32)
         self.reported_gain_db = np.where(slots.present, gain_db, self._least_gain_db)
+
+    def _shown(self, gain: FloatArray) -> Float32Array:
+        """Gains in decibels, as they are observed. Shape (N, K)."""
+        return np.where(self.traffic.slots.present, self.scenario.gain_to_db(gain), self._least_gain_db)
+
+    @property
+    def spacing(self) -> float:
+        """Seconds between the instants at which channels change."""
+        assert self._channel.spacing is not None
+        return self._channel.spacing
+
+    def look_ahead(self, time: FloatArray) -> IntArray:
+        """Draw the channels on until a time; return the last instant by then. Shapes (N,)."""
+        instants = self._channel.instants(time, self.position)
+        self._channel.reach(instants, self._generators, FADING)
+        return instants
+
+    def gain_at(self, instants: IntArray) -> FloatArray:
+        """Channel gains at an instant of each slot since the round began. Shape (N, K)."""
+        slots = self.traffic.slots
+        gain = slots.values["mean_gain"] * self._channel.power(instants, slots.instant)
+        # What is shown exactly is what is played.
+        return self.scenario.db_to_gain(self._shown(gain)) if self.exact_reports else gain
 
     @property
     def uniforms(self) -> FloatArray | None:
@@ -190,12 +222,8 @@ class ClockStreams:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`state` was taken, by streams for the same scenario and sizes."""
-        mine = self.state()
-        for name, own in mine.items():
-            if name not in state:
-                raise ValueError(f"the state's {name} is missing")
-            if np.shape(state[name]) != own.shape:
-                raise ValueError(f"the state's {name} must have shape {own.shape}, got {shown(np.shape(state[name]))}")
+        ranges = dict.fromkeys(("position", "time"), (0.0, np.inf)) | self.traffic.ranges
+        check_state(state, self.state(), ranges)
         for name in ("seeded", "position", "time"):
             getattr(self, name)[...] = state[name]
         words = np.asarray(state["generators"]).view(np.uint64)

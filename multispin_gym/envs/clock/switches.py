@@ -28,6 +28,7 @@ _OF_CLOCK = (
     "reward",
     "sampled",
     "length_known",
+    "fading_within_rounds",
     "admission",
 )
 SWITCHES = ("arrivals", "load", *_OF_CLOCK)
@@ -48,6 +49,8 @@ def chosen_clock(scenario: Scenario, switches: dict[str, Any]) -> Clock:
     if "arrivals" in given:
         arrivals = given.pop("arrivals")
         if arrivals is None:
+            if requests:
+                raise ValueError(f"load must be left out with arrivals = None, got {shown(requests['load'])}")
             return dataclasses.replace(clock, **given, requests=None)
         requests["arrivals"] = check_choice("arrivals", arrivals, ARRIVALS)
     if requests:
@@ -81,6 +84,8 @@ def make_game(
     max_time = arguments.pop("max_time", None)
     switches = {name: arguments.pop(name) for name in SWITCHES if name in arguments}
     if max_time is not None:
+        if switches.get("episode_seconds", AS_SCENARIO) != AS_SCENARIO:
+            raise ValueError("max_time means the same as episode_seconds: give one of them, not both")
         switches["episode_seconds"] = max_time
     clock = chosen_clock(found, switches)
     if is_off(clock):

@@ -78,7 +78,8 @@ class Traffic:
         self._has_deadlines = requests is not None and requests.slack is not None
         self._channel = channel
         self.slots = Slots(num_rows, num_users, empty)
-        self.queue = Queue(num_rows, requests.queue_factor * num_users if requests is not None and self.arrives else 0)
+        places = requests.queue_factor * num_users if requests is not None and self.arrives else 0
+        self.queue = Queue(num_rows, num_users if self.arrives else 0, places)
         self._newcomers = Newcomers(scenario, clock, num_rows)
         self._num_users = num_users
 
@@ -126,15 +127,17 @@ class Traffic:
             found.expired += np.count_nonzero(late, axis=1)
             leaving |= late
         comes = mine & (self._newcomers.arrival <= time) if self.arrives else np.zeros_like(mine)
-        some = np.flatnonzero(leaving.any(axis=1) | comes)
+        overdue = mine & self.queue.may_be_late(time)
+        some = np.flatnonzero(leaving.any(axis=1) | comes | overdue)
         if some.size == 0:
             return found
         self.slots.fresh()
         if self._replaced:
             self._replace(leaving, time, generators, stream)
             return found
+        free = np.count_nonzero(~self.slots.present, axis=1)
         self.slots.leave(leaving)
-        self._receive(np.flatnonzero(comes), time, found, generators, stream)
+        self._receive(np.flatnonzero(comes), time, free, found, generators, stream)
         if self._has_deadlines:
             found.expired[some] += self.queue.expire(some, time[some])
         self._fill(some, time, instants)
@@ -153,19 +156,20 @@ class Traffic:
             records = self._newcomers.take(rows, generators, stream)
             records[:, COLUMNS["deadline"]] += time[rows] - records[:, COLUMNS["arrival"]]
             records[:, COLUMNS["arrival"]] = time[rows]
-            self.slots.begin_request(rows, np.full(rows.shape, slot), records, time[rows])
+            self.slots.begin_request(rows, np.full(rows.shape, slot), records)
 
     def _receive(
         self,
         rows: IntArray,
         time: FloatArray,
+        free: IntArray,
         found: Comings,
         generators: Sequence[Sequence[np.random.Generator]],
         stream: int,
     ) -> None:
-        """Let those who have come join the queue, one of each row at a time."""
+        """Let those who have come join the queue, one of each row at a time. ``free``: of slots, in the round (N,)."""
         while rows.size:
-            room = self.queue.push(rows, self._newcomers.take(rows, generators, stream))
+            room = self.queue.push(rows, self._newcomers.take(rows, generators, stream), free[rows])
             found.arrived[rows] += 1
             found.refused[rows] += ~room
             rows = rows[self._newcomers.arrival[rows] <= time[rows]]
@@ -180,6 +184,11 @@ class Traffic:
             records = self.queue.pop(rows)
             self._channel.enter(rows, slots, records[:, _AMPLITUDE], instants[rows])
             self.slots.enter(rows, slots, records, time[rows], instants[rows])
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Least and largest value of what a state says of requests."""
+        return {**self.slots.RANGES, **self.queue.ranges, **self._newcomers.RANGES}
 
     def state(self) -> dict[str, Any]:
         """Return all that is known of requests."""

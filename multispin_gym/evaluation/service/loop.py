@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multispin_gym._arrays import sum_users
-from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.protocols import Estimating
 from multispin_gym.envs.clock.game import ClockGame
 from multispin_gym.envs.clock.service import Service
@@ -76,12 +77,9 @@ def play_service(
     """
     parts = []
     for rows, _ in groups(episodes, scenario.num_users):
-        count = rows.stop - rows.start
         assert scenario.clock is not None
-        game = ClockGame(variant, scenario, scenario.clock, num_rounds=rounds, num_rows=count)
-        for row in range(count):
-            game.seed(row, seed + rows.start + row)
-        parts.append(_play_episodes(player, game, np.arange(count)))
+        game = ClockGame(variant, scenario, scenario.clock, num_rounds=rounds, num_rows=rows.stop - rows.start)
+        parts.append(_play_episodes(player, game, range(seed + rows.start, seed + rows.stop)))
     arrays = {
         name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0]) if name != "times"
     }
@@ -89,37 +87,47 @@ def play_service(
     return ServiceMeasures(**arrays, times=times)
 
 
-def _play_episodes(player: Player, game: ClockGame, rows: IntArray) -> ServiceMeasures:
-    game.begin(rows)
+def begin_episodes(player: Player, game: ClockGame, seeds: Sequence[int]) -> dict[str, Any]:
+    """Begin an episode in every row of a game, from its seed; return what is known before the first round."""
+    for row, seed in enumerate(seeds):
+        game.seed(row, seed)
+    game.begin(np.arange(len(seeds)))
     player.begin(game.mean_users, game.scenario)
-    sums = _Sums(len(rows), game.num_users, game.arrives)
     info = round_info(game.nothing_played())
     player.reset(game.observe(), info)
-    ended = np.zeros(len(rows), dtype=np.bool_)
+    return info
+
+
+def _play_episodes(player: Player, game: ClockGame, seeds: Sequence[int]) -> ServiceMeasures:
+    info = begin_episodes(player, game, seeds)
+    sums = _Sums(len(seeds), game.num_users, game.arrives)
+    ended = np.zeros(len(seeds), dtype=np.bool_)
     while not ended.all():
-        played = play_round(player, game, info)
-        game.advance()
+        played, info = play_round(player, game, info)
         assert played.service is not None
         sums.add(played, played.service, ~ended, game.time)
         ended = ended | game.ended
-        info = round_info(played)
     worst, jain = sums.rates()
     times = {name: [np.array(values) for values in lists] for name, lists in sums.times.items()}
     return ServiceMeasures(**sums.totals, seconds=sums.seconds, worst_user_rate=worst, jain_index=jain, times=times)
 
 
-def play_round(player: Player, game: ClockGame, info: dict[str, Any]) -> PlayedRound:
-    """Let a policy decide a round, by what it is made to see, and play it."""
+def play_round(player: Player, game: ClockGame, info: dict[str, Any]) -> tuple[PlayedRound, dict[str, Any]]:
+    """Let a policy decide a round by what it is to see, play it and move on; return it and what is known of it."""
     if isinstance(player.policy, Agent):
-        return game.play(player.action(game.observe(), game.actions.size))
+        played = game.play(player.action(game.observe(), game.actions.size))
+    else:
+        played = game.play_decision(_decide(player, game, info))
+    game.advance()
+    return played, round_info(played)
+
+
+def _decide(player: Player, game: ClockGame, info: dict[str, Any]) -> Decision:
     if isinstance(player.policy, Estimating):
         decision = player.estimate(game.observe(), info)
     else:
         decision = player.decide(game.users, game.cell, {}, game.actions.decode)
     player.expect(game.users, game.cell, decision)
     shape = game.users.acceptance_rate.shape
-    whole = Decision.trusted(
-        np.broadcast_to(decision.draft_lengths, shape), np.broadcast_to(decision.bandwidth_shares, shape)
-    )
-    vars(whole)["cutoff"] = decision.cutoff
-    return game.play_decision(whole)
+    lengths = np.broadcast_to(decision.draft_lengths, shape)
+    return Decision.trusted(lengths, np.broadcast_to(decision.bandwidth_shares, shape), decision.cutoff)

@@ -11,6 +11,7 @@ import torch
 from multispin_gym import AffineVerification, Cell, TableVerification, Users
 from multispin_gym.agents.policy.torch_physics import CellTerms, ServerTimes, finish_together
 from multispin_gym.baselines.solver import deadline
+from multispin_gym.baselines.solver.server import server_of
 from multispin_gym.baselines.solver.share_curves import ShareCurves
 from multispin_gym.physics.rounds import Decision, compute_round
 from multispin_gym.scenarios.library import load_scenario
@@ -255,3 +256,17 @@ def test_an_upload_that_vanishes_beside_a_drafting_time_gets_a_share():
 def test_a_cell_beyond_float32_is_refused_by_its_key(changes, message):
     with pytest.raises(ValueError, match=message):
         CellTerms(dataclasses.replace(CELL, **changes), POWER)
+
+
+@pytest.mark.parametrize("batching", ["padded", "ragged"])
+def test_the_server_is_seen_with_the_round_trip_of_drafts_and_with_the_downlink(batching):
+    verification = AffineVerification(0.06, 3e-4, batching)
+    cell = dataclasses.replace(CELL, verification=verification, round_trip=0.04, downlink=1600.0)
+    times = ServerTimes(server_of(cell, 5), 5, 12)
+    seen = times(torch.zeros(1), torch.arange(13.0))[0]
+    lengths = np.zeros((13, 5))
+    lengths[:, 0] = np.arange(13.0)
+    expected = verification.round_time(lengths) + 0.02 + 0.04 * (np.arange(13) > 0)
+    unit = (0.06 + 10.0 * 3e-4 + 0.02 + 0.04) / 5.0
+    assert np.allclose(seen.double(), expected / unit, rtol=2.0 * ROUNDING, atol=0.0)
+    assert terms_of(observe("like the presets'", 5, batch=1), cell).unit == pytest.approx(0.06 + 10.0 * 3e-4 + 0.06)
