@@ -49,7 +49,7 @@ def test_json_has_the_promised_keys(result):
     data = json.loads(to_json(result, "the command"))
     assert (data["scenario"], data["env_id"], data["reference"]) == ("serve", SERVE, "none")
     assert (data["num_users"], data["episodes"], data["seed"], data["sampled"]) == (3, 5, 20, True)
-    assert (data["loop"], data["rounds"], data["max_time"]) == ("closed", None, 4.0)
+    assert (data["loop"], data["rounds"], data["max_time"], data["length"]) == ("closed", None, 4.0, "4 s")
     assert (data["reward"], data["baseline"], data["clairvoyant"]) == (
         "tokens_on_time",
         "server_only",

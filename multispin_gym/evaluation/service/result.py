@@ -238,9 +238,9 @@ class ServiceResult:
         dict
             The keys of ``results.json``.
         """
-        names = ("scenario", "env_id", "reference", "num_users", "rounds", "episodes", "seed", "sampled", "reward")
-        data: dict[str, Any] = {name: getattr(self, name) for name in names}
-        data["loop"], data["max_time"], data["baseline"] = "closed", self.max_time, self.baseline
+        names = ("scenario", "env_id", "reference", "num_users", "rounds", "max_time", "length", "episodes", "seed")
+        data: dict[str, Any] = {name: getattr(self, name) for name in (*names, "sampled", "reward", "baseline")}
+        data["loop"] = "closed"
         data["clairvoyant"] = list(self.clairvoyant)
         data["policies"] = {name: _to_dict(found) for name, found in self.estimates.items()}
         data["server_only"] = _to_dict(self.server_only_estimates)
