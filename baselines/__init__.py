@@ -2,6 +2,7 @@
 
 from multispin_gym.baselines.certificate import Certificate, certify
 from multispin_gym.baselines.closed_form import best_common_length
+from multispin_gym.baselines.estimating import believed_users, list_estimators, make_estimator
 from multispin_gym.baselines.registry import (
     Controller,
     list_controllers,
@@ -17,11 +18,14 @@ __all__ = [
     "Controller",
     "ProtocolOutcome",
     "Relaxation",
+    "believed_users",
     "best_common_length",
     "cen_spin",
     "certify",
     "list_controllers",
+    "list_estimators",
     "make_controller",
+    "make_estimator",
     "p2p_spin",
     "register_controller",
     "relax",

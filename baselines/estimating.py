@@ -35,12 +35,17 @@ def believed_users(scenario: Scenario, observation: Seen, acceptance_rate: Array
     Returns
     -------
     Users
-        Users with channels as they were reported. Shape (..., K).
+        Users with channels as they were reported, and as present as they are seen to be. Shape (..., K).
+
+    Raises
+    ------
+    ValueError
+        If the observation has no channel gains, or neither it nor the caller says what the acceptance rates are.
     """
-    gain_db = observation.get("channel_gain_db", observation.get("reported_channel_gain_db"))
+    gain_db = _one_of(observation, "channel_gain_db", "reported_channel_gain_db")
     rates = observation.get("acceptance_rate", acceptance_rate)
-    assert gain_db is not None
-    assert rates is not None
+    if rates is None:
+        raise ValueError("acceptance_rate is missing: the observation shows none, so some must be believed")
     present = observation.get("present")
     return Users(
         acceptance_rate=rates,
@@ -49,6 +54,13 @@ def believed_users(scenario: Scenario, observation: Seen, acceptance_rate: Array
         transmit_power=scenario.reference_power,
         present=None if present is None else np.asarray(present) > 0.5,
     )
+
+
+def _one_of(observation: Seen, *names: str) -> NDArray[Any]:
+    for name in names:
+        if name in observation:
+            return observation[name]
+    raise ValueError(f"the observation must have {' or '.join(names)}, it has {', '.join(observation)}")
 
 
 class MeanEstimator:
@@ -122,6 +134,17 @@ def list_estimators() -> list[str]:
         Names for :func:`make_estimator`.
     """
     return list(_FACTORIES)
+
+
+def estimator_summaries() -> dict[str, str]:
+    """Return a line on what each estimating controller does.
+
+    Returns
+    -------
+    dict
+        Lines by the names of :func:`list_estimators`.
+    """
+    return {name: summary for name, (summary, _) in _FACTORIES.items()}
 
 
 def make_estimator(name: str, scenario: Scenario) -> Estimating:

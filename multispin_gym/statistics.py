@@ -267,7 +267,8 @@ def _quantile_of(ordered: FloatArray, weights: FloatArray, level: float) -> Floa
     """Quantile of weighted values in ascending order. Shapes: ``ordered`` (n,), ``weights`` (m, n), result (m,)."""
     above = np.cumsum(weights, axis=1)
     total = above[:, -1:]
-    index = np.argmax(above >= level * total, axis=1)
+    # At a level of 0 it is still a value that has weight.
+    index = np.argmax((above >= level * total) & (above > 0.0), axis=1)
     return np.where(total[:, 0] > 0.0, ordered[index], np.nan)
 
 
@@ -308,6 +309,26 @@ def gain_estimate(values: ArrayLike, baseline: ArrayLike, seed: int) -> Estimate
     """
     pair = (np.asarray(values, dtype=np.float64), np.asarray(baseline, dtype=np.float64))
     return _bootstrap(pair, _gain_of_means, seed)
+
+
+def regret_estimate(values: ArrayLike, rival: ArrayLike, seed: int) -> Estimate:
+    """Relative loss ``1 - mean(values) / mean(rival)`` with a paired bootstrap interval.
+
+    Parameters
+    ----------
+    values, rival
+        One value per episode, in the same order. Shape (episodes,).
+    seed
+        Seed of the resampling.
+
+    Returns
+    -------
+    Estimate
+        The opposite of :func:`gain_estimate`.
+    """
+    gain = gain_estimate(values, rival, seed)
+    # Zero less zero has no sign to show.
+    return Estimate(0.0 - gain.mean, None if gain.ci95 is None else (0.0 - gain.ci95[1], 0.0 - gain.ci95[0]))
 
 
 def _gain_of_means(values: FloatArray, baseline: FloatArray, axis: int = -1) -> FloatArray:

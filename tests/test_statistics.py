@@ -16,7 +16,9 @@ from multispin_gym.statistics import (
     lowest_decile_estimate,
     mean_estimate,
     mean_interval,
+    pooled_quantile_estimate,
     ratio_estimate,
+    regret_estimate,
 )
 
 RATES = hnp.arrays(np.float64, st.integers(1, 12), elements=st.floats(1e-3, 1e6))
@@ -177,3 +179,58 @@ def test_jain_index_counts_the_users_who_share_equally():
 def test_jain_index_refuses_negative_rates():
     with pytest.raises(ValueError, match=r"rates must lie in \[0, inf\), got -1.0"):
         jain_index([1.0, -1.0])
+
+
+PARTS = [np.round(np.random.default_rng(7).exponential(size=size), 1) for size in (5, 0, 12, 1, 9)]
+
+
+@pytest.mark.parametrize("level", [0.0, 0.01, 0.5, 0.95, 0.99, 1.0])
+@pytest.mark.parametrize("parts", [PARTS, PARTS[:1], [[3.0], [1.0, 2.0]]], ids=["many", "one", "few"])
+def test_a_pooled_quantile_is_that_of_all_values_together(parts, level):
+    estimate = pooled_quantile_estimate(parts, level, seed=0)
+    assert estimate.mean == np.quantile(np.concatenate(parts), level, method="inverted_cdf")
+    assert (estimate.ci95 is None) == (len(parts) == 1)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 0.95])
+def test_the_interval_of_a_pooled_quantile_is_from_resampling_whole_episodes(level):
+    low, high = pooled_quantile_estimate(PARTS, level, seed=3).ci95
+    counts = np.random.default_rng(3).multinomial(5, np.full(5, 0.2), size=1999)
+    resampled = []
+    for count in counts:
+        pooled = np.concatenate([np.repeat(part, times) for part, times in zip(PARTS, count, strict=True)])
+        if pooled.size:
+            resampled.append(np.quantile(pooled, level, method="inverted_cdf"))
+    assert (low, high) == tuple(np.quantile(resampled, [0.025, 0.975]))
+
+
+def test_the_interval_of_a_pooled_quantile_does_not_depend_on_how_resamples_are_batched(monkeypatch):
+    whole = pooled_quantile_estimate(PARTS, 0.9, seed=1)
+    monkeypatch.setattr("multispin_gym.statistics._BATCH_NUMBERS", 100)
+    assert pooled_quantile_estimate(PARTS, 0.9, seed=1) == whole
+
+
+def test_the_interval_of_a_pooled_median_covers_it_in_about_95_of_100_experiments():
+    rng, inside = np.random.default_rng(5), 0
+    for experiment in range(60):
+        # Values of an episode go together, which resampling values instead of episodes would miss.
+        parts = [rng.normal(size=1) + 0.3 * rng.normal(size=rng.poisson(6.0) + 1) for _ in range(40)]
+        low, high = pooled_quantile_estimate(parts, 0.5, seed=experiment).ci95
+        inside += low <= 0.0 <= high
+    assert 52 <= inside <= 60
+
+
+@pytest.mark.parametrize("parts", [[], [[]], [[], []]])
+def test_nothing_has_no_quantile(parts):
+    estimate = pooled_quantile_estimate(parts, 0.5, seed=0)
+    assert np.isnan(estimate.mean)
+    assert estimate.ci95 is None
+
+
+def test_regret_is_the_opposite_of_the_gain():
+    values, rival = np.array([1.0, 3.0, 5.0]), np.array([2.0, 4.0, 6.0])
+    gain, regret = gain_estimate(values, rival, 0), regret_estimate(values, rival, 0)
+    assert regret.mean == pytest.approx(1.0 - 9.0 / 12.0)
+    assert regret.ci95 == (-gain.ci95[1], -gain.ci95[0])
+    assert regret_estimate([1.0], [2.0], 0) == Estimate(0.5, None)
+    assert str(regret_estimate(values, values, 0).mean) == "0.0"

@@ -20,7 +20,7 @@ from _study import StudyInPieces, run
 from multispin_gym import Scenario, load_scenario
 from multispin_gym.baselines import make_controller
 from multispin_gym.envs.variants import SERVE
-from multispin_gym.evaluation.policies import Player
+from multispin_gym.evaluation.player import Player
 from multispin_gym.evaluation.service.loop import play_service
 
 

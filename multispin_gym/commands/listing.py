@@ -11,6 +11,7 @@ from typing import Any
 from multispin_gym._text_tables import text_table
 from multispin_gym._validation import check_choice, one_line
 from multispin_gym.agents.pretrained_agents import list_pretrained, pretrained_card
+from multispin_gym.baselines.estimating import estimator_summaries
 from multispin_gym.baselines.registry import list_controllers, make_controller
 from multispin_gym.envs.variants import VARIANTS
 from multispin_gym.scenarios.library import list_scenarios
@@ -34,6 +35,11 @@ def controllers() -> Rows:
     return [["controller", "decides"], *([name, make_controller(name).summary] for name in list_controllers())]
 
 
+def estimators() -> Rows:
+    """Return name and summary of every estimating controller."""
+    return [["estimator", "decides, where something is hidden"], *map(list, estimator_summaries().items())]
+
+
 def agents() -> Rows:
     """Return name, scenario, numbers of users and ratios of every agent that ships, as its card has them."""
     rows = [["agent", "trained in", "users", "ratio to the reference in held-out cells"]]
@@ -47,7 +53,7 @@ def agents() -> Rows:
 
 def environments() -> Rows:
     """Return id, default scenario and summary of every environment."""
-    rows = [["environment", "default scenario", "what is decided"]]
+    rows = [["environment", "default scenario", "what it is"]]
     return rows + [[row.id, row.scenario, row.summary] for row in VARIANTS.values()]
 
 
@@ -64,6 +70,7 @@ def tables() -> Rows:
 SECTIONS: dict[str, Callable[[], Rows]] = {
     "scenarios": scenarios,
     "controllers": controllers,
+    "estimators": estimators,
     "agents": agents,
     "environments": environments,
     "tables": tables,

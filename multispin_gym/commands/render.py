@@ -17,7 +17,8 @@ from multispin_gym.baselines.reference import MOST_USERS_CERTIFIED
 from multispin_gym.envs.observations import ObservationCodec
 from multispin_gym.envs.variants import MULTI_SPIN
 from multispin_gym.evaluation.open_loop import decoder
-from multispin_gym.evaluation.policies import Player, make_player
+from multispin_gym.evaluation.player import Player
+from multispin_gym.evaluation.policies import make_player
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users

@@ -31,8 +31,9 @@ class Evaluation:
     ----------
     policies
         Controllers (server_only, random, uniform_fixed, uniform_best, tk_slt, homogeneous, heterogeneous, long_run,
-        exact), run directories of trained agents, pretrained:NAME; a function of users and cell of your own,
-        module:function or file.py:function; a policy of Stable-Baselines3, sb3:FILE.zip.
+        exact), estimating controllers where time passes (multispin list estimators), run directories of trained agents,
+        pretrained:NAME; a function of users and cell of your own, module:function or file.py:function; a policy of
+        Stable-Baselines3, sb3:FILE.zip.
     allow_pickle
         Load policies of Stable-Baselines3: loading one runs whatever code is in its file.
     scenario

@@ -25,7 +25,7 @@ from multispin_gym.evaluation.open_loop import (
     stack_observations,
     stack_users,
 )
-from multispin_gym.evaluation.policies import Player
+from multispin_gym.evaluation.player import Player
 from multispin_gym.physics.rounds import Decision, RoundOutcome
 from multispin_gym.scenarios.scenario import Scenario
 

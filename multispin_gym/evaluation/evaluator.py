@@ -12,9 +12,10 @@ from multispin_gym.baselines.reference import MOST_USERS_CERTIFIED, REFERENCES
 from multispin_gym.envs.variants import MULTI_SPIN
 from multispin_gym.evaluation.pieces import play_in_pieces
 from multispin_gym.evaluation.plan import Plan, Progress, make_plan, play
-from multispin_gym.evaluation.policies import Player, Policy, make_player, make_policies, name_policies
+from multispin_gym.evaluation.player import Player, Policy
+from multispin_gym.evaluation.policies import make_player, make_policies, name_policies
 from multispin_gym.evaluation.results import EvaluationResult, PolicyResult
-from multispin_gym.evaluation.service.evaluate import clocked, play_services, service_result
+from multispin_gym.evaluation.service.evaluate import check_stays, clocked, play_services, service_result
 from multispin_gym.evaluation.service.result import ServiceResult
 from multispin_gym.runner import MOST_JOBS, RUNNERS
 from multispin_gym.scenarios.scenario import Scenario
@@ -88,7 +89,8 @@ def evaluate(
     seed
         Episode i is seeded with ``seed + i``; resampling and policies that draw at random use ``seed``.
     rounds
-        Rounds per episode; by default the scenario's, or without limit where there is a ``max_time``.
+        Rounds per episode; by default the scenario's, or without limit where there is a ``max_time`` or the scenario's
+        episodes last a time.
     sampled
         Sample the tokens, from the acceptance draws that all policies share; otherwise they are expectations.
     env_id
@@ -97,14 +99,14 @@ def evaluate(
         What ratios are taken to: ``"certificate"``, the certified optimum's upper bound (within 1e-6 of it);
         ``"relaxation"``, the upper bound of the relaxation; or ``"homogeneous"``, the exact optimum over common
         lengths. By default the last in the homogeneous environment, otherwise the certificate for up to 12 users and
-        the relaxation for more.
+        the relaxation for more. Where time passes there is none.
     baseline
         One of the policies, with which the others are compared episode by episode.
     loop
-        ``"open"`` or ``"closed"``; by default open where that is possible.
+        ``"open"`` or ``"closed"``; by default open where that is possible, which it is not where time passes.
     max_time
-        Seconds of play after which an episode ends, with the round that reaches them. How many rounds that takes
-        depends on the policy, so the loop is closed.
+        Seconds of play after which an episode ends, with the round that reaches them; where time passes, by default
+        the scenario's. How many rounds that takes depends on the policy, so the loop is closed.
     runner
         Where the work is done: ``"local"``, ``"processes"`` or ``"ray"``; see :func:`multispin_gym.runner.run_tasks`.
         The result is the same.
@@ -121,8 +123,8 @@ def evaluate(
 
     Returns
     -------
-    EvaluationResult
-        The measures of every policy and episode.
+    EvaluationResult or ServiceResult
+        The measures of every policy and episode; the second where time passes.
 
     Raises
     ------
@@ -137,16 +139,21 @@ def evaluate(
     check_integer("jobs", jobs, low=0, high=MOST_JOBS)
     plan = make_plan(scenario, num_users, episodes, seed, rounds, sampled, env_id, reference, loop, max_time)
     plan = dataclasses.replace(plan, allow_pickle=allow_pickle)
+    if plan.variant.clock:
+        plan = clocked(plan, rounds)
     named = name_policies(policies)
     players = make_policies(named, plan.variant, plan.scenario, plan.seed, allow_pickle=plan.allow_pickle)
     if baseline is not None:
         check_choice("baseline", baseline, players)
     if plan.variant.clock:
-        plan = dataclasses.replace(plan, scenario=clocked(plan.scenario, env_id, rounds, max_time, sampled))
-        every = {**{f" {name}": name for name in _rivals(plan)}, **named}
-        served = play_services(every, plan, runner=runner, jobs=jobs, folder=folder, resume=resume, progress=progress)
-        rivals = {name: served.pop(f" {name}") for name in _rivals(plan)}
-        return service_result(plan, players, served, rivals, baseline)
+        check_stays(plan, players)
+        # A rival that is asked for under its own name is played once.
+        besides = {f" {name}": name for name in _rivals(plan) if named.get(name) != name}
+        served = play_services(
+            {**besides, **named}, plan, runner=runner, jobs=jobs, folder=folder, resume=resume, progress=progress
+        )
+        rivals = {name: served[f" {name}" if f" {name}" in besides else name] for name in _rivals(plan)}
+        return service_result(plan, players, {name: served[name] for name in named}, rivals, baseline)
     if runner == "local" and folder is None:
         return compare(plan, players, baseline, progress)
     # Two policies may have one name, one of them a rival's own.

@@ -103,5 +103,6 @@ def _limits(result: EvaluationResult | ServiceResult, measure: str, kept: tuple[
     reach = max(high - low, 0.05 * abs(high))
     low = min(low, max(float(dots.min()), low - 0.3 * reach))
     high = max(high, min(float(dots.max()), high + 0.3 * reach))
-    margin = 0.03 * max(high - low, 0.01 * abs(high))
+    # Where all is zero there is still an axis.
+    margin = 0.03 * max(high - low, 0.01 * abs(high)) or 1.0
     return low - margin, high + margin

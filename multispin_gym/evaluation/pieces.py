@@ -17,7 +17,8 @@ from multispin_gym.baselines.registry import BUILT_IN, list_controllers, make_co
 from multispin_gym.evaluation.named_functions import is_named_function
 from multispin_gym.evaluation.open_loop import groups
 from multispin_gym.evaluation.plan import Plan, play, play_block, tape
-from multispin_gym.evaluation.policies import PRETRAINED, SB3, Policy, make_player
+from multispin_gym.evaluation.player import Policy
+from multispin_gym.evaluation.policies import PRETRAINED, SB3, make_player
 from multispin_gym.evaluation.results import PolicyResult
 from multispin_gym.evaluation.tally import Tally
 from multispin_gym.runner import Task, run_tasks
@@ -47,11 +48,7 @@ def play_in_pieces(
     def run(tasks: Sequence[Task], before: int) -> list[Any]:
         return run_tasks(tasks, runner=runner, jobs=jobs, folder=folder, resume=resume, progress=report(before))
 
-    # Workers are new processes, which do not know the names given in this one.
-    policies = {
-        name: make_controller(policy) if isinstance(policy, str) and _is_registered(policy) else policy
-        for name, policy in policies.items()
-    }
+    policies = known_to_workers(policies)
     key = plan_key(plan)
     blocks = [Task(f"reference-{number}", reference_piece, (plan, number), key) for number in range(count)]
     bounds = run(blocks, 0)
@@ -81,6 +78,14 @@ def policy_piece(plan: Plan, name: str, policy: str | Policy, bounds: Sequence[A
         reached: FloatArray = np.array(bound, dtype=np.float64)
         play_block(player, tally, block, reached, plan.reference)
     return tally.result().to_dict()
+
+
+def known_to_workers(policies: Mapping[str, str | Policy]) -> dict[str, str | Policy]:
+    """Put controllers for the names given in this process, which workers, new processes, do not know."""
+    return {
+        name: make_controller(policy) if isinstance(policy, str) and _is_registered(policy) else policy
+        for name, policy in policies.items()
+    }
 
 
 def _is_registered(name: str) -> bool:

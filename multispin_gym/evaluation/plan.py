@@ -22,7 +22,7 @@ from multispin_gym.baselines.reference import Reference
 from multispin_gym.envs.variants import Variant, variant_of
 from multispin_gym.evaluation.closed_loop import play_policy
 from multispin_gym.evaluation.open_loop import Block, play_blocks
-from multispin_gym.evaluation.policies import Player
+from multispin_gym.evaluation.player import Player
 from multispin_gym.evaluation.results import PolicyResult
 from multispin_gym.evaluation.tally import Tally
 from multispin_gym.physics.rounds import Decision, compute_round

@@ -2,141 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from multispin_gym._toml import prefixed
 from multispin_gym._validation import nearest, shown
-from multispin_gym.baselines.controller import Controller
 from multispin_gym.baselines.estimating import list_estimators, make_estimator
-from multispin_gym.baselines.present_users import decide_present
-from multispin_gym.baselines.protocols import Estimating, Preparable, Rule
+from multispin_gym.baselines.protocols import Estimating
 from multispin_gym.baselines.registry import list_controllers, make_controller
 from multispin_gym.envs.variants import Variant
 from multispin_gym.evaluation.named_functions import is_named_function, load_named_function
+from multispin_gym.evaluation.player import Agent, CellSpecific, Player, Policy
 from multispin_gym.evaluation.predicting import Model, ModelPolicy
-from multispin_gym.physics.cell import Cell
-from multispin_gym.physics.rounds import Decision, RoundOutcome, play_round
-from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.scenario import Scenario
+
+__all__ = ["PRETRAINED", "SB3", "Agent", "Policy", "make_player", "make_policies", "name_policies"]
 
 PRETRAINED = "pretrained:"
 SB3 = "sb3:"
-
-
-@runtime_checkable
-class Agent(Protocol):
-    """Anything that maps observations to actions of the environment."""
-
-    def act(self, observation: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Return the actions for a batch of observations, each of shape (N, K)."""
-
-
-@runtime_checkable
-class CellSpecific(Protocol):
-    """A policy that is made anew for the cell in which it is to act."""
-
-    def in_cell(self, cell: Cell, reference_power: float) -> Policy:
-        """Return the policy for a cell, whose observed gains are relative to a transmit power, W."""
-
-
-Playable = Rule | Agent | Estimating
-Policy = Playable | Model
-
-
-class Player:
-    """A policy under its name: what decides, whether it sees users or observations.
-
-    Parameters
-    ----------
-    name
-        Its name, for errors.
-    policy
-        A controller, any callable of users and cell, or an agent.
-    """
-
-    def __init__(self, name: str, policy: Playable) -> None:
-        self.name = name
-        self.policy = policy
-        self._ready: Playable = policy
-
-    def begin(self, mean_users: Users, scenario: Scenario) -> None:
-        """Let a policy that wants to know the law of the rounds to come prepare for the next episodes.
-
-        ``mean_users`` are the users of the episodes with their mean channel gains, of shape (episodes, K).
-        """
-        if isinstance(self.policy, Preparable):
-            self._ready = self.policy.prepare(mean_users, scenario)
-
-    @property
-    def sees_rounds_one_by_one(self) -> bool:
-        """Whether it decides on one round at a time, as in the environment; controllers take many."""
-        return isinstance(self._ready, Agent)
-
-    def decide(
-        self,
-        users: Users,
-        cell: Cell,
-        observation: Mapping[str, NDArray[np.float32]],
-        decode: Callable[[NDArray[Any]], Decision],
-    ) -> Decision:
-        """Decide rounds, (..., K); agents see the observation only, and their actions are decoded.
-
-        Raises
-        ------
-        TypeError
-            If the policy returns something other than a decision, or an action that is not made of numbers.
-        ValueError
-            If its action stands for no decision, or its decision is for other rounds.
-        """
-        if isinstance(self._ready, Agent):
-            with prefixed(f"policy {shown(self.name)}: "):
-                return decode(self._ready.act(observation))
-        with prefixed(f"policy {shown(self.name)}: "):
-            assert not isinstance(self._ready, Estimating)
-            absent = users.present is not None and not isinstance(self._ready, Controller)
-            decision = decide_present(self._ready, users, cell) if absent else self._ready(users, cell)
-        if not isinstance(decision, Decision):
-            raise TypeError(f"policy {shown(self.name)} must return a Decision, got {type(decision).__name__}")
-        return decision
-
-    def action(self, observation: Mapping[str, NDArray[np.float32]]) -> NDArray[Any]:
-        """Return an agent's actions, (N, A).
-
-        Raises
-        ------
-        TypeError
-            If they are not made of numbers.
-        ValueError
-            If they are not of one row for each of the observation's.
-        """
-        assert isinstance(self._ready, Agent)
-        with prefixed(f"policy {shown(self.name)}: "):
-            actions = np.asarray(self._ready.act(observation))
-            rows = len(next(iter(observation.values())))
-            if actions.dtype.kind not in "fiu":
-                raise TypeError(f"actions must be an array of numbers, got {shown(actions)}")
-            if actions.ndim != 2 or len(actions) != rows:
-                raise ValueError(f"actions must have shape ({rows}, entries), got {actions.shape}")
-        return actions
-
-    def expect(self, users: Users, cell: Cell, decision: Decision) -> RoundOutcome:
-        """Return what is to be expected of a decision of this policy's, refusing one that does not fit the rounds."""
-        try:
-            expected = play_round(users, cell, decision)
-        except ValueError as error:
-            raise ValueError(f"policy {shown(self.name)}: {error}") from error
-        if expected.goodput.shape != users.batch_shape:
-            raise ValueError(
-                f"policy {shown(self.name)} decided for a batch of shape {expected.goodput.shape}, "
-                f"the rounds have the shape {users.batch_shape}"
-            )
-        return expected
 
 
 def name_policies(policies: Iterable[str] | Mapping[str, str | Policy]) -> dict[str, str | Policy]:

@@ -30,6 +30,8 @@ LARGEST_RESULTS = 2**26
 # Characters from which on all intervals are shown, from which on a mean and its interval stand on one line, and below
 # which some are left out.
 WIDEST, WIDE, NARROW = 150, 130, 96
+# Characters of a policy's name from which on it may be broken.
+LONGEST_NAME = 32
 _COLUMNS = ("policy", "episode", "seed")
 _LIBRARIES = ("multispin-gym", "gymnasium", "numpy", "scipy", "stable-baselines3", "torch")
 
@@ -185,10 +187,9 @@ def to_table(result: Result, width: int = 120) -> Table:
     from rich.table import Table
 
     if isinstance(result, ServiceResult):
-        columns, caption, title = _service_columns(result, width), service.CAPTION, result.title
-    else:
-        columns, caption, title = _columns(result, width), words.CAPTION, words.title(result)
-        caption += "; regret to nested_polished" if "regret_to_nested_polished" in columns else ""
+        return _service_table(result, width)
+    columns, caption, title = _columns(result, width), words.CAPTION, words.title(result)
+    caption += "; regret to nested_polished" if "regret_to_nested_polished" in columns else ""
     table = Table(title=escape(title), box=box.SIMPLE_HEAD, caption=caption, pad_edge=False)
     table.add_column("policy", overflow="fold")
     for heading, *_ in columns.values():
@@ -196,10 +197,10 @@ def to_table(result: Result, width: int = 120) -> Table:
     gap = "  " if width >= WIDE else "\n"
     for name, estimates in result.estimates.items():
         cells = (
-            _cell(estimates[measure], form, gap) if interval else service.cell(estimates[measure], form, False)
+            _cell(estimates[measure], form, gap) if interval else form.format(estimates[measure].mean)
             for measure, (_, form, interval) in columns.items()
         )
-        table.add_row(escape(result.label(name) if isinstance(result, ServiceResult) else name), *cells)
+        table.add_row(escape(name), *cells)
     return table
 
 
@@ -207,11 +208,34 @@ def to_table(result: Result, width: int = 120) -> Table:
 Columns = dict[str, tuple[str, str, bool]]
 
 
-def _service_columns(result: ServiceResult, width: int) -> Columns:
-    """Columns of a task in which time passes; the narrower the terminal, the fewer."""
-    most = len(result.columns) if width >= WIDEST else 7 if width >= NARROW else 4
-    kept = list(result.columns.items())[:most]
-    return {name: (f"{first}\n{second}", form, shown) for name, (first, second, form, shown) in kept}
+def _service_table(result: ServiceResult, width: int) -> Table:
+    """Lay a task out in which time passes: as many columns as fit, and whole names unless they are very long."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    gap = "  " if width >= WIDEST else "\n"
+    labels = [result.label(name, gap.strip(" ") or " ") for name in result.policies]
+    table = Table(title=escape(result.title), box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("policy", overflow="fold")
+    columns = {"": labels}
+    # The table has margins of one character, and three characters between columns.
+    left = width - 2 - min(_width(labels), LONGEST_NAME)
+    for measure, (first, second, form, interval) in result.columns.items():
+        cells = [service.cell(found.get(measure), form, interval, gap) for found in result.estimates.values()]
+        left -= 3 + _width([first, second, *cells])
+        if left < 0 and measure != "return":
+            break
+        table.add_column(escape(f"{first}\n{second}"), justify="right", no_wrap=True)
+        columns[measure] = cells
+    table.caption = service.caption(columns)
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*(escape(text) for text in row))
+    return table
+
+
+def _width(texts: Sequence[str]) -> int:
+    return max(len(line) for text in texts for line in text.split("\n"))
 
 
 def _columns(result: EvaluationResult, width: int) -> Columns:

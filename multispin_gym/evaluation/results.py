@@ -17,6 +17,7 @@ from multispin_gym.statistics import (
     lowest_decile_estimate,
     mean_estimate,
     ratio_estimate,
+    regret_estimate,
 )
 
 __all__ = ["Alarm", "EvaluationResult", "PolicyResult"]
@@ -102,8 +103,8 @@ class EvaluationResult:
         measures["lowest_decile_ratio_to_optimum"] = lowest_decile_estimate(result.ratio_to_optimum, self.seed)
         measures["iqm_ratio_to_optimum"] = iqm_estimate(result.ratio_to_optimum, self.seed)
         if self.nested_polished is not None:
-            gain = gain_estimate(result.goodput, self.nested_polished.goodput, self.seed)
-            measures["regret_to_nested_polished"] = _loss(gain)
+            rule = self.nested_polished
+            measures["regret_to_nested_polished"] = regret_estimate(result.goodput, rule.goodput, self.seed)
         if name is not None:
             plain = self.server_only
             measures["gain_over_server_only"] = gain_estimate(result.goodput, plain.goodput, self.seed)
@@ -187,8 +188,3 @@ class EvaluationResult:
 
 def _to_dict(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     return {name: estimate.to_dict() for name, estimate in estimates.items()}
-
-
-def _loss(gain: Estimate) -> Estimate:
-    """Turn a gain into the loss that it is the opposite of; zero less zero has no sign to show."""
-    return Estimate(0.0 - gain.mean, None if gain.ci95 is None else (0.0 - gain.ci95[1], 0.0 - gain.ci95[0]))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from multispin_gym._text_tables import text_table
 from multispin_gym.statistics import Estimate
 
 if TYPE_CHECKING:
+    from multispin_gym.evaluation.measures import PolicyResult
     from multispin_gym.evaluation.results import EvaluationResult
+    from multispin_gym.evaluation.service.measures import ServiceMeasures
+    from multispin_gym.evaluation.service.result import ServiceResult
 
 CAPTION = "means over episodes, ratios and gains of these means, with 95 % bootstrap intervals"
 
@@ -91,14 +95,15 @@ def speculation(result: EvaluationResult) -> str:
     return sentence
 
 
-def to_dataframe(result: EvaluationResult) -> Any:
+def to_dataframe(result: EvaluationResult | ServiceResult) -> Any:
     """Return a pandas DataFrame with a row for each policy and episode."""
     try:
         import pandas
     except ModuleNotFoundError as error:
         raise ImportError("to_dataframe needs pandas: pip install pandas") from error
     frames = []
-    for name, policy in result.policies.items():
+    policies: Mapping[str, PolicyResult | ServiceMeasures] = result.policies
+    for name, policy in policies.items():
         episodes = range(result.episodes)
         columns = {"policy": name, "episode": episodes, "seed": [result.seed + episode for episode in episodes]}
         frames.append(pandas.DataFrame({**columns, **policy.per_episode()}))

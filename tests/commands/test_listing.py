@@ -4,7 +4,7 @@ import pytest
 
 from multispin_gym import load_scenario
 from multispin_gym.agents import list_pretrained, pretrained_card
-from multispin_gym.baselines import list_controllers, make_controller
+from multispin_gym.baselines import list_controllers, list_estimators, make_controller
 from multispin_gym.commands import main
 from multispin_gym.commands.listing import SECTIONS, describe_server
 from multispin_gym.envs.variants import VARIANTS
@@ -13,6 +13,7 @@ from multispin_gym.scenarios import list_measurements, list_scenarios
 NAMES = {
     "scenarios": list_scenarios(),
     "controllers": list_controllers(),
+    "estimators": list_estimators(),
     "agents": [f"pretrained:{name}" for name in list_pretrained()],
     "environments": list(VARIANTS),
     "tables": list_measurements(),

@@ -247,6 +247,10 @@ def test_pieces_of_another_sweep_are_not_taken_over_and_its_last_ones_go_with_it
     ("words", "message"),
     [
         ([], "vary must name at least one key and its values"),
+        (
+            ["--vary", "num_users=2,3", "--env-id", "multispin_gym/MultiSpinServe-v0"],
+            "env_id must be one of those in which no time passes, got 'multispin_gym/MultiSpinServe-v0'",
+        ),
         (["--vary", "cell.bandwith=1e6,2e6"], "cell.bandwith is not a key of [cell]"),
         (["--vary", "cell.bandwith=1e6,2e6"], "Did you mean 'bandwidth'?"),
         (

@@ -12,7 +12,7 @@ import pytest
 from library import ROOT, tracked_files
 
 from multispin_gym import list_scenarios
-from multispin_gym.baselines import list_controllers
+from multispin_gym.baselines import list_controllers, list_estimators
 
 FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)(?:\s+\"[^\"]*\")?\)")
@@ -109,7 +109,8 @@ def test_commands_name_scenarios_and_policies_that_exist(script, words, tmp_path
             options[option].append(word)
     assert set(options.get("--scenario", [])) <= scenarios
     # A policy is a controller's name, or something with a folder or a source in it: a trained agent.
-    assert {p for p in options.get("--policies", []) if not re.search("[/:]", p)} <= set(list_controllers())
+    known = {*list_controllers(), *list_estimators()}
+    assert {p for p in options.get("--policies", []) if not re.search("[/:]", p)} <= known
 
 
 def installs():

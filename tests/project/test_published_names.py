@@ -17,15 +17,18 @@ NAMES = {
         "expected_tokens list_scenarios load_scenario play_round"
     ),
     "multispin_gym.baselines": (
-        "Certificate Controller ProtocolOutcome Relaxation best_common_length cen_spin certify list_controllers "
-        "make_controller p2p_spin relax"
+        "Certificate Controller ProtocolOutcome Relaxation believed_users best_common_length cen_spin certify "
+        "list_controllers list_estimators make_controller make_estimator p2p_spin relax"
     ),
     "multispin_gym.agents": (
         "Agent CloningConfig EquivariantPolicy MixedUsersPPO PPOConfig PolicyConfig RunDirectoryError SB3VecEnv "
         "TrainConfig list_pretrained load_agent make_training_env pretrained_card train"
     ),
     "multispin_gym.wrappers": "DictAction ScaledObservation VectorDictAction VectorScaledObservation",
-    "multispin_gym.evaluation": "MOST_USERS_CERTIFIED REFERENCES ReferenceExceededError evaluate",
+    "multispin_gym.evaluation": (
+        "EvaluationResult MOST_USERS_CERTIFIED PolicyResult REFERENCES ReferenceExceededError ServiceMeasures "
+        "ServiceResult as_policy evaluate"
+    ),
     "multispin_gym.statistics": "Estimate gain_estimate interquartile_mean iqm_estimate jain_index mean_estimate",
     "multispin_gym.acceptance": "expected_tokens mean_tokens sampled_tokens",
     "multispin_gym.cell": "Cell",

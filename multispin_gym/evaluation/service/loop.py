@@ -12,11 +12,12 @@ from multispin_gym._arrays import sum_users
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.protocols import Estimating
 from multispin_gym.envs.clock.game import ClockGame
-from multispin_gym.envs.clock.service import SERVICE_KEYS, Service
+from multispin_gym.envs.clock.service import Service
 from multispin_gym.envs.game import PlayedRound
+from multispin_gym.envs.shared import round_info
 from multispin_gym.envs.variants import Variant
 from multispin_gym.evaluation.open_loop import groups
-from multispin_gym.evaluation.policies import Agent, Player
+from multispin_gym.evaluation.player import Agent, Player
 from multispin_gym.evaluation.service.measures import TIMES, ServiceMeasures
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.scenarios.scenario import Scenario
@@ -54,8 +55,9 @@ class _Sums:
         for row, slot in zip(*np.nonzero(service.finished & under_way[:, None]), strict=True):
             first = float(service.time_to_first_token[row, slot])
             each, tokens = float(service.time_per_token[row, slot]), float(service.finished_tokens[row, slot])
-            for name, value in zip(TIMES, (first, each), strict=True):
-                self.times[name][row].append(value)
+            self.times["time_to_first_token"][row].append(first)
+            if tokens > 1.0:
+                self.times["time_per_token"][row].append(each)
             self._rates[row].append(tokens / (first + each * (tokens - 1.0)))
 
     def rates(self) -> tuple[FloatArray, FloatArray]:
@@ -66,15 +68,17 @@ class _Sums:
         return np.array(least), np.array([float(jain_index(rates or [0.0])) for rates in self._rates])
 
 
-def play_service(player: Player, variant: Variant, scenario: Scenario, episodes: int, seed: int) -> ServiceMeasures:
+def play_service(
+    player: Player, variant: Variant, scenario: Scenario, episodes: int, seed: int, *, rounds: int | None = None
+) -> ServiceMeasures:
     """Play a policy through all episodes; episode i is seeded with ``seed + i``.
 
-    The scenario's clock says how time passes; it has an end, or rounds are limited by the scenario's number.
+    The scenario's clock says how time passes, and when episodes end unless ``rounds`` are over before.
     """
     parts = []
     for rows, _ in groups(episodes, scenario.num_users):
         assert scenario.clock is not None
-        game = ClockGame(variant, scenario, scenario.clock, num_rows=rows.stop - rows.start)
+        game = ClockGame(variant, scenario, scenario.clock, num_rounds=rounds, num_rows=rows.stop - rows.start)
         parts.append(_play_episodes(player, game, range(seed + rows.start, seed + rows.stop)))
     arrays = {
         name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0]) if name != "times"
@@ -89,9 +93,8 @@ def begin_episodes(player: Player, game: ClockGame, seeds: Sequence[int]) -> dic
         game.seed(row, seed)
     game.begin(np.arange(len(seeds)))
     player.begin(game.mean_users, game.scenario)
-    info = info_of(game.nothing_played())
-    if isinstance(player.policy, Estimating):
-        player.policy.reset(game.observe(), info)
+    info = round_info(game.nothing_played())
+    player.reset(game.observe(), info)
     return info
 
 
@@ -112,30 +115,19 @@ def _play_episodes(player: Player, game: ClockGame, seeds: Sequence[int]) -> Ser
 def play_round(player: Player, game: ClockGame, info: dict[str, Any]) -> tuple[PlayedRound, dict[str, Any]]:
     """Let a policy decide a round by what it is to see, play it and move on; return it and what is known of it."""
     if isinstance(player.policy, Agent):
-        played = game.play(player.action(game.observe()))
+        played = game.play(player.action(game.observe(), game.actions.size))
     else:
         played = game.play_decision(_decide(player, game, info))
     game.advance()
-    return played, info_of(played)
+    return played, round_info(played)
 
 
 def _decide(player: Player, game: ClockGame, info: dict[str, Any]) -> Decision:
     if isinstance(player.policy, Estimating):
-        decision = player.policy.decide(game.observe(), info)
+        decision = player.estimate(game.observe(), info)
     else:
         decision = player.decide(game.users, game.cell, {}, game.actions.decode)
     player.expect(game.users, game.cell, decision)
     shape = game.users.acceptance_rate.shape
     lengths = np.broadcast_to(decision.draft_lengths, shape)
     return Decision.trusted(lengths, np.broadcast_to(decision.bandwidth_shares, shape), decision.cutoff)
-
-
-def info_of(played: PlayedRound) -> dict[str, Any]:
-    """What an estimating controller may know of a round: what was decided, how long it took, and what it gave."""
-    assert played.service is not None
-    return {
-        **{name: getattr(played.service, name) for name in SERVICE_KEYS},
-        "draft_lengths": played.decision.draft_lengths,
-        "tokens": played.outcome.tokens,
-        "latency": played.outcome.latency,
-    }

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from multispin_gym._text_tables import text_table
+from multispin_gym._text_tables import number_text, text_table
+from multispin_gym.evaluation import words
 from multispin_gym.evaluation.measures import Alarm
 from multispin_gym.evaluation.service.measures import ServiceMeasures
-from multispin_gym.statistics import Estimate, gain_estimate
+from multispin_gym.statistics import Estimate, gain_estimate, regret_estimate
 
-CAPTION = (
-    "return: mean over episodes of what the task pays; requests: shares of all that ended, left or were refused; "
-    "times: quantiles over all requests; in brackets 95 % bootstrap intervals over episodes"
+# What a table's caption says, and the measure where it is said; None: everywhere.
+_CAPTION = (
+    ("return: mean over episodes of what the task pays", None),
+    ("requests: shares of all that ended, left or were refused", "on_time"),
+    ("times: quantiles over all requests that ended", "time_to_first_token_p50"),
+    ("in brackets: 95 % bootstrap intervals over episodes", None),
 )
+# Measures without a column where they are 0 for everybody.
+_RARE = ("lost", "refused")
 # Measure -> (heading, unit, form of its numbers, whether its interval is shown).
 COLUMNS: dict[str, tuple[str, str, str, bool]] = {
     "return": ("return", "{reward}", "{:.4g}", True),
+    "gain_over_baseline": ("gain over", "{baseline}", "{:+.1%}", False),
     "goodput": ("goodput", "token/s", "{:.4g}", True),
     "on_time": ("requests", "on time", "{:.1%}", False),
     "dropped": ("requests", "dropped", "{:.1%}", False),
@@ -45,8 +52,8 @@ class ServiceResult:
         The scenario's name, and the environment.
     num_users, episodes, seed
         Slots of the cell, and the number of episodes; episode i is seeded with ``seed + i``.
-    length
-        How long an episode is, in words.
+    rounds, max_time
+        What ends an episode: rounds, or seconds with the round that reaches them; None where it does not.
     reward
         What the task pays.
     sampled
@@ -68,7 +75,8 @@ class ServiceResult:
     num_users: int
     episodes: int
     seed: int
-    length: str
+    rounds: int | None
+    max_time: float | None
     reward: str
     sampled: bool
     policies: Mapping[str, ServiceMeasures]
@@ -78,6 +86,13 @@ class ServiceResult:
     baseline: str | None = None
     reference: str = "none"
     alarms: Mapping[str, Alarm] = field(default_factory=dict)
+
+    @property
+    def length(self) -> str:
+        """How long an episode is, in words."""
+        limits = [] if self.rounds is None else [f"{self.rounds} rounds"]
+        limits += [] if self.max_time is None else [f"{self.max_time:g} s"]
+        return " or ".join(limits)
 
     @cached_property
     def estimates(self) -> dict[str, dict[str, Estimate]]:
@@ -93,9 +108,8 @@ class ServiceResult:
         found = measures.estimates(self.seed)
         found["gain_over_server_only"] = gain_estimate(measures.goodput, self.server_only.goodput, self.seed)
         if self.nested_polished is not None:
-            gain = gain_estimate(measures.goodput, self.nested_polished.goodput, self.seed)
-            ends = None if gain.ci95 is None else (0.0 - gain.ci95[1], 0.0 - gain.ci95[0])
-            found["regret_to_nested_polished"] = Estimate(0.0 - gain.mean, ends)
+            rule = self.nested_polished
+            found["regret_to_nested_polished"] = regret_estimate(measures.goodput, rule.goodput, self.seed)
         if self.baseline is not None:
             rival = self.policies[self.baseline]
             found["gain_over_baseline"] = gain_estimate(measures.returns, rival.returns, self.seed)
@@ -103,34 +117,42 @@ class ServiceResult:
 
     @property
     def columns(self) -> dict[str, tuple[str, str, str, bool]]:
-        """The columns of a table: measures that every policy has, with their headings and forms."""
-        shared = set.intersection(*(set(found) for found in self.estimates.values()))
-        pays = self.reward.replace("_", " ")
+        """The columns of a table: measures that some policy has, with their headings and forms.
+
+        Where no draft was lost there is no column of losses, nor one of requests refused where none was.
+        """
+        had = {
+            name
+            for found in self.estimates.values()
+            for name, estimate in found.items()
+            if name not in _RARE or estimate.mean > 0.0
+        }
         return {
-            name: (first, second.format(reward=pays), form, interval)
+            name: (first, second.format(reward=self._pays, baseline=self.baseline), form, interval)
             for name, (first, second, form, interval) in COLUMNS.items()
-            if name in shared and not (name == "lost" and not np.isfinite(self._largest_loss))
+            if name in had
         }
 
     @property
-    def _largest_loss(self) -> float:
-        losses = [found["lost"].mean for found in self.estimates.values() if found["lost"].mean > 0.0]
-        return max(losses, default=float("nan"))
+    def _pays(self) -> str:
+        return self.reward.replace("_", " ")
 
-    def label(self, name: str) -> str:
+    def label(self, name: str, gap: str = " ") -> str:
         """Name of a policy, marked where it is clairvoyant.
 
         Parameters
         ----------
         name
             A policy.
+        gap
+            What stands between the name and the mark.
 
         Returns
         -------
         str
             What tables call it.
         """
-        return f"{name} (clairvoyant)" if name in self.clairvoyant else name
+        return f"{name}{gap}(clairvoyant)" if name in self.clairvoyant else name
 
     @property
     def title(self) -> str:
@@ -149,12 +171,17 @@ class ServiceResult:
         str
             One sentence.
         """
-        best = max(self.estimates, key=lambda name: self.estimates[name]["return"].mean)
+        returns = {name: found["return"].mean for name, found in self.estimates.items()}
+        best = max(returns, key=lambda name: returns[name])
         plain = self.server_only_estimates["return"].mean
-        return (
-            f"{self.label(best)} has the largest return here, {self.estimates[best]['return'].mean:.4g} "
-            f"({self.reward.replace('_', ' ')}); plain decoding has {plain:.4g}."
-        )
+        if not returns[best] > plain:
+            return f"No policy has a larger return here than plain decoding, {_short(plain)} ({self._pays})."
+        sentence = f"{self.label(best)} has the largest return here, {_short(returns[best])} ({self._pays}); "
+        if best in self.clairvoyant:
+            fair = max(returns.keys() - set(self.clairvoyant), key=lambda name: returns[name], default=None)
+            if fair is not None:
+                sentence += f"of those that see only what the task shows {fair} has {_short(returns[fair])}; "
+        return f"{sentence}plain decoding has {_short(plain)}."
 
     def summary(self) -> str:
         """Say in a line which policy has the largest return.
@@ -177,14 +204,31 @@ class ServiceResult:
         columns = self.columns
         rows = [["policy", *(first for first, *_ in columns.values())], ["", *(head[1] for head in columns.values())]]
         for name, found in self.estimates.items():
-            cells = [cell(found[measure], form, interval) for measure, (_, _, form, interval) in columns.items()]
+            cells = [cell(found.get(measure), form, interval) for measure, (_, _, form, interval) in columns.items()]
             rows.append([self.label(name), *cells])
-        return "\n".join([self.title, "", *text_table(rows, right=[False, *(True for _ in columns)]), "", CAPTION])
+        return "\n".join(
+            [self.title, "", *text_table(rows, right=[False, *(True for _ in columns)]), "", caption(columns)]
+        )
 
     __str__ = table
 
     def __repr__(self) -> str:
         return f"<ServiceResult of {', '.join(self.policies)} in {self.title}>"
+
+    def to_dataframe(self) -> Any:
+        """Return the measures of every policy and episode as a pandas DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each policy and episode: its names and seed, and the measures.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed; this library does without.
+        """
+        return words.to_dataframe(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON-able data, without versions and command.
@@ -194,9 +238,10 @@ class ServiceResult:
         dict
             The keys of ``results.json``.
         """
-        names = ("scenario", "env_id", "reference", "num_users", "episodes", "seed", "length", "reward", "sampled")
-        data: dict[str, Any] = {name: getattr(self, name) for name in names}
-        data["loop"], data["baseline"], data["clairvoyant"] = "closed", self.baseline, list(self.clairvoyant)
+        names = ("scenario", "env_id", "reference", "num_users", "rounds", "max_time", "length", "episodes", "seed")
+        data: dict[str, Any] = {name: getattr(self, name) for name in (*names, "sampled", "reward", "baseline")}
+        data["loop"] = "closed"
+        data["clairvoyant"] = list(self.clairvoyant)
         data["policies"] = {name: _to_dict(found) for name, found in self.estimates.items()}
         data["server_only"] = _to_dict(self.server_only_estimates)
         data["speculation"] = self.speculation()
@@ -204,13 +249,23 @@ class ServiceResult:
         return data
 
 
-def cell(estimate: Estimate, form: str, interval: bool) -> str:
-    """One estimate in a table."""
-    # Without drafts there is no share of them that was lost.
-    mean = form.format(estimate.mean) if np.isfinite(estimate.mean) else "-"
+def caption(measures: Collection[str]) -> str:
+    """Say what the columns of a table of some measures mean."""
+    return "; ".join(text for text, measure in _CAPTION if measure is None or measure in measures)
+
+
+def cell(estimate: Estimate | None, form: str, interval: bool, gap: str = " ") -> str:
+    """One estimate in a table, its interval behind a gap; a dash where there is none, as of losses without drafts."""
+    if estimate is None or not np.isfinite(estimate.mean):
+        return "-"
+    mean = number_text(form, estimate.mean)
     if not interval or estimate.ci95 is None:
         return mean
-    return f"{mean} ({', '.join(form.format(end) for end in estimate.ci95)})"
+    return f"{mean}{gap}({', '.join(number_text(form, end) for end in estimate.ci95)})"
+
+
+def _short(value: float) -> str:
+    return number_text("{:.4g}", value)
 
 
 def _to_dict(estimates: Mapping[str, Estimate]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from multispin_gym.envs.variants import Variant
-    from multispin_gym.evaluation.policies import Player
+    from multispin_gym.evaluation.player import Player
 
 _UNDER_WAY, _ON_TIME, _LATE, _LOST, _QUEUE = "#cfd8e3", "#9ccc9c", "#e8a598", "#c2410c", "#1f5fa8"
 _LONGEST = 0.42

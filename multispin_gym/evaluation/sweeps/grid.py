@@ -10,6 +10,7 @@ from typing import Any
 
 from multispin_gym._toml import prefixed
 from multispin_gym._validation import shown_name
+from multispin_gym.envs.variants import variant_of
 from multispin_gym.evaluation.plan import Plan, make_plan
 from multispin_gym.evaluation.sweeps.axes import Axis, lies_within, value_word
 from multispin_gym.scenarios.changes import change_scenario
@@ -62,6 +63,11 @@ def make_points(
     settings
         What else :func:`make_plan` takes.
     """
+    variant = variant_of(settings["env_id"])
+    if variant.clock:
+        raise ValueError(
+            f"env_id must be one of those in which no time passes, got {variant.id!r}: sweeps compare single rounds"
+        )
     _check_apart(changes, axes)
     points = []
     for combination in itertools.product(*(axis.values for axis in axes)):
