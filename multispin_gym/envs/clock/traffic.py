@@ -127,7 +127,7 @@ class Traffic:
             found.expired += np.count_nonzero(late, axis=1)
             leaving |= late
         comes = mine & (self._newcomers.arrival <= time) if self.arrives else np.zeros_like(mine)
-        some = np.flatnonzero(leaving.any(axis=1) | comes)
+        some = np.flatnonzero(leaving.any(axis=1) | comes | (mine & (self.queue.earliest < time)))
         if some.size == 0:
             return found
         self.slots.fresh()
