@@ -233,4 +233,6 @@ class ClockStreams:
         for part in parts:
             if part is not None:
                 part.restore(state)
-        self._look()
+        # Rows without streams have nothing to look at.
+        if self.seeded.all():
+            self._look()
