@@ -107,7 +107,6 @@ def test_an_episode_ends_with_the_first_round_that_ends_after_its_seconds(env_id
         assert times[-1] >= 3.0
         if name == "max_time":
             assert times == before
-        before = times
 
 
 @pytest.mark.parametrize("env_id", IDS)
