@@ -2,11 +2,11 @@
 
 import pickle
 
-import cloudpickle
 import numpy as np
 import pytest
 from clock_games import DEADLINE, HIDDEN, IDS, SERVE, STALE, make, make_vec, varied_actions
 from gymnasium.error import ResetNeeded
+from gymnasium.vector.utils import CloudpickleWrapper
 
 LIVELY = {"admission": True, "load": 3.0}
 
@@ -52,22 +52,32 @@ def test_a_game_goes_on_from_its_state_to_the_same_bytes(env_id, within):
         assert played(each, 60, 1, 4) == going_on
 
 
-@pytest.mark.parametrize("package", [pickle, cloudpickle])
+def pickled(env):
+    """What comes of it in another process."""
+    return pickle.loads(pickle.dumps(env))
+
+
+def pickled_by_value(env):
+    """The same as Gymnasium and Stable-Baselines3 send environments to processes."""
+    return pickle.loads(pickle.dumps(CloudpickleWrapper(env))).fn
+
+
+@pytest.mark.parametrize("again", [pickled, pickled_by_value])
 @pytest.mark.parametrize("env_id", IDS)
-def test_a_pickled_game_goes_on_as_the_original_does(env_id, package):
+def test_a_pickled_game_goes_on_as_the_original_does(env_id, again):
     envs, single = (
         make_vec(env_id, 3, autoreset_mode="SameStep", **options_of(env_id)),
         make(env_id, **options_of(env_id)).unwrapped,
     )
     envs.reset(seed=3)
     played(envs, 7, 0, 3)
-    copy = package.loads(package.dumps(envs))
+    copy = again(envs)
     assert played(copy, 40, 1, 3) == played(envs, 40, 1, 3)
     single.reset(seed=3)
     rng = np.random.default_rng(0)
     for _ in range(5):
         single.step(varied_actions(rng, single, 1)[0])
-    twin = package.loads(package.dumps(single))
+    twin = again(single)
     for action in varied_actions(rng, single, 10):
         one, other = single.step(action), twin.step(action)
         assert one[1:4] == other[1:4]
