@@ -113,7 +113,8 @@ def test_the_adapter_of_the_native_vector_environment_draws_its_rows(mode):
 @pytest.mark.parametrize("optimum", [False, True])
 @pytest.mark.parametrize("env_id", IDS)
 def test_torchrl_registers_every_key_of_info(env_id, optimum):
-    base = gym.make(env_id, num_users=3, num_rounds=4, optimum=optimum)
+    hidden = VARIANTS[env_id].clock and {"hidden": False}
+    base = gym.make(env_id, num_users=3, num_rounds=4, optimum=optimum, **(hidden or {}))
     env = GymWrapper(base).auto_register_info_dict()
     check_env_specs(env)
     rollout = env.rollout(3)

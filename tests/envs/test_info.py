@@ -7,7 +7,22 @@ import pytest
 from multispin_gym.envs.variants import VARIANTS
 
 IDS = list(VARIANTS)
-SCALARS = {"goodput", "latency", "verification_time", "optimum"}
+COUNTS = {"arrived", "refused", "expired"}
+SCALARS = {"goodput", "latency", "verification_time", "optimum", "waited", "time", *COUNTS}
+MASKS = {"present", "verified", "given_up", "finished", "on_time"}
+# Where a clock runs, time may pass before somebody comes: all that a reset's info says of.
+BEFORE_FIRST = {"latency", "waited", "time", *COUNTS}
+OPTIONS = [{}, {"optimum": True}, {"reward": "ratio"}, {"sampled": True}]
+
+
+def cases():
+    """Ids with arguments; where a clock runs no reward is a ratio, and rates are hidden from no optimum."""
+    for row in VARIANTS.values():
+        for options in OPTIONS:
+            if not row.clock:
+                yield row.id, options
+            elif "reward" not in options:
+                yield row.id, {**options, "hidden": False} if "optimum" in options else options
 
 
 def form(info):
@@ -15,8 +30,7 @@ def form(info):
     return {key: (type(value), np.asarray(value).dtype, np.shape(value)) for key, value in info.items()}
 
 
-@pytest.mark.parametrize("options", [{}, {"optimum": True}, {"reward": "ratio"}, {"sampled": True}])
-@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize(("env_id", "options"), list(cases()), ids=str)
 def test_info_of_a_reset_has_the_form_of_a_steps_info(env_id, options):
     env = gym.make(env_id, num_users=3, num_rounds=2, **options)
     first = env.reset(seed=0)[1]
@@ -25,10 +39,14 @@ def test_info_of_a_reset_has_the_form_of_a_steps_info(env_id, options):
     forms = [form(info) for info in (first, *steps, again)]
     assert all(other == forms[0] for other in forms)
     for key, (kind, dtype, shape) in forms[0].items():
-        assert (kind, shape) == ((np.float64, ()) if key in SCALARS else (np.ndarray, (3,))), key
-        assert dtype == (np.int64 if key == "draft_lengths" else np.float64)
+        expected = np.bool_ if key in MASKS else np.int64 if key in {"draft_lengths", *COUNTS} else np.float64
+        assert (kind, shape) == ((expected, ()) if key in SCALARS else (np.ndarray, (3,))), key
+        assert dtype == expected, key
     for info in (first, again):
-        assert all(np.isnan(value) if key == "optimum" else not np.any(value) for key, value in info.items())
+        passed = BEFORE_FIRST if "time" in info else set()
+        nothing = {key: value for key, value in info.items() if key not in passed}
+        assert all(np.isnan(value) if key == "optimum" else not np.any(value) for key, value in nothing.items())
+        assert len({float(info[key]) for key in passed - COUNTS}) <= 1
     assert ("optimum" in first) is bool({"optimum", "reward"} & set(options))
 
 
@@ -53,7 +71,12 @@ def test_a_resets_info_is_not_changed_later():
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
 @pytest.mark.parametrize("env_id", IDS)
 def test_rows_that_were_reset_have_played_nothing(env_id, mode):
-    envs = gym.make_vec(env_id, num_envs=3, num_users=2, num_rounds=2, optimum=True, autoreset_mode=mode)
+    options = {"num_users": 2, "num_rounds": 2, "optimum": True, "autoreset_mode": mode}
+    if VARIANTS[env_id].clock:
+        # A clock that runs, and on it everybody gets tokens in every round.
+        options |= {"hidden": False, "arrivals": None, "cutoff": False, "reward": "tokens"}
+        options |= {"round_timeout": None, "episode_seconds": None, "coherence_time": 1.0}
+    envs = gym.make_vec(env_id, num_envs=3, **options)
     infos = envs.reset(seed=0)[1]
     forms = [form(infos)]
     assert all(infos[key].all() for key in infos if key.startswith("_"))

@@ -32,7 +32,7 @@ def test_where_draws_are_exogenous_both_loops_give_the_same_numbers_to_the_last_
             assert one.tolist() == other.tolist(), (name, measure)
 
 
-@pytest.mark.parametrize("env_id", [name for name, row in VARIANTS.items() if not row.clock])
+@pytest.mark.parametrize("env_id", [row.id for row in VARIANTS.values() if not row.clock])
 def test_episodes_that_end_after_a_time_are_those_of_the_environment(env_id):
     agent, scenario, episodes = WavyAgent(6 if env_id == MULTI_SPIN.id else 4), SMALL, 5
     result = evaluate({"wavy": agent}, scenario, episodes=episodes, seed=3, env_id=env_id, max_time=1.0)
@@ -136,3 +136,9 @@ def test_the_best_controller_keeps_its_place_when_time_is_what_ends_an_episode()
     result = evaluate(["uniform_best", "heterogeneous"], SMALL, episodes=10, max_time=3.0)
     best, blind = (result.estimates[name]["long_run_goodput"].mean for name in ("heterogeneous", "uniform_best"))
     assert best > 1.1 * blind
+
+
+@pytest.mark.parametrize("env_id", [row.id for row in VARIANTS.values() if row.clock])
+def test_environments_on_a_clock_are_refused_rather_than_played_without_it(env_id):
+    with pytest.raises(ValueError, match=f"in which policies can be evaluated; got '{env_id}'$"):
+        evaluate(["tk_slt"], SMALL, episodes=3, env_id=env_id)

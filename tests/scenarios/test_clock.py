@@ -61,7 +61,8 @@ def test_keys_of_the_clock_are_changed_by_their_dotted_names():
     ("changes", "message"),
     [
         ({"episode_seconds": 0.0}, r"^episode_seconds must lie in \[1e-06, 1e\+09\], got 0.0$"),
-        ({"episode_seconds": None}, "^episode_seconds must be a number or an array of numbers, got None$"),
+        ({"episode_seconds": "long"}, "^episode_seconds must be a number or an array of numbers, got 'long'$"),
+        ({"fading_within_rounds": True}, "^coherence_time must be above 0 with fading_within_rounds, got None$"),
         ({"round_timeout": -1.0}, r"^round_timeout must lie in \[1e-06, 1e\+09\], got -1.0$"),
         ({"coherence_time": -1.0}, r"^coherence_time must lie in \[0, 1e\+09\], got -1.0$"),
         ({"report_age": -1.0}, r"^report_age must lie in \[0, 1e\+09\], got -1.0$"),
@@ -79,7 +80,7 @@ def test_keys_of_the_clock_are_changed_by_their_dotted_names():
         ({"requests": {}}, r"^requests must be a Requests or None, got \{\}$"),
         *(
             ({name: "yes"}, f"^{name} must be True or False, got 'yes'$")
-            for name in ("cutoff", "hidden", "sampled", "length_known", "admission")
+            for name in ("cutoff", "hidden", "sampled", "length_known", "admission", "fading_within_rounds")
         ),
     ],
 )

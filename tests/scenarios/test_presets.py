@@ -51,10 +51,13 @@ def test_the_presets_cover_what_they_are_said_to() -> None:
 
 def test_the_papers_cell_is_what_is_played_unless_told_otherwise() -> None:
     assert load_scenario("default") == load_scenario("paper_qwen35")
-    for env_id in VARIANTS:
-        env = gym.make(env_id)
-        assert env.unwrapped.scenario == load_scenario("paper_qwen35")  # type: ignore[attr-defined]
+    for row in VARIANTS.values():
+        env = gym.make(row.id)
+        cell = load_scenario("paper_qwen35").cell
+        assert env.unwrapped.scenario == load_scenario(row.scenario)  # type: ignore[attr-defined]
         assert env.unwrapped.cell.max_draft_length == 25  # type: ignore[attr-defined]
+        assert env.unwrapped.cell.verification == cell.verification  # type: ignore[attr-defined]
+        assert (env.unwrapped.scenario == load_scenario("paper_qwen35")) is not row.clock  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ class ClockGame(Game):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`state` was taken, in a game made with the same arguments."""
         self._streams.restore(state)
-        self._users = self._streams.users
+        self._users = self._streams.users if self.seeded.all() else None
 
     def shown_limits(self, row: int, played: PlayedRound | None) -> tuple[int | None, float | None, float | None]:
         """Rounds of a row's episode, when a round began, or the one about to be played does, and the end, s."""

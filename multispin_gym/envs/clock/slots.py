@@ -147,16 +147,13 @@ class Queue:
         self._places, self._most = places, places + num_users
         self._records: FloatArray = np.zeros((num_rows, self._most, len(COLUMNS)))
         self.length = np.zeros(num_rows, dtype=np.int64)
-        # No deadline of anybody who waits is before this.
-        self._earliest = np.full(num_rows, np.inf)
+        # No deadline of those who wait is earlier; who has gone on since may have had this one.
+        self.earliest: FloatArray = np.full(num_rows, np.inf)
 
     def clear(self, rows: IntArray) -> None:
         """Send everybody away in some rows."""
-        self.length[rows], self._earliest[rows] = 0, np.inf
-
-    def may_be_late(self, time: FloatArray) -> BoolArray:
-        """Where the deadline of somebody who waits may be past; nowhere else is one. Shapes (N,)."""
-        return np.asarray(self._earliest < time)
+        self.length[rows] = 0
+        self.earliest[rows] = np.inf
 
     def push(self, rows: IntArray, records: FloatArray, free: IntArray) -> BoolArray:
         """Let one request join in each of some rows; return where there was room.
@@ -166,8 +163,8 @@ class Queue:
         room = self.length[rows] < self._places + free
         some = rows[room]
         self._records[some, self.length[some]] = records[room]
-        self._earliest[some] = np.minimum(self._earliest[some], records[room, COLUMNS["deadline"]])
         self.length[some] += 1
+        self.earliest[some] = np.minimum(self.earliest[some], records[room, COLUMNS["deadline"]])
         return np.asarray(room)
 
     def pop(self, rows: IntArray) -> FloatArray:
@@ -177,23 +174,23 @@ class Queue:
         self.length[rows] -= 1
         return np.asarray(first)
 
+    def _waiting(self, rows: IntArray) -> tuple[BoolArray, FloatArray]:
+        """Which places are taken, and the deadlines there, infinite elsewhere. Shapes (M, places)."""
+        waiting = np.arange(self._most) < self.length[rows, None]
+        return waiting, np.where(waiting, self._records[rows, :, COLUMNS["deadline"]], np.inf)
+
     def expire(self, rows: IntArray, time: FloatArray) -> IntArray:
         """Send those away whose deadline is past, in some rows; return how many. Shapes (M,)."""
-        waiting = np.arange(self._most) < self.length[rows, None]
-        late = waiting & (self._records[rows, :, COLUMNS["deadline"]] < time[:, None])
+        waiting, deadlines = self._waiting(rows)
+        late = deadlines < time[:, None]
         gone = np.count_nonzero(late, axis=1)
+        self.earliest[rows] = np.where(late, np.inf, deadlines).min(axis=1, initial=np.inf)
         some = gone > 0
         # A stable sort keeps the order of those who stay.
         order = np.argsort(late[some] | ~waiting[some], axis=1, kind="stable")
         self._records[rows[some]] = np.take_along_axis(self._records[rows[some]], order[..., None], axis=1)
         self.length[rows] -= gone
-        self._find_earliest(rows)
         return np.asarray(gone)
-
-    def _find_earliest(self, rows: IntArray) -> None:
-        waiting = np.arange(self._most) < self.length[rows, None]
-        deadlines = np.where(waiting, self._records[rows, :, COLUMNS["deadline"]], np.inf)
-        self._earliest[rows] = deadlines.min(axis=1, initial=np.inf)
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -208,4 +205,4 @@ class Queue:
         """Go on from where :meth:`state` was taken, with as many places."""
         self._records[...] = state["queue_records"]
         self.length[...] = state["queue_length"]
-        self._find_earliest(np.arange(len(self.length)))
+        self.earliest[...] = self._waiting(np.arange(self.length.size))[1].min(axis=1, initial=np.inf)

@@ -181,11 +181,6 @@ class ClockStreams:
         return None if self._uniforms is None else self._uniforms.at(self.position)
 
     @property
-    def gain_db(self) -> Float32Array:
-        """Channel gains as they are reported, dB. Shape (N, K); not to be kept or changed."""
-        return self.reported_gain_db
-
-    @property
     def users(self) -> Users:
         """The users of the round about to be played, as they are. Shape (N, K)."""
         return self._users(self._gain)
@@ -233,4 +228,6 @@ class ClockStreams:
         for part in parts:
             if part is not None:
                 part.restore(state)
-        self._look()
+        # Rows without streams have nothing to look at.
+        if self.seeded.all():
+            self._look()

@@ -127,8 +127,7 @@ class Traffic:
             found.expired += np.count_nonzero(late, axis=1)
             leaving |= late
         comes = mine & (self._newcomers.arrival <= time) if self.arrives else np.zeros_like(mine)
-        overdue = mine & self.queue.may_be_late(time)
-        some = np.flatnonzero(leaving.any(axis=1) | comes | overdue)
+        some = np.flatnonzero(leaving.any(axis=1) | comes | (mine & (self.queue.earliest < time)))
         if some.size == 0:
             return found
         self.slots.fresh()

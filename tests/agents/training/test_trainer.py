@@ -260,7 +260,7 @@ def test_a_directory_in_use_is_left_alone(tmp_path):
     assert read_spec(tmp_path / "run").training["seed"] == 0
 
 
-@pytest.mark.parametrize("env_id", list(VARIANTS))
+@pytest.mark.parametrize("env_id", [row.id for row in VARIANTS.values() if not row.clock])
 def test_cloning_starts_from_what_the_controller_decides(tmp_path, env_id):
     config = dataclasses.replace(
         SMALL,
