@@ -1,0 +1,135 @@
+"""Good whole lengths for a batch of cells: the relaxation of every promising verification piece, rounded and improved.
+
+Which pieces are promising is told by the separated maximum at the prices of the best lengths so far; see
+:mod:`.piece_duals`. Unlike :class:`.piece_search.PieceSearch` it keeps no bounds that anybody could ask for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver.deadline import token_prices
+from multispin_gym.baselines.solver.local_search import MANY, WholeLengths, improve, play_whole
+from multispin_gym.baselines.solver.nested_lengths import best_nested
+from multispin_gym.baselines.solver.newton import RelaxedPoint, solve_relaxation
+from multispin_gym.baselines.solver.piece_duals import PieceDuals, counts_tokens
+from multispin_gym.baselines.solver.pieces import pieces_of
+from multispin_gym.baselines.solver.problem import Problem
+from multispin_gym.baselines.solver.roundings import roundings
+from multispin_gym.baselines.solver.single_moves import climb
+from multispin_gym.baselines.solver.stationarity import starting_lengths
+from multispin_gym.physics.cell import Cell
+
+# Pieces that could add no more than this to the tokens, relative, are not opened.
+WORTH_OPENING = 1e-4
+# Relative gap at its own prices up to which a relaxed point is as good as the optimum.
+SETTLED = 1e-4
+# And to which the optimum is solved for where it is not.
+_TOLERANCE = 1e-6
+
+
+def best_whole(problem: Problem, cell: Cell, start: FloatArray) -> WholeLengths:
+    """Find whole lengths for each cell, which is in no piece, from a start of shape (M, K).
+
+    They are at least as good as the start and, where there are several pieces and users are not very many,
+    as the polished best of the lengths nested under one deadline.
+    """
+    server = cell.verification.of_batch(problem.num_users)
+    best = play_whole(problem, server, start)
+    if cell.min_draft_length == 0:
+        best = play_whole(problem, server, np.zeros_like(problem.alpha)).better(best)
+    state = _Search(problem, cell, best)
+    if state.several and problem.num_users <= MANY:
+        # One scan over all pieces leaves few of them that may be better.
+        state.best = best.better(climb(problem, server, best_nested(problem, server)))
+    state.start()
+    while state.step():
+        pass
+    return state.best
+
+
+class _Search:
+    """The state of a search: the best lengths, and what each piece of each cell may still add. Shape (M, P) each."""
+
+    def __init__(self, problem: Problem, cell: Cell, best: WholeLengths) -> None:
+        self.problem, self.best = problem, best
+        self.server = cell.verification.of_batch(problem.num_users)
+        self.pieces = pieces_of(cell, problem.num_users)
+        self.several = len(self.pieces) > 1
+        self.ragged = self.several and counts_tokens(self.server)
+        shape = len(problem.alpha), len(self.pieces)
+        self.excess, self.opened = np.full(shape, np.inf), np.zeros(shape, dtype=bool)
+        self.base, self.slope = (
+            np.broadcast_to(every, shape).copy() for every in (self.pieces.base, self.pieces.slope)
+        )
+        # Weights of the sum that stands for the objective.
+        self.weight = problem.linearised(best.lengths).weight.copy()
+
+    def start(self) -> None:
+        """Judge all pieces by the prices of the best lengths, or of a token for everybody where nobody drafts."""
+        if not self.several:
+            return
+        lengths, deadline = self.best.lengths, self.best.deadline
+        idle = np.flatnonzero(~lengths.any(axis=-1))
+        if idle.size:
+            ones = play_whole(self.problem[idle], self.server, np.ones((idle.size, lengths.shape[-1])))
+            lengths, deadline = lengths.copy(), deadline.copy()
+            lengths[idle], deadline[idle] = ones.lengths, ones.deadline
+        prices = token_prices(self.problem.curves, lengths, deadline)
+        self.judge(np.arange(len(lengths)), self.problem.linearised(lengths), prices)
+
+    def judge(self, rows: np.ndarray, linear: Problem, prices: FloatArray) -> PieceDuals:
+        """Lower what the pieces of some cells may add, by new prices."""
+        score = self.best.score[rows]
+        duals = PieceDuals.at(linear, self.pieces, self.server, prices, linear.time_price_at(score))
+        known = np.where(np.isnan(linear.time_price), 0.0, score)
+        self.excess[rows] = np.minimum(self.excess[rows], duals.value - known[:, None])
+        self.base[rows], self.slope[rows] = duals.base, duals.slope
+        return duals
+
+    def step(self) -> bool:
+        """Open the most promising piece of each cell that has one; whether there was any."""
+        excess = np.where(self.opened, -np.inf, self.excess)
+        index = excess.argmax(axis=-1)
+        enough = WORTH_OPENING * self.problem.total(self.best.lengths)
+        rows = np.flatnonzero(np.take_along_axis(excess, index[:, None], -1)[:, 0] > enough)
+        if rows.size == 0:
+            return False
+        index = index[rows]
+        self.opened[rows, index] = True
+        problem = self.problem[rows]
+        part = problem.in_piece(self.pieces, index)
+        part = part.on_line(self.base[rows, index], self.slope[rows, index], self.weight[rows])
+        point, prices = _relaxed(part)
+        dual = None
+        if self.several:
+            duals = self.judge(rows, problem.linearised(point.lengths), prices)
+            dual = duals.lengths(problem.low, index) if self.ragged else None
+        self.weight[rows] = problem.linearised(point.lengths).weight
+        starts = roundings(part, self.server, point, prices, dual)
+        self._improve(rows, problem, starts)
+        return True
+
+    def _improve(self, rows: np.ndarray, problem: Problem, starts: list[WholeLengths]) -> None:
+        """Let all starts climb together, one after the other in the rows of one batch, and keep the best."""
+        every = problem if len(starts) == 1 else problem[np.tile(np.arange(len(rows)), len(starts))]
+        found = improve(every, self.server, WholeLengths.joined(starts))
+        score = found.score.reshape(len(starts), len(rows))
+        chosen = score.argmax(axis=0) * len(rows) + np.arange(len(rows))
+        self.best.put(rows, self.best[rows].better(found[chosen]))
+
+
+def _relaxed(part: Problem) -> tuple[RelaxedPoint, FloatArray]:
+    """The relaxed optimum of rows in a piece, or next to it, and token prices there, s per token, (M, K)."""
+    point = RelaxedPoint.at(part, *starting_lengths(part))
+    prices = token_prices(part.curves, point.lengths, point.deadline)
+    time_price = part.time_price_at(point.score)[:, None]
+    price = time_price * (prices + part.slope[:, None])
+    tokens, wanted = part.tokens(point.lengths), part.best_real_lengths(price)
+    surplus = (part.tokens(wanted) - tokens - price * (wanted - point.lengths)).sum(axis=-1)
+    off = np.flatnonzero(~(surplus <= SETTLED * tokens.sum(axis=-1)))
+    if off.size:
+        solved, prices[off], _ = solve_relaxation(part[off].as_weighted_sum(), point.lengths[off], _TOLERANCE)
+        point.put(off, RelaxedPoint.at(part[off], solved.lengths, solved.deadline))
+    return point, prices
