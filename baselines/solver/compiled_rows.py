@@ -10,9 +10,11 @@ from multispin_gym.baselines.solver import (
     compiled_improve,
     compiled_moves,
     compiled_nested,
+    compiled_search,
     compiled_settling,
 )
 from multispin_gym.baselines.solver.compiled_curves import curves_of
+from multispin_gym.baselines.solver.compiled_duals import Duals
 from multispin_gym.baselines.solver.compiled_moves import Row
 from multispin_gym.baselines.solver.compiled_settling import Relaxed
 from multispin_gym.baselines.solver.compiling import compiled
@@ -112,6 +114,30 @@ def scan(
         )
 
 
+@compiled
+def search(
+    users: FloatArray,
+    time_price: FloatArray,
+    flags: tuple[bool, bool, bool],
+    waiting: FloatArray,
+    extra: FloatArray,
+    pieces: tuple[bool, FloatArray, np.ndarray, np.ndarray, FloatArray, FloatArray],
+    dropped: np.ndarray,
+    lengths: FloatArray,
+    deadline: FloatArray,
+    score: FloatArray,
+    solved: np.ndarray,
+) -> None:
+    """Do :func:`.whole_search.best_whole` in place, of whose pieces the arrays are given. Shape: extra (M, 3, K)."""
+    ranged, high, first, last, base, slope = pieces
+    for index in range(len(score)):
+        row = _row(users[index], time_price[index], flags, waiting)
+        duals = Duals(ranged, high, first, last, np.full(len(high), np.inf), base.copy(), slope.copy())
+        deadline[index], score[index], solved[index] = compiled_search.search(
+            row, extra[index], duals, dropped, lengths[index], deadline[index], score[index]
+        )
+
+
 def warm_up() -> None:
     """Compile everything, or load it from where it is kept: on two users that decide nothing."""
     users, waiting, price = np.ones((1, 9, 2)), np.ones(3), np.full(1, np.nan)
@@ -133,3 +159,6 @@ def warm_up() -> None:
     scan(users, price, flags, waiting, members, lengths, deadline, score)
     climb(users, price, flags, waiting, lengths, deadline, score)
     improve(users, price, flags, waiting, lengths, deadline, score)
+    piece, whole = np.ones(1), np.ones(1, dtype=np.int64)
+    pieces = False, piece, whole, whole, piece, piece
+    search(users, price, flags, waiting, relaxed[:, :3].copy(), pieces, whole, lengths, deadline, score, whole > 0)

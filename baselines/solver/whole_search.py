@@ -6,19 +6,23 @@ Which pieces are promising is told by the separated maximum at the prices of the
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver.deadline import token_prices
+from multispin_gym.baselines.solver.compiled import Packed
+from multispin_gym.baselines.solver.deadline import FEW, token_prices
 from multispin_gym.baselines.solver.local_search import MANY, WholeLengths, improve, play_whole
 from multispin_gym.baselines.solver.nested_lengths import best_nested
 from multispin_gym.baselines.solver.newton import RelaxedPoint, solve_relaxation
-from multispin_gym.baselines.solver.piece_duals import PieceDuals, counts_tokens
+from multispin_gym.baselines.solver.piece_duals import PieceDuals, counts_tokens, first_and_last
 from multispin_gym.baselines.solver.pieces import pieces_of
 from multispin_gym.baselines.solver.problem import Problem
-from multispin_gym.baselines.solver.roundings import roundings
+from multispin_gym.baselines.solver.roundings import numbers_opting_out, roundings
 from multispin_gym.baselines.solver.single_moves import climb
-from multispin_gym.baselines.solver.stationarity import starting_lengths
+from multispin_gym.baselines.solver.stationarity import shortest_lengths, starting_lengths
+from multispin_gym.baselines.solver.switch import compiled_rows
 from multispin_gym.physics.cell import Cell
 
 # Pieces that could add no more than this to the tokens, relative, are not opened.
@@ -43,10 +47,13 @@ def best_whole(problem: Problem, cell: Cell, start: FloatArray) -> WholeLengths:
     if state.several and problem.num_users <= MANY:
         # One scan over all pieces leaves few of them that may be better.
         state.best = best.better(climb(problem, server, best_nested(problem, server)))
-    state.start()
-    while state.step():
-        pass
-    return state.best
+    few = problem.curves.density or problem.alpha.size <= FEW
+    if not few or (rows := compiled_rows()) is None:
+        return state.run()
+    found, solved = state.compiled(rows)
+    if (left := np.flatnonzero(~solved)).size:
+        found.put(left, _Search(problem[left], cell, state.best[left]).run())
+    return found
 
 
 class _Search:
@@ -65,6 +72,28 @@ class _Search:
         )
         # Weights of the sum that stands for the objective.
         self.weight = problem.linearised(best.lengths).weight.copy()
+
+    def compiled(self, rows: Any) -> tuple[WholeLengths, np.ndarray]:
+        """Do the whole search by compiled loops; also for which cells every relaxation was solved. Shape (M,)."""
+        problem, pieces, best = self.problem, self.pieces, self.best.copy()
+        first = last = np.zeros(len(pieces), dtype=np.int64)
+        if self.ragged:
+            first, last = first_and_last(pieces, problem.num_users * (problem.low[0, 0] + 1.0))
+        shortest = np.zeros_like(problem.alpha) if problem.low.all() else shortest_lengths(problem)
+        extra = np.stack([problem.decay, problem.gain, shortest], axis=1)
+        arrays = self.ragged, pieces.high, first, last, pieces.base, pieces.slope
+        solved = np.empty(len(best.score), dtype=bool)
+        packed = Packed.of(problem, self.server).arguments
+        dropped = numbers_opting_out(problem.num_users)
+        rows.search(*packed, extra, arrays, dropped, best.lengths, best.deadline, best.score, solved)
+        return best, solved
+
+    def run(self) -> WholeLengths:
+        """Open pieces until none is worth it."""
+        self.start()
+        while self.step():
+            pass
+        return self.best
 
     def start(self) -> None:
         """Judge all pieces by the prices of the best lengths, or of a token for everybody where nobody drafts."""
