@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.homogeneous import best_common_lengths
+from multispin_gym.baselines.solver.common_lengths import best_common_lengths
 from multispin_gym.baselines.solver.deadline import finish_together
 from multispin_gym.baselines.solver.local_search import MANY, WholeLengths, improve, play_whole
 from multispin_gym.baselines.solver.nested_lengths import best_nested
 from multispin_gym.baselines.solver.piece_search import PieceSearch
 from multispin_gym.baselines.solver.problem import Problem, check_finite
 from multispin_gym.baselines.solver.roundings import roundings
-from multispin_gym.baselines.solver.single_moves import climb
 from multispin_gym.baselines.solver.whole_search import best_whole
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
@@ -32,7 +31,7 @@ def best_whole_drafts(search: PieceSearch) -> WholeLengths:
     best = search.idle().better(play_whole(problem, server, best_common_lengths(problem, cell)))
     if len(search.pieces) > 1 and problem.num_users <= MANY and not search.clock.limited:
         # One scan over all pieces leaves few of them that may be better.
-        best = best.better(climb(problem, server, best_nested(problem, server)))
+        best = best.better(best_nested(problem, server, polish=True))
     while True:
         rows, index = search.next_pieces(best.score)
         if rows.size == 0 or search.clock.over:
@@ -58,7 +57,7 @@ def heterogeneous(
     ratio; it broadcasts to (...,).
     """
     problem = Problem.of(users, cell, objective, time_price)
-    return whole_decision(problem, best_whole(problem, cell, best_common_lengths(problem, cell)), users)
+    return whole_decision(problem, best_whole(problem, cell), users)
 
 
 def whole_decision(problem: Problem, whole: WholeLengths, users: Users) -> Decision:

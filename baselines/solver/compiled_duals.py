@@ -46,13 +46,15 @@ def _in_range(wanted: float, price: float, low: float, high: float) -> float:
 @compiled
 def best_real(value: float, price: float, decay: float, low: float, high: float) -> float:
     """Real length of one user that maximises ``tokens - price * L``; the value is its weight times its gain."""
-    return _in_range(_real_length(value, price, decay), price, low, high)
+    length: float = _in_range(_real_length(value, price, decay), price, low, high)
+    return length
 
 
 @compiled
 def best_whole(weight: float, price: float, decay: float, low: float, high: float) -> float:
     """Whole length of one user that maximises ``tokens - price * L``."""
-    return _in_range(_whole_length(weight, price, decay), price, low, high)
+    length: float = _in_range(_whole_length(weight, price, decay), price, low, high)
+    return length
 
 
 @compiled
@@ -103,8 +105,9 @@ def _judge_ranges(
     for user in range(users):
         least += weights[user] * tokens_of(row.low[user], row.logarithm[user], row.difference[user])
         least -= time_price * prices[user] * row.low[user]
+        gain = weights[user] * row.alpha[user] ** row.low[user]
         for step in range(span):
-            gain = weights[user] * row.alpha[user] ** (row.low[user] + 1.0 + step)
+            gain *= row.alpha[user]
             worth[user * span + step] = time_price * prices[user] - gain
     order = np.argsort(worth, kind="mergesort")
     value, total = np.empty(users * span + 1), least

@@ -39,14 +39,14 @@ def best_of(row: Row, options: FloatArray, start: float, best: FloatArray) -> tu
 
 @compiled
 def fill(relaxed: Relaxed, lengths: FloatArray, high: float, dual: FloatArray, options: FloatArray) -> None:
-    """Fill in the options near real lengths, the last of which are given; shape (C, K)."""
+    """Fill in the options near real lengths, the first of which are given; shape (C, K)."""
     for user in range(len(lengths)):
         least, most = relaxed.least[user], high
         for index in range(len(_ROUNDING)):
-            options[index, user] = np.floor(lengths[user] + _ROUNDING[index])
+            options[1 + index, user] = np.floor(lengths[user] + _ROUNDING[index])
         for index in range(len(_SCALES)):
-            options[len(_ROUNDING) + index, user] = np.rint(_SCALES[index] * lengths[user])
-        options[OPTIONS - 1, user] = dual[user]
+            options[1 + len(_ROUNDING) + index, user] = np.rint(_SCALES[index] * lengths[user])
+        options[0, user] = dual[user]
         for index in range(OPTIONS):
             options[index, user] = min(max(options[index, user], least), most)
 

@@ -12,7 +12,7 @@ from multispin_gym.baselines.solver import whole_search
 from multispin_gym.baselines.solver.compiled_curves import least_deadline, tangent, tokens_of
 from multispin_gym.baselines.solver.compiled_duals import Duals, best_real, best_whole, judge
 from multispin_gym.baselines.solver.compiled_improve import improve
-from multispin_gym.baselines.solver.compiled_moves import TOLERANCE, Row, total_tokens, value, weights_at
+from multispin_gym.baselines.solver.compiled_moves import TOLERANCE, Row, total_tokens, value, wait, weights_at
 from multispin_gym.baselines.solver.compiled_roundings import OPTIONS, best_of, fill, opt_out, play
 from multispin_gym.baselines.solver.compiled_settling import Relaxed, settle
 from multispin_gym.baselines.solver.compiling import compiled
@@ -90,6 +90,7 @@ def _round(
     prices: FloatArray,
     dual: FloatArray,
     dropped: np.ndarray,
+    known: FloatArray,
     best: FloatArray,
 ) -> tuple[float, float]:
     """Fill in the best of what the roundings of a relaxed point climb to; its deadline and score."""
@@ -97,7 +98,7 @@ def _round(
     options = np.empty((OPTIONS, users))
     fill(relaxed, lengths, high, dual, options)
     time, score = best_of(row, options, deadline, best)
-    time, score = improve(row, best, time, score)
+    time, score = improve(row, best, time, score, known)
     if users == 1 or relaxed.least.any():
         return time, score
     for family in range(2):
@@ -107,9 +108,25 @@ def _round(
         else:
             options = np.maximum(options, 1.0)
         later, reached = best_of(row, options, deadline, found)
-        later, reached = improve(row, found, later, reached)
+        later, reached = improve(row, found, later, reached, known)
         if reached > score:
             best[:], time, score = found, later, reached
+    return time, score
+
+
+@compiled
+def common(row: Row, lengths: FloatArray) -> tuple[float, float]:
+    """Fill in the best common length; its deadline and score. See :func:`.common_lengths.best_common_lengths`."""
+    lengths[:] = 1.0
+    deadline = least_deadline(row.curves, lengths, np.nan, TOLERANCE)
+    best, highest = row.low[0], -np.inf
+    for length in np.arange(row.low[0], row.high[0] + 1.0):
+        lengths[:] = length
+        score = value(row, total_tokens(row, lengths), length * deadline + wait(row, lengths))
+        if score > highest:
+            best, highest = length, score
+    lengths[:] = best
+    time, score = play(row, lengths, best * deadline)
     return time, score
 
 
@@ -125,7 +142,7 @@ def search(
     decay, gain, shortest = extra
     prices, bend, own, found = np.empty(users), np.empty(users), np.empty(users), np.empty(users)
     weights, standing, dual, lengths = np.empty(users), np.empty(users), np.empty(users), np.empty(users)
-    opened = np.zeros(pieces, dtype=np.bool_)
+    opened, known = np.zeros(pieces, dtype=np.bool_), np.full(users, np.nan)
     weights_at(row, best, standing)
     if pieces > 1:
         lengths[:], time = best, deadline
@@ -168,6 +185,8 @@ def search(
         if pieces > 1:
             judge(row, duals, decay, weights, prices, score, index, dual)
         standing[:] = weights
-        time, reached = _round(row, relaxed, high, lengths, time, prices, dual, dropped, found)
+        time, reached = _round(row, relaxed, high, lengths, time, prices, dual, dropped, known, found)
         if reached > score:
             best[:], deadline, score = found, time, reached
+        if (found == best).all():
+            known[:] = best

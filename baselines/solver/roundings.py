@@ -34,9 +34,9 @@ def roundings(
     if dual is None:
         time_price = problem.time_price_at(point.score)[:, None]
         dual = linear.best_whole_lengths(time_price * (prices + problem.slope[:, None]))
-    options = [np.floor(point.lengths + shift) for shift in ROUNDING]
+    options = [dual, *(np.floor(point.lengths + shift) for shift in ROUNDING)]
     options.extend(np.rint(scale * point.lengths) for scale in SCALES)
-    every = np.clip(np.stack([*options, dual], axis=1), problem.low[:, None], problem.high[:, None])
+    every = np.clip(np.stack(options, axis=1), problem.low[:, None], problem.high[:, None])
     families = [every]
     if not problem.low.any() and problem.num_users > 1:
         families += [np.maximum(every, 1.0), _opting_out(linear, point, prices)]

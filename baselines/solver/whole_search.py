@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver.common_lengths import best_common_lengths
 from multispin_gym.baselines.solver.compiled import Packed
 from multispin_gym.baselines.solver.deadline import FEW, token_prices
 from multispin_gym.baselines.solver.local_search import MANY, WholeLengths, improve, play_whole
-from multispin_gym.baselines.solver.nested_lengths import best_nested
+from multispin_gym.baselines.solver.nested_lengths import Members, best_nested
 from multispin_gym.baselines.solver.newton import RelaxedPoint, solve_relaxation
 from multispin_gym.baselines.solver.piece_duals import PieceDuals, counts_tokens, first_and_last
-from multispin_gym.baselines.solver.pieces import pieces_of
+from multispin_gym.baselines.solver.pieces import Pieces, pieces_of
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.roundings import numbers_opting_out, roundings
-from multispin_gym.baselines.solver.single_moves import climb
 from multispin_gym.baselines.solver.stationarity import shortest_lengths, starting_lengths
 from multispin_gym.baselines.solver.switch import compiled_rows
 from multispin_gym.physics.cell import Cell
@@ -31,62 +31,63 @@ WORTH_OPENING = 1e-4
 SETTLED = 1e-4
 # And to which the optimum is solved for where it is not.
 _TOLERANCE = 1e-6
+_NO_MEMBERS = np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0), dtype=np.int64), np.empty((0, 0))
 
 
-def best_whole(problem: Problem, cell: Cell, start: FloatArray) -> WholeLengths:
-    """Find whole lengths for each cell, which is in no piece, from a start of shape (M, K).
+def best_whole(problem: Problem, cell: Cell) -> WholeLengths:
+    """Find whole lengths for each cell, which is in no piece.
 
-    They are at least as good as the start and, where there are several pieces and users are not very many,
+    They are at least as good as the best common length and, where there are several pieces and users are not very many,
     as the polished best of the lengths nested under one deadline.
     """
-    server = cell.verification.of_batch(problem.num_users)
-    best = play_whole(problem, server, start)
-    if cell.min_draft_length == 0:
-        best = play_whole(problem, server, np.zeros_like(problem.alpha)).better(best)
-    state = _Search(problem, cell, best)
-    if state.several and problem.num_users <= MANY:
-        # One scan over all pieces leaves few of them that may be better.
-        state.best = best.better(climb(problem, server, best_nested(problem, server)))
     few = problem.curves.density or problem.alpha.size <= FEW
     if not few or (rows := compiled_rows()) is None:
-        return state.run()
-    found, solved = state.compiled(rows)
+        return _Search(problem, cell).run()
+    found, solved = _compiled(rows, problem, cell)
     if (left := np.flatnonzero(~solved)).size:
-        found.put(left, _Search(problem[left], cell, state.best[left]).run())
+        found.put(left, _Search(problem[left], cell).run())
     return found
+
+
+def _is_scanned(problem: Problem, pieces: Pieces) -> bool:
+    """Whether the search starts with a scan over all pieces, which leaves few of them that may be better."""
+    return len(pieces) > 1 and problem.num_users <= MANY
+
+
+def _compiled(rows: Any, problem: Problem, cell: Cell) -> tuple[WholeLengths, np.ndarray]:
+    """Do the whole search by compiled loops; also for which cells every relaxation was solved. Shape (M,)."""
+    server, pieces = cell.verification.of_batch(problem.num_users), pieces_of(cell, problem.num_users)
+    ranged = len(pieces) > 1 and counts_tokens(server)
+    first = last = np.zeros(len(pieces), dtype=np.int64)
+    if ranged:
+        first, last = first_and_last(pieces, problem.num_users * (problem.low[0, 0] + 1.0))
+    shortest = np.zeros_like(problem.alpha) if problem.low.all() else shortest_lengths(problem)
+    extra = np.stack([problem.decay, problem.gain, shortest], axis=1)
+    arrays = ranged, pieces.high, first, last, pieces.base, pieces.slope
+    members = Members.of(problem, server).arrays if _is_scanned(problem, pieces) else _NO_MEMBERS
+    count = len(problem.alpha)
+    found, solved = WholeLengths(np.empty_like(problem.alpha), *np.empty((2, count))), np.empty(count, dtype=bool)
+    dropped, packed = numbers_opting_out(problem.num_users), Packed.of(problem, server).arguments
+    rows.search(*packed, extra, arrays, members, dropped, found.lengths, found.deadline, found.score, solved)
+    return found, solved
 
 
 class _Search:
     """The state of a search: the best lengths, and what each piece of each cell may still add. Shape (M, P) each."""
 
-    def __init__(self, problem: Problem, cell: Cell, best: WholeLengths) -> None:
-        self.problem, self.best = problem, best
+    def __init__(self, problem: Problem, cell: Cell) -> None:
+        self.problem, self.pieces = problem, pieces_of(cell, problem.num_users)
         self.server = cell.verification.of_batch(problem.num_users)
-        self.pieces = pieces_of(cell, problem.num_users)
+        self.best = play_whole(problem, self.server, best_common_lengths(problem, cell))
+        if _is_scanned(problem, self.pieces):
+            self.best = self.best.better(best_nested(problem, self.server, polish=True))
         self.several = len(self.pieces) > 1
         self.ragged = self.several and counts_tokens(self.server)
-        shape = len(problem.alpha), len(self.pieces)
+        shape, line = (len(problem.alpha), len(self.pieces)), (self.pieces.base, self.pieces.slope)
         self.excess, self.opened = np.full(shape, np.inf), np.zeros(shape, dtype=bool)
-        self.base, self.slope = (
-            np.broadcast_to(every, shape).copy() for every in (self.pieces.base, self.pieces.slope)
-        )
+        self.base, self.slope = (np.broadcast_to(every, shape).copy() for every in line)
         # Weights of the sum that stands for the objective.
-        self.weight = problem.linearised(best.lengths).weight.copy()
-
-    def compiled(self, rows: Any) -> tuple[WholeLengths, np.ndarray]:
-        """Do the whole search by compiled loops; also for which cells every relaxation was solved. Shape (M,)."""
-        problem, pieces, best = self.problem, self.pieces, self.best.copy()
-        first = last = np.zeros(len(pieces), dtype=np.int64)
-        if self.ragged:
-            first, last = first_and_last(pieces, problem.num_users * (problem.low[0, 0] + 1.0))
-        shortest = np.zeros_like(problem.alpha) if problem.low.all() else shortest_lengths(problem)
-        extra = np.stack([problem.decay, problem.gain, shortest], axis=1)
-        arrays = self.ragged, pieces.high, first, last, pieces.base, pieces.slope
-        solved = np.empty(len(best.score), dtype=bool)
-        packed = Packed.of(problem, self.server).arguments
-        dropped = numbers_opting_out(problem.num_users)
-        rows.search(*packed, extra, arrays, dropped, best.lengths, best.deadline, best.score, solved)
-        return best, solved
+        self.weight = problem.linearised(self.best.lengths).weight.copy()
 
     def run(self) -> WholeLengths:
         """Open pieces until none is worth it."""
