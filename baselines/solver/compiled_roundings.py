@@ -9,7 +9,7 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import roundings
-from multispin_gym.baselines.solver.compiled_curves import least_deadline, tangent, tokens_of
+from multispin_gym.baselines.solver.compiled_curves import ROUNDING, least_deadline, tangent, tokens_of
 from multispin_gym.baselines.solver.compiled_duals import best_real
 from multispin_gym.baselines.solver.compiled_moves import TOLERANCE, Row, better, total_tokens, value, wait
 from multispin_gym.baselines.solver.compiled_settling import Relaxed
@@ -28,12 +28,18 @@ def play(row: Row, lengths: FloatArray, start: float) -> tuple[float, float]:
 
 
 @compiled
-def best_of(row: Row, options: FloatArray, start: float, best: FloatArray) -> tuple[float, float]:
-    """Fill in the best of some lengths, of shape (C, K); its deadline and score."""
+def best_of(row: Row, options: FloatArray, prices: FloatArray, start: float, best: FloatArray) -> tuple[float, float]:
+    """Fill in the best of some lengths, of shape (C, K); its deadline and score.
+
+    With prices that are valid for the cell most of them need no look at the band.
+    """
     best[:] = options[0]
     deadline, score = play(row, best, start)
     for index in range(1, len(options)):
-        score, deadline, _ = better(row, options[index], score, deadline, best)
+        here = options[index]
+        seconds = (prices * here).sum() * (1.0 - ROUNDING) + wait(row, here)
+        if not value(row, total_tokens(row, here), seconds) <= score:
+            score, deadline, _ = better(row, here, score, deadline, best)
     return deadline, score
 
 

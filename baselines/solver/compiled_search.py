@@ -97,7 +97,7 @@ def _round(
     users, found = len(lengths), np.empty(len(lengths))
     options = np.empty((OPTIONS, users))
     fill(relaxed, lengths, high, dual, options)
-    time, score = best_of(row, options, deadline, best)
+    time, score = best_of(row, options, prices, deadline, best)
     time, score = improve(row, best, time, score, known)
     if users == 1 or relaxed.least.any():
         return time, score
@@ -107,7 +107,7 @@ def _round(
             opt_out(relaxed, high, lengths, prices, dropped, options)
         else:
             options = np.maximum(options, 1.0)
-        later, reached = best_of(row, options, deadline, found)
+        later, reached = best_of(row, options, prices, deadline, found)
         later, reached = improve(row, found, later, reached, known)
         if reached > score:
             best[:], time, score = found, later, reached
@@ -131,6 +131,67 @@ def common(row: Row, lengths: FloatArray) -> tuple[float, float]:
 
 
 @compiled
+def _judge_at_best(row: Row, decay: FloatArray, duals: Duals, best: FloatArray, deadline: float, score: float) -> None:
+    """Judge all pieces by the prices of the best lengths, or of a token for everybody where nobody drafts."""
+    users, lengths = len(best), best.copy()
+    prices, bend, own, weights = np.empty(users), np.empty(users), np.empty(users), np.empty(users)
+    if not best.any():
+        lengths[:] = 1.0
+        deadline, _ = play(row, lengths, np.nan)
+    tangent(row.curves, lengths, deadline, prices, bend, own)
+    weights_at(row, lengths, weights)
+    judge(row, duals, decay, weights, prices, score, -1, lengths)
+
+
+@compiled
+def _open(
+    row: Row,
+    extra: FloatArray,
+    duals: Duals,
+    index: int,
+    dropped: np.ndarray,
+    score: float,
+    weights: FloatArray,
+    known: FloatArray,
+    found: FloatArray,
+) -> tuple[float, float, bool]:
+    """Fill in the best lengths found from one piece; deadline, score, and whether its relaxation was solved.
+
+    The weights become those of the weighted sum that touches the objective there.
+    """
+    users, high = len(found), min(row.high[0], duals.high[index])
+    lengths, prices, dual = np.empty(users), np.empty(users), np.empty(users)
+    bend, own = np.empty(users), np.empty(users)
+    decay, gain, shortest = extra
+    low, roof, base, slope = np.maximum(row.low, shortest), np.maximum(high, shortest), duals.base, duals.slope
+    relaxed = Relaxed(
+        row.curves,
+        row.logarithm,
+        row.difference,
+        weights,
+        decay,
+        gain,
+        low,
+        roof,
+        row.low,
+        base[index],
+        slope[index],
+        row.time_price,
+    )
+    time, reached = _relax(row, relaxed, high, lengths)
+    tangent(row.curves, lengths, time, prices, bend, own)
+    if not _at_prices(relaxed, high, lengths, prices, reached, dual):
+        return time, reached, False
+    if row.geometric:
+        weights_at(row, lengths, weights)
+        _at_prices(relaxed, high, lengths, prices, reached, dual)
+    if len(duals.high) > 1:
+        judge(row, duals, decay, weights, prices, score, index, dual)
+    time, reached = _round(row, relaxed, high, lengths, time, prices, dual, dropped, known, found)
+    return time, reached, True
+
+
+@compiled
 def search(
     row: Row, extra: FloatArray, duals: Duals, dropped: np.ndarray, best: FloatArray, deadline: float, score: float
 ) -> tuple[float, float, bool]:
@@ -138,54 +199,20 @@ def search(
 
     The rows of ``extra`` are the users' decay and gain, and their shortest real lengths.
     """
-    users, pieces = len(best), len(duals.high)
-    decay, gain, shortest = extra
-    prices, bend, own, found = np.empty(users), np.empty(users), np.empty(users), np.empty(users)
-    weights, standing, dual, lengths = np.empty(users), np.empty(users), np.empty(users), np.empty(users)
-    opened, known = np.zeros(pieces, dtype=np.bool_), np.full(users, np.nan)
-    weights_at(row, best, standing)
-    if pieces > 1:
-        lengths[:], time = best, deadline
-        if not best.any():
-            lengths[:] = 1.0
-            time, _ = play(row, lengths, np.nan)
-        tangent(row.curves, lengths, time, prices, bend, own)
-        weights_at(row, lengths, weights)
-        judge(row, duals, decay, weights, prices, score, -1, dual)
+    users = len(best)
+    opened, known = np.zeros(len(duals.high), dtype=np.bool_), np.full(users, np.nan)
+    weights, found = np.empty(users), np.empty(users)
+    weights_at(row, best, weights)
+    if len(opened) > 1:
+        _judge_at_best(row, extra[0], duals, best, deadline, score)
     while True:
         index = np.argmax(np.where(opened, -np.inf, duals.excess))
         if opened[index] or not duals.excess[index] > _WORTH_OPENING * total_tokens(row, best):
             return deadline, score, True
         opened[index] = True
-        high = min(row.high[0], duals.high[index])
-        relaxed = Relaxed(
-            row.curves,
-            row.logarithm,
-            row.difference,
-            standing,
-            decay,
-            gain,
-            np.maximum(row.low, shortest),
-            np.maximum(high, shortest),
-            row.low,
-            duals.base[index],
-            duals.slope[index],
-            row.time_price,
-        )
-        time, reached = _relax(row, relaxed, high, lengths)
-        tangent(row.curves, lengths, time, prices, bend, own)
-        if not _at_prices(relaxed, high, lengths, prices, reached, dual):
+        time, reached, solved = _open(row, extra, duals, index, dropped, score, weights, known, found)
+        if not solved:
             return deadline, score, False
-        weights_at(row, lengths, weights)
-        if row.geometric:
-            for user in range(users):
-                price = reached if np.isnan(row.time_price) else row.time_price
-                price *= prices[user] + relaxed.slope
-                dual[user] = best_whole(weights[user], price, decay[user], row.low[user], high)
-        if pieces > 1:
-            judge(row, duals, decay, weights, prices, score, index, dual)
-        standing[:] = weights
-        time, reached = _round(row, relaxed, high, lengths, time, prices, dual, dropped, known, found)
         if reached > score:
             best[:], deadline, score = found, time, reached
         if (found == best).all():
