@@ -10,7 +10,6 @@ from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.heterogeneous import whole_decision
 from multispin_gym.baselines.solver.nested_lengths import best_nested
 from multispin_gym.baselines.solver.problem import Problem
-from multispin_gym.baselines.solver.single_moves import climb
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
@@ -39,5 +38,4 @@ def nested_polished(
     So no other length of a single user is one token away and better. The arguments are those of :func:`nested`.
     """
     problem = Problem.of(users, cell, objective, time_price)
-    start = best_nested(problem, cell.verification)
-    return whole_decision(problem, climb(problem, cell.verification, start), users)
+    return whole_decision(problem, best_nested(problem, cell.verification, polish=True), users)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray, IntArray, check_number
-from multispin_gym.baselines.homogeneous import common_lengths
+from multispin_gym.baselines.solver.common_lengths import common_lengths
 from multispin_gym.baselines.solver.marginal_drafts import MarginalDrafts, first_allowed
 from multispin_gym.physics.acceptance import mean_tokens
 from multispin_gym.physics.cell import Cell
