@@ -5,26 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.homogeneous import best_common_lengths
-from multispin_gym.baselines.solver.deadline import finish_together, least_deadline, token_prices
-from multispin_gym.baselines.solver.local_search import MANY, WholeLengths, best_option, improve, play_whole
+from multispin_gym.baselines.solver.common_lengths import best_common_lengths
+from multispin_gym.baselines.solver.deadline import finish_together
+from multispin_gym.baselines.solver.local_search import MANY, WholeLengths, improve, play_whole
 from multispin_gym.baselines.solver.nested_lengths import best_nested
-from multispin_gym.baselines.solver.newton import RelaxedPoint
 from multispin_gym.baselines.solver.piece_search import PieceSearch
 from multispin_gym.baselines.solver.problem import Problem, check_finite
-from multispin_gym.baselines.solver.server import Server
-from multispin_gym.baselines.solver.single_moves import climb
+from multispin_gym.baselines.solver.roundings import roundings
+from multispin_gym.baselines.solver.whole_search import best_whole
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
-
-# What is added to real lengths before they are cut to whole ones.
-_ROUNDING = (0.0, 0.25, 0.5, 0.75)
-# The latency is homogeneous in the lengths, so drafts that are all longer or shorter cost little.
-_SCALES = (0.75, 0.85, 1.15, 1.3, 1.45, 1.6)
-# Steps of halving the distance to the best lengths at the current prices.
-_SETTLING = 3
 
 
 def best_whole_drafts(search: PieceSearch) -> WholeLengths:
@@ -39,14 +31,14 @@ def best_whole_drafts(search: PieceSearch) -> WholeLengths:
     best = search.idle().better(play_whole(problem, server, best_common_lengths(problem, cell)))
     if len(search.pieces) > 1 and problem.num_users <= MANY and not search.clock.limited:
         # One scan over all pieces leaves few of them that may be better.
-        best = best.better(climb(problem, server, best_nested(problem, server)))
+        best = best.better(best_nested(problem, server, polish=True))
     while True:
         rows, index = search.next_pieces(best.score)
         if rows.size == 0 or search.clock.over:
             return best
-        point = search.open(rows, index)
+        point, prices = search.open(rows, index)
         part = problem[rows]
-        starts = _roundings(part.in_piece(search.pieces, index), server, cell, point)
+        starts = roundings(part.in_piece(search.pieces, index), server, point, prices)
         # All starts climb together, one after the other in the rows of one batch.
         copies = [np.arange(len(rows))] * len(starts)
         found = improve(part[np.concatenate(copies)], server, WholeLengths.joined(starts), search.clock)
@@ -54,46 +46,6 @@ def best_whole_drafts(search: PieceSearch) -> WholeLengths:
         order = np.argsort(-found.score, kind="stable")
         cells, first = np.unique(np.tile(rows, len(starts))[order], return_index=True)
         best.put(cells, best[cells].better(found[order[first]]))
-
-
-def _roundings(problem: Problem, server: Server, cell: Cell, point: RelaxedPoint) -> list[WholeLengths]:
-    """Best of rounding at several thresholds and scales and at the relaxed prices.
-
-    Where users may opt out, also the best with a draft for everybody and the best without some who cost the most time:
-    single steps do not lead from one to the other.
-    """
-    linear = problem.linearised(point.lengths)
-    prices = token_prices(problem.curves, point.lengths, point.deadline)
-    time_price = problem.time_price_at(point.score)[:, None]
-    options = [np.floor(point.lengths + shift) for shift in _ROUNDING]
-    options.extend(np.rint(scale * point.lengths) for scale in _SCALES)
-    options.append(linear.best_whole_lengths(time_price * (prices + problem.slope[:, None])))
-    every = np.clip(np.stack(options, axis=1), problem.low[:, None], problem.high[:, None])
-    families = [every]
-    if cell.min_draft_length == 0 and problem.num_users > 1:
-        families += [np.maximum(every, 1.0), _opting_out(linear, point, prices)]
-    return [best_option(problem, server, options, point.deadline) for options in families]
-
-
-def _opting_out(linear: Problem, point: RelaxedPoint, prices: FloatArray) -> FloatArray:
-    """Lengths for the rest when ever more of the users who cost the most time do not draft. Shape (M, C, K).
-
-    With total power the first token's marginal share vanishes, so the relaxation never lets anybody opt out.
-    """
-    rank = np.argsort(np.argsort(-prices * point.lengths, axis=-1), axis=-1)
-    dropped = np.array(sorted({int(count) for count in np.geomspace(1, linear.num_users, 8)} - {linear.num_users}))
-    rows = np.repeat(np.arange(len(rank)), len(dropped))
-    kept = rank[rows] >= np.tile(dropped, len(rank))[:, None]
-    problem = linear[rows]
-    lengths = np.where(kept, np.maximum(point.lengths[rows], 1.0), 0.0)
-    for _ in range(_SETTLING):
-        deadline = least_deadline(problem.curves, lengths, tolerance=1e-3)
-        delay = token_prices(problem.curves, lengths, deadline) + problem.slope[:, None]
-        seconds = deadline + problem.verification_time(lengths)
-        time_price = problem.time_price_at(problem.tokens(lengths).sum(axis=-1) / seconds)
-        wanted = problem.best_real_lengths(time_price[:, None] * delay)
-        lengths = np.where(kept, 0.5 * (lengths + np.maximum(wanted, 0.5)), 0.0)
-    return np.where(kept, np.maximum(np.rint(lengths), 1.0), 0.0).reshape(len(rank), len(dropped), -1)
 
 
 def heterogeneous(
@@ -104,8 +56,8 @@ def heterogeneous(
     With a price of time, tokens that a second costs, ``tokens - time_price * latency`` is maximised instead of their
     ratio; it broadcasts to (...,).
     """
-    search = PieceSearch.of(users, cell, objective, time_price, bounded=False)
-    return whole_decision(search.problem, best_whole_drafts(search), users)
+    problem = Problem.of(users, cell, objective, time_price)
+    return whole_decision(problem, best_whole(problem, cell), users)
 
 
 def whole_decision(problem: Problem, whole: WholeLengths, users: Users) -> Decision:

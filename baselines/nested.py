@@ -11,7 +11,6 @@ from multispin_gym.baselines.heterogeneous import whole_decision
 from multispin_gym.baselines.solver.nested_lengths import best_nested
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.server import server_of
-from multispin_gym.baselines.solver.single_moves import climb
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision
@@ -39,5 +38,5 @@ def nested_polished(
 
     So no other length of a single user is one token away and better. The arguments are those of :func:`nested`.
     """
-    problem, server = Problem.of(users, cell, objective, time_price), server_of(cell, users.num_users)
-    return whole_decision(problem, climb(problem, server, best_nested(problem, server)), users)
+    problem = Problem.of(users, cell, objective, time_price)
+    return whole_decision(problem, best_nested(problem, server_of(cell, users.num_users), polish=True), users)

@@ -86,7 +86,7 @@ def relax(users: Users, cell: Cell, objective: Objective | None = None) -> Relax
     lengths, deadline, goodput = idle.lengths, idle.deadline, idle.score
     rows = np.arange(len(goodput))
     for piece in range(len(search.pieces)):
-        point = search.open(rows, np.full(len(rows), piece))
+        point, _ = search.open(rows, np.full(len(rows), piece))
         wins = point.score > goodput
         lengths = np.where(wins[:, None], point.lengths, lengths)
         deadline = np.where(wins, point.deadline, deadline)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray, IntArray, check_number
-from multispin_gym.baselines.homogeneous import common_lengths
 from multispin_gym.baselines.present_users import solve_present
+from multispin_gym.baselines.solver.common_lengths import common_lengths
 from multispin_gym.baselines.solver.marginal_drafts import MarginalDrafts, first_allowed
 from multispin_gym.baselines.solver.server import answering_server, server_of
 from multispin_gym.physics.acceptance import mean_tokens

@@ -6,7 +6,7 @@ import numpy as np
 
 from multispin_gym._validation import shown
 from multispin_gym.baselines.equal_shares import equal_shares, upload_time
-from multispin_gym.baselines.homogeneous import common_lengths
+from multispin_gym.baselines.solver.common_lengths import common_lengths
 from multispin_gym.baselines.solver.server import server_of
 from multispin_gym.physics.acceptance import mean_tokens
 from multispin_gym.physics.cell import Cell

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver import deadline as deadlines
 from multispin_gym.baselines.solver import share_curves
 from multispin_gym.baselines.solver.compiling import compiled
 from multispin_gym.physics import acceptance, uplink
@@ -23,6 +24,7 @@ _share_of_log_snr = compiled(share_curves.share_of_log_snr)
 _bend_of_log_snr = compiled(share_curves.bend_of_log_snr)
 _upload_of_share = compiled(share_curves.upload_of_share)
 _share_of_spare = compiled(share_curves.share_of_spare)
+_with_rest = compiled(deadlines.with_rest)
 tokens_of = compiled(acceptance.tokens_of)
 # Distance of the logarithm of the sum of shares from its root, within which Halley's step is taken.
 _NEAR = 0.3
@@ -94,14 +96,21 @@ def share_at(curves: Curves, user: int, theta: float) -> tuple[float, float, flo
 
 
 @compiled
+def seconds_along(curves: Curves, user: int, z: float) -> float:
+    """Seconds per token along the coordinate of :func:`along`."""
+    v = np.exp(z)
+    return curves.drafting_time[user] + (v if curves.density else curves.scale[user] * np.expm1(v) / v)
+
+
+@compiled
 def along(curves: Curves, user: int, z: float) -> tuple[float, float, float, float, float]:
     """Seconds per token and share along :meth:`.share_curves.ShareCurves.along`'s coordinate."""
-    v, tau, scale = np.exp(z), curves.drafting_time[user], curves.scale[user]
+    v, scale, theta = np.exp(z), curves.scale[user], seconds_along(curves, user, z)
     if curves.density:
         share, slope, curvature = _share_of_spare(scale, v)
-        return tau + v, v, share, slope, curvature
+        return theta, v, share, slope, curvature
     inner, share, slope, curvature = of_log_snr(scale, curves.signal[user], v)
-    return tau + scale * np.expm1(v) / v, inner * v, share, slope, curvature
+    return theta, inner * v, share, slope, curvature
 
 
 @compiled
@@ -119,6 +128,15 @@ def least_deadline(curves: Curves, lengths: FloatArray, start: float, tolerance:
 
     What is left after a step below the tolerance is of the order of its cube.
     """
+    return deadline_within(curves, lengths, start, tolerance, False)
+
+
+@compiled
+def deadline_within(curves: Curves, lengths: FloatArray, start: float, tolerance: float, latest: bool) -> float:
+    """Least deadline of one cell's lengths; NaN where the start is to be the latest and they clearly miss it.
+
+    One look at the band tells most that miss it.
+    """
     low = floor = 0.0
     drafting = 0
     for user in range(len(lengths)):
@@ -132,6 +150,8 @@ def least_deadline(curves: Curves, lengths: FloatArray, start: float, tolerance:
         start = 0.0
         for user in range(len(lengths)):
             start = max(start, lengths[user] * curves.equal[user])
+    if latest and not start >= low * (1.0 - ROUNDING):
+        return np.nan
     deadline = max(start, low)
     for _ in range(60):
         total = first = second = 0.0
@@ -142,6 +162,9 @@ def least_deadline(curves: Curves, lengths: FloatArray, start: float, tolerance:
                 total += share
                 first += slope * theta
                 second += (curvature * theta + slope) * theta
+                if latest and total > 1.0 + ROUNDING:
+                    return np.nan
+        latest = False
         # Newton's step of the sum's logarithm by that of the deadline, and near the root Halley's.
         value, first = np.log(total), first / total
         bent = 2.0 * first * first - value * (second / total - first * first)
@@ -157,17 +180,24 @@ def least_deadline(curves: Curves, lengths: FloatArray, start: float, tolerance:
 
 
 @compiled
-def may_fit(curves: Curves, lengths: FloatArray, deadline: float) -> bool:
-    """Whether all drafts fit by the deadline, or miss it by rounding at most."""
-    total = 0.0
-    for user in range(len(lengths)):
+def split(curves: Curves, lengths: FloatArray, deadline: float, shares: FloatArray) -> None:
+    """Fill in the split of the band that meets a deadline; see :func:`.deadline.finish_together`."""
+    users, spread, left = len(lengths), 0.0, 1.0
+    elastic = np.zeros(users)
+    shares[:] = 0.0
+    for user in range(users):
         if lengths[user] > 0.0:
-            if deadline < lengths[user] * curves.alone[user]:
-                return deadline >= lengths[user] * curves.alone[user] * (1.0 - ROUNDING)
-            total += share_at(curves, user, deadline / lengths[user])[0]
-            if total > 1.0 + ROUNDING:
-                return False
-    return True
+            theta = deadline / lengths[user]
+            shares[user], slope, _ = share_at(curves, user, theta)
+            elastic[user] = -slope * theta
+            left -= shares[user]
+            spread += elastic[user]
+    total = 0.0
+    for user in range(users):
+        shares[user] = _with_rest(shares[user], elastic[user], left, spread if spread > 0.0 else 1.0)
+        total += shares[user]
+    for user in range(users):
+        shares[user] = shares[user] / total if total > 0.0 else 1.0 / users
 
 
 @compiled

@@ -129,11 +129,11 @@ def _pass(
 
 
 @compiled
-def improve(row: Row, lengths: FloatArray, deadline: float, score: float) -> tuple[float, float]:
-    """Do :func:`.local_search.improve` in place; deadline and score."""
+def improve(row: Row, lengths: FloatArray, deadline: float, score: float, known: FloatArray) -> tuple[float, float]:
+    """Do :func:`.local_search.improve` in place; deadline and score. It ends at lengths known to leave nothing."""
     best, tries = lengths.copy(), _TRIES
     for _ in range(min(_PASSES, max(_PASSES * _MANY // len(lengths), 1))):
-        if not lengths.any():
+        if not lengths.any() or (lengths == known).all():
             break
         reached, time = _pass(row, lengths, score, deadline, tries, best)
         if reached > above(score):

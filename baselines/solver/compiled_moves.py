@@ -14,8 +14,7 @@ from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.compiled_curves import (
     ROUNDING,
     Curves,
-    least_deadline,
-    may_fit,
+    deadline_within,
     share_at,
     tangent,
     tokens_of,
@@ -24,7 +23,7 @@ from multispin_gym.baselines.solver.compiling import compiled
 from multispin_gym.baselines.solver.single_moves import LEAST_GAIN
 
 # Relative to the distance from the rate limits: what a deadline is off by is of the order of its cube.
-TOLERANCE = 1e-6
+TOLERANCE = 1e-5
 
 
 class Row(NamedTuple):
@@ -175,9 +174,9 @@ def better(
     total, waiting = total_tokens(row, lengths), wait(row, lengths)
     # One look at the band tells most that fall behind: they do not fit by the deadline at which they would be as good.
     latest = break_even(row, total, waiting, score)
-    if not may_fit(row.curves, lengths, latest):
+    time = deadline_within(row.curves, lengths, latest if latest < np.inf else np.nan, TOLERANCE, latest < np.inf)
+    if np.isnan(time):
         return score, deadline, latest
-    time = least_deadline(row.curves, lengths, latest if latest < np.inf else np.nan, TOLERANCE)
     reached = value(row, total, time + waiting)
     if reached > score:
         best[:] = lengths

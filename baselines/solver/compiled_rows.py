@@ -10,12 +10,16 @@ from multispin_gym.baselines.solver import (
     compiled_improve,
     compiled_moves,
     compiled_nested,
+    compiled_search,
     compiled_settling,
 )
 from multispin_gym.baselines.solver.compiled_curves import curves_of
+from multispin_gym.baselines.solver.compiled_duals import Duals
 from multispin_gym.baselines.solver.compiled_moves import Row
 from multispin_gym.baselines.solver.compiled_settling import Relaxed
 from multispin_gym.baselines.solver.compiling import compiled
+
+Members = tuple[FloatArray, FloatArray, np.ndarray, FloatArray]
 
 
 @compiled
@@ -29,12 +33,23 @@ def _row(users: FloatArray, time_price: float, flags: tuple[bool, bool, bool], w
 
 @compiled
 def least_deadline(
-    density: bool, curves: FloatArray, lengths: FloatArray, start: FloatArray, tolerance: float, deadline: FloatArray
+    density: bool, curves: FloatArray, lengths: FloatArray, tolerance: float, deadline: FloatArray
 ) -> None:
-    """Fill in :func:`.deadline.least_deadline`; a start of NaN is none. The curves have shape (M, 3, K)."""
+    """Do :func:`.deadline.least_deadline` on the starts, NaN for none. The curves have shape (M, 3, K)."""
     for index in range(len(deadline)):
         row = curves_of(density, curves[index, 0], curves[index, 1], curves[index, 2])
-        deadline[index] = compiled_curves.least_deadline(row, lengths[index], start[index], tolerance)
+        deadline[index] = compiled_curves.least_deadline(row, lengths[index], deadline[index], tolerance)
+
+
+@compiled
+def finish_together(
+    density: bool, curves: FloatArray, lengths: FloatArray, tolerance: float, deadline: FloatArray, shares: FloatArray
+) -> None:
+    """Do :func:`.deadline.finish_together` on the starts, NaN for none, and fill in the shares."""
+    for index in range(len(deadline)):
+        row = curves_of(density, curves[index, 0], curves[index, 1], curves[index, 2])
+        deadline[index] = compiled_curves.least_deadline(row, lengths[index], deadline[index], tolerance)
+        compiled_curves.split(row, lengths[index], deadline[index], shares[index])
 
 
 @compiled
@@ -87,9 +102,12 @@ def improve(
     score: FloatArray,
 ) -> None:
     """Do :func:`.local_search.improve` in place."""
+    known = np.full(lengths.shape[1], np.nan)
     for index in range(len(score)):
         row = _row(users[index], time_price[index], flags, waiting)
-        deadline[index], score[index] = compiled_improve.improve(row, lengths[index], deadline[index], score[index])
+        deadline[index], score[index] = compiled_improve.improve(
+            row, lengths[index], deadline[index], score[index], known
+        )
 
 
 @compiled
@@ -98,7 +116,8 @@ def scan(
     time_price: FloatArray,
     flags: tuple[bool, bool, bool],
     waiting: FloatArray,
-    members: tuple[FloatArray, FloatArray, np.ndarray, FloatArray],
+    members: Members,
+    polish: bool,
     lengths: FloatArray,
     deadline: FloatArray,
     score: FloatArray,
@@ -110,6 +129,44 @@ def scan(
         deadline[index], score[index] = compiled_nested.scan(
             row, token_time[index], until[index], user[index], after[index], lengths[index]
         )
+        if polish:
+            deadline[index], score[index] = compiled_moves.climb(row, lengths[index], deadline[index], score[index])
+
+
+@compiled
+def search(
+    users: FloatArray,
+    time_price: FloatArray,
+    flags: tuple[bool, bool, bool],
+    waiting: FloatArray,
+    extra: FloatArray,
+    pieces: tuple[bool, FloatArray, np.ndarray, np.ndarray, FloatArray, FloatArray],
+    members: Members,
+    dropped: np.ndarray,
+    lengths: FloatArray,
+    deadline: FloatArray,
+    score: FloatArray,
+    solved: np.ndarray,
+) -> None:
+    """Fill in :func:`.whole_search.best_whole`, of whose pieces and members the arrays are given.
+
+    Without members nested lengths are left out. Shape: extra (M, 3, K).
+    """
+    ranged, high, first, last, base, slope = pieces
+    token_time, until, user, after = members
+    for index in range(len(score)):
+        row = _row(users[index], time_price[index], flags, waiting)
+        duals = Duals(ranged, high, first, last, np.full(len(high), np.inf), base.copy(), slope.copy())
+        here, found = lengths[index], np.empty(lengths.shape[1])
+        deadline[index], score[index] = compiled_search.common(row, here)
+        if len(after):
+            time, reached = compiled_nested.scan(row, token_time[index], until[index], user[index], after[index], found)
+            time, reached = compiled_moves.climb(row, found, time, reached)
+            if reached > score[index]:
+                here[:], deadline[index], score[index] = found, time, reached
+        deadline[index], score[index], solved[index] = compiled_search.search(
+            row, extra[index], duals, dropped, here, deadline[index], score[index]
+        )
 
 
 def warm_up() -> None:
@@ -120,7 +177,9 @@ def warm_up() -> None:
     users[:, 7] = 0.0
     lengths, deadline, score = np.ones((1, 2)), np.ones(1), np.ones(1)
     flags = True, False, False
-    least_deadline(True, users[:, :3].copy(), lengths, price, 1e-6, deadline)
+    curves = users[:, :3].copy()
+    least_deadline(True, curves, lengths, 1e-6, deadline)
+    finish_together(True, curves, lengths, 1e-6, deadline, np.ones((1, 2)))
     relaxed = np.ones((1, 11, 2))
     relaxed[:, 3:5] = users[:, 4:6]
     settle(True, relaxed, np.ones((1, 3)), lengths, deadline)
@@ -130,6 +189,11 @@ def warm_up() -> None:
         np.zeros((1, 1), dtype=np.int64),
         np.array([[1.0, np.inf]]),
     )
-    scan(users, price, flags, waiting, members, lengths, deadline, score)
+    scan(users, price, flags, waiting, members, True, lengths, deadline, score)
     climb(users, price, flags, waiting, lengths, deadline, score)
     improve(users, price, flags, waiting, lengths, deadline, score)
+    piece, whole = np.ones(1), np.ones(1, dtype=np.int64)
+    pieces = False, piece, whole, whole, piece, piece
+    search(
+        users, price, flags, waiting, relaxed[:, :3].copy(), pieces, members, whole, lengths, deadline, score, whole > 0
+    )

@@ -11,7 +11,14 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import problem, stationarity
-from multispin_gym.baselines.solver.compiled_curves import Curves, along, coordinate, least_deadline, tokens_of
+from multispin_gym.baselines.solver.compiled_curves import (
+    Curves,
+    along,
+    coordinate,
+    least_deadline,
+    seconds_along,
+    tokens_of,
+)
 from multispin_gym.baselines.solver.compiling import compiled
 
 _marginal_of = compiled(problem.marginal_of)
@@ -59,13 +66,28 @@ def _is_idle(row: Relaxed, user: int, time_price: float, nu: float) -> bool:
 
 
 @compiled
+def _within(row: Relaxed, user: int, z: float, deadline: float, idle: bool) -> tuple[float, bool, bool]:
+    """A coordinate within its limits, whose roots are sought only near them; whether it is the bottom, or the top."""
+    length = deadline / seconds_along(row.curves, user, z)
+    if idle or not length > row.low[user] or row.low[user] >= row.high[user]:
+        top = coordinate(row.curves, user, deadline / row.low[user])
+        if idle or z >= top or row.low[user] >= row.high[user]:
+            return top, row.low[user] >= row.high[user], True
+    if not length < row.high[user] or z <= _NEAREST:
+        bottom = max(coordinate(row.curves, user, deadline / row.high[user]), _NEAREST)
+        if z <= bottom:
+            return bottom, True, False
+    return z, False, False
+
+
+@compiled
 def _conditions(
-    row: Relaxed, z: FloatArray, bottom: FloatArray, top: FloatArray, deadline: float, nu: float, users: FloatArray
+    row: Relaxed, z: FloatArray, bottom: np.ndarray, top: np.ndarray, deadline: float, nu: float, users: FloatArray
 ) -> tuple[float, float, float]:
     """Fill in a state: lengths, errors, who is held and idle, and how all follow; nu and the joint step.
 
     The rows of ``users`` are the lengths, the error, held and idle (0 or 1), own, by deadline, by band price and tilt
-    of the state in :mod:`.stationarity`. A nu of NaN is taken from the point.
+    of the state in :mod:`.stationarity`. Who is at the bottom or the top is given. A nu of NaN is taken from the point.
     """
     count = len(z)
     lengths, error, held, idle, own, by_deadline, by_band_price, tilt = users
@@ -92,7 +114,7 @@ def _conditions(
         error[user], own[user], by_deadline[user], by_band_price[user] = _user_conditions(
             marginal[user], time_price * row.slope, nu, cost[user], bend[user], row.decay[user], deadline, lengths[user]
         )
-        low, high = z[user] <= bottom[user] and error[user] > 0.0, z[user] >= top[user] and error[user] < 0.0
+        low, high = bottom[user] and error[user] > 0.0, top[user] and error[user] < 0.0
         held[user], idle[user] = low or high, _is_idle(row, user, time_price, nu)
         if held[user] > 0.0:
             own[user], by_deadline[user], by_band_price[user] = 0.0, -rate[user], 0.0
@@ -117,7 +139,8 @@ def settle(row: Relaxed, lengths: FloatArray) -> float:
     curves = row.curves
     deadline = least_deadline(curves, lengths, np.nan, 0.2)
     z, here, idle = np.empty(count), np.empty(count), np.zeros(count)
-    bottom, top, users = np.empty(count), np.empty(count), np.empty((8, count))
+    bottom, top = np.empty(count, dtype=np.bool_), np.empty(count, dtype=np.bool_)
+    users = np.empty((8, count))
     alone = 0.0
     for user in range(count):
         alone = max(alone, row.low[user] * curves.alone[user])
@@ -125,13 +148,11 @@ def settle(row: Relaxed, lengths: FloatArray) -> float:
     nu, before, reach = np.nan, 0.0, 1.0
     for _ in range(_STEPS):
         for user in range(count):
-            bottom[user] = max(coordinate(curves, user, deadline / row.high[user]), _NEAREST)
-            top[user] = coordinate(curves, user, deadline / row.low[user])
-            here[user] = top[user] if idle[user] > 0.0 else min(max(z[user], bottom[user]), top[user])
+            here[user], bottom[user], top[user] = _within(row, user, z[user], deadline, idle[user] > 0.0)
         nu, d_deadline, d_nu = _conditions(row, here, bottom, top, deadline, nu, users)
         for user in range(count):
             # Rounding does not take a length at its limit off it.
-            lengths[user] = row.low[user] if here[user] >= top[user] else min(users[0, user], row.high[user])
+            lengths[user] = row.low[user] if top[user] else min(users[0, user], row.high[user])
         if d_deadline * before < 0.0:
             reach *= 0.5
         if abs(d_deadline) < _STILL and abs(d_nu) < _STILL:

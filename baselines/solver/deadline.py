@@ -23,6 +23,13 @@ from multispin_gym.baselines.solver.switch import compiled_rows
 
 # Entries, cells times users, up to which compiled loops are faster than NumPy at the logarithms of total power.
 FEW = 2_000
+# Of a deadline, relative to its distance from the users' rate limits.
+_TOLERANCE = 1e-8
+
+
+def _guess(start: FloatArray | None, rows: int) -> FloatArray:
+    """Guessed deadlines, s, to be overwritten by better ones; NaN where there are none."""
+    return np.full(rows, np.nan) if start is None else np.array(start, dtype=np.float64)
 
 
 def _seconds(deadline: FloatArray, lengths: FloatArray) -> FloatArray:
@@ -45,8 +52,13 @@ def _gradient(curves: ShareCurves, theta: FloatArray, share: FloatArray, elastic
     return np.asarray(np.where(theta > 0.0, elastic * theta, curves.idle_cost) / total[:, None])
 
 
+def with_rest(share: FloatArray, elastic: FloatArray, left: FloatArray, spread: FloatArray) -> FloatArray:
+    """Shares with what is left of the band given out along their own change with the deadline, element by element."""
+    return np.maximum(share + left * elastic / spread, 0.0)
+
+
 def least_deadline(
-    curves: ShareCurves, lengths: FloatArray, start: FloatArray | None = None, tolerance: float = 1e-8
+    curves: ShareCurves, lengths: FloatArray, start: FloatArray | None = None, tolerance: float = _TOLERANCE
 ) -> FloatArray:
     """Least time in which all drafts can be made and uploaded, over all splits of the band.
 
@@ -61,10 +73,8 @@ def least_deadline(
     if few and (rows := compiled_rows()) is not None:
         # What is left after a step is of the order of its cube there.
         tolerance **= 2.0 / 3.0
-        deadline, guess = np.empty(len(lengths)), np.full(len(lengths), np.nan) if start is None else np.array(start)
-        rows.least_deadline(
-            curves.density, np.stack(curves.fields, axis=1), np.array(lengths, order="C"), guess, tolerance, deadline
-        )
+        deadline, lengths = _guess(start, len(lengths)), np.array(lengths, order="C")
+        rows.least_deadline(curves.density, np.stack(curves.fields, axis=1), lengths, tolerance, deadline)
         return deadline
     idle = (lengths <= 0.0).all(axis=-1)
     alone = (lengths * curves.seconds_per_token(np.ones(1))).max(axis=-1)
@@ -103,14 +113,20 @@ def finish_together(
     # The split depends on the lengths' ratios only: a common length gets the same shares whatever it is.
     longest = np.maximum(lengths.max(axis=-1), 1e-300)
     lengths = lengths / longest[:, None]
-    deadline = least_deadline(curves, lengths, None if start is None else start / longest)
+    start = None if start is None else start / longest
+    few = curves.density or lengths.size <= FEW
+    if few and (rows := compiled_rows()) is not None:
+        deadline, split = _guess(start, len(lengths)), np.empty_like(lengths)
+        rows.finish_together(curves.density, np.stack(curves.fields, axis=1), lengths, _TOLERANCE, deadline, split)
+        return deadline * longest, split
+    deadline = least_deadline(curves, lengths, start)
     theta = _seconds(np.where(deadline > 0.0, deadline, 1.0), lengths)
     share, slope = curves.derivatives(theta, order=1)
     # What rounding leaves of the band goes where it changes least: along the shares' own change with the deadline.
     _, elastic = _elastic(theta, slope)
     spread = elastic.sum(axis=-1, keepdims=True)
     left = 1.0 - share.sum(axis=-1, keepdims=True)
-    shares = np.maximum(share + left * elastic / np.where(spread > 0.0, spread, 1.0), 0.0)
+    shares = with_rest(share, elastic, left, np.where(spread > 0.0, spread, 1.0))
     total = shares.sum(axis=-1, keepdims=True)
     split = np.where(total > 0.0, shares / np.where(total > 0.0, total, 1.0), 1.0 / lengths.shape[-1])
     return deadline * longest, split

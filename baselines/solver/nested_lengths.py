@@ -20,7 +20,7 @@ from multispin_gym.baselines.solver.deadline import token_prices
 from multispin_gym.baselines.solver.local_search import WholeLengths, play_whole
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.server import Server
-from multispin_gym.baselines.solver.single_moves import above
+from multispin_gym.baselines.solver.single_moves import above, climb
 from multispin_gym.baselines.solver.switch import compiled_rows
 
 # Entries, cells times drafted tokens, whose members are bounded at a time.
@@ -76,6 +76,11 @@ class Members:
         waiting = np.where(whole & (deadline < np.inf), server.time(tokens), np.inf)
         return cls(token_time, deadline, user, length, waiting)
 
+    @property
+    def arrays(self) -> tuple[FloatArray, FloatArray, np.ndarray, FloatArray]:
+        """What the compiled loops take."""
+        return self.token_time, self.deadline, self.user, self.waiting
+
     def lengths(self, problem: Problem, rows: np.ndarray, index: np.ndarray) -> FloatArray:
         """Draft lengths of some members of some cells. Shapes: (C,) each; result (C, K)."""
         time, low, high = self.token_time[rows], problem.low[rows], problem.high[rows]
@@ -99,8 +104,10 @@ class Members:
         return np.where(self.waiting[rows] < np.inf, bound, -np.inf)
 
 
-def best_nested(problem: Problem, server: Server) -> WholeLengths:
+def best_nested(problem: Problem, server: Server, polish: bool = False) -> WholeLengths:
     """The best lengths that are nested under one deadline, each with the best split of the band.
+
+    With ``polish`` they climb by single moves until none gains.
 
     The verification time is the server's own at any lengths; the rows' pieces are not used.
     """
@@ -108,16 +115,17 @@ def best_nested(problem: Problem, server: Server) -> WholeLengths:
     server = server.of_batch(num_users)
     tokens = num_users * max(int(problem.high[0, 0] - problem.low[0, 0]), 1)
     block = max(_ENTRIES // tokens, 1)
-    parts = [_best_of_block(problem[first : first + block], server) for first in range(0, rows, block)]
+    parts = [_best_of_block(problem[first : first + block], server, polish) for first in range(0, rows, block)]
     return parts[0] if len(parts) == 1 else WholeLengths.joined(parts)
 
 
-def _best_of_block(problem: Problem, server: Server) -> WholeLengths:
+def _best_of_block(problem: Problem, server: Server, polish: bool) -> WholeLengths:
     members = Members.of(problem, server)
     if (rows := compiled_rows()) is not None:
         best = WholeLengths(np.empty_like(problem.alpha), *np.empty((2, len(problem.alpha))))
-        arrays = members.token_time, members.deadline, members.user, members.waiting
-        rows.scan(*Packed.of(problem, server).arguments, arrays, best.lengths, best.deadline, best.score)
+        rows.scan(
+            *Packed.of(problem, server).arguments, members.arrays, polish, best.lengths, best.deadline, best.score
+        )
         return best
     best = play_whole(problem, server, problem.low.copy())
     # Lengths 1 / t_k take a second on equal shares, which is thus their least deadline; prices only depend on ratios.
@@ -129,7 +137,7 @@ def _best_of_block(problem: Problem, server: Server) -> WholeLengths:
     while True:
         active = active[bounds[active].max(axis=-1) > above(best.score[active])]
         if active.size == 0:
-            return best
+            return climb(problem, server, best) if polish else best
         index = _largest(bounds[active], _AT_ONCE)
         row, column = np.nonzero(bounds[active[:, None], index] > above(best.score[active])[:, None])
         cell, member = active[row], index[row, column]

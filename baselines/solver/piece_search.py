@@ -49,8 +49,6 @@ class PieceSearch:
         Which pieces have been solved. Shape (M, P).
     clock
         How much time there is.
-    bounded
-        Whether the bounds are asked for in the end, or are only to tell which piece to open next.
     """
 
     problem: Problem
@@ -59,7 +57,6 @@ class PieceSearch:
     bounds: FloatArray
     opened: np.ndarray
     clock: Clock = UNLIMITED
-    bounded: bool = True
 
     @classmethod
     def of(
@@ -69,7 +66,6 @@ class PieceSearch:
         objective: Objective | None = None,
         time_price: FloatArray | None = None,
         clock: Clock = UNLIMITED,
-        bounded: bool = True,
     ) -> PieceSearch:
         """Start a search in which no piece has been opened, with the bounds that the prices of a common length give.
 
@@ -78,7 +74,7 @@ class PieceSearch:
         problem = Problem.of(users, cell, objective, time_price)
         pieces = pieces_of(cell, users.num_users)
         shape = (len(problem.alpha), len(pieces))
-        search = cls(problem, cell, pieces, np.full(shape, np.inf), np.zeros(shape, dtype=bool), clock, bounded)
+        search = cls(problem, cell, pieces, np.full(shape, np.inf), np.zeros(shape, dtype=bool), clock)
         if clock.limited:
             search.bounds[:] = search._rough_bound()[:, None]
         if shape[1] > 1:
@@ -151,17 +147,17 @@ class PieceSearch:
         place, column = np.nonzero(bounds[cells[:, None], index] > low)
         return cells[place], index[place, column]
 
-    def open(self, rows: np.ndarray, index: np.ndarray) -> RelaxedPoint:
+    def open(self, rows: np.ndarray, index: np.ndarray) -> tuple[RelaxedPoint, FloatArray]:
         """Solve the relaxation of one piece for some cells and tighten their bounds with its prices.
 
-        Shapes: the cells and the piece of each (M,), their relaxed optima M rows.
+        Returns their relaxed optima and token prices there, s per token. Shapes: the cells and the piece of each (M,),
+        prices (M, K).
         """
         problem = self.problem[rows]
         point, prices, linear = solve_relaxation(problem.in_piece(self.pieces, index), clock=self.clock)
         self.opened[rows, index] = True
-        if self.bounded or len(self.pieces) > 1:
-            self.tighten(rows, replace(problem, weight=linear.weight), prices)
-        return point
+        self.tighten(rows, replace(problem, weight=linear.weight), prices)
+        return point, prices
 
     def idle(self) -> WholeLengths:
         """All users of each cell without a draft where that is allowed; otherwise a score of minus infinity."""

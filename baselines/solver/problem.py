@@ -35,6 +35,19 @@ def marginal_of(length: FloatArray, weight: FloatArray, gain: FloatArray, decay:
     return weight * gain * np.exp(-decay * (length + 1.0))
 
 
+def real_length(value: FloatArray, price: FloatArray, decay: FloatArray) -> FloatArray:
+    """Length at which a token is worth its price, of which no bounds are kept, element by element.
+
+    ``value`` is a user's weight times its gain; see :class:`Problem`.
+    """
+    return np.log(value / price) / decay - 1.0
+
+
+def whole_length(weight: FloatArray, price: FloatArray, decay: FloatArray) -> FloatArray:
+    """Whole length up to which every token is worth its price, of which no bounds are kept, element by element."""
+    return np.ceil(np.log(weight / price) / decay) - 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A batch of relaxed problems: one row for each pair of a cell and a piece.
@@ -154,6 +167,14 @@ class Problem:
             most=pieces.most[index],
         )
 
+    def on_line(self, base: FloatArray, slope: FloatArray, weight: FloatArray) -> Problem:
+        """The same rows with a verification time that is affine for any number of tokens, and other weights.
+
+        Shapes: base, s, and slope, s per token, (M,); weight (M, K).
+        """
+        without = np.full(len(self.alpha), np.inf)
+        return self._with(base=base, slope=slope, least=-without, most=without, weight=weight)
+
     def linearised(self, lengths: FloatArray) -> Problem:
         """The same rows with the weighted sum that touches the objective's total at some lengths. Shape (M, K).
 
@@ -173,9 +194,13 @@ class Problem:
 
         Shapes: lengths (M, K), seconds and scores (M,); or, for C rounds of each row, (M, C, K) and (M, C).
         """
+        return self.value(self.total(lengths), seconds)
+
+    def total(self, lengths: FloatArray) -> FloatArray:
+        """The objective's total of the users' tokens. Shapes: as in :meth:`score`."""
         row = (slice(None), None) if lengths.ndim == 3 else slice(None)
         tokens = mean_tokens(self.alpha, lengths, (self.terms[0][row], self.terms[1][row]))
-        return self.value(self.objective.total.of(tokens, self.importance[row]), seconds)
+        return self.objective.total.of(tokens, self.importance[row])
 
     def value(self, total: FloatArray, seconds: FloatArray) -> FloatArray:
         """Score of rounds with a given total of tokens and time, s; also several in a row. Shapes: (M,) or (M, C)."""
@@ -207,9 +232,7 @@ class Problem:
         The price of a drafted token, in tokens, broadcasts to shape (M, K), which the lengths have.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
-            wanted = np.log(self.weight * self.gain / price) / self.decay - 1.0
-        wanted = np.where(price > 0.0, wanted, np.inf)
-        return np.asarray(np.clip(np.where(np.isnan(wanted), self.low, wanted), self.low, self.high))
+            return self._in_range(real_length(self.weight * self.gain, price, self.decay), price)
 
     def best_whole_lengths(self, price: FloatArray) -> FloatArray:
         """Whole lengths in the row's range that maximise ``tokens - price * L`` user by user.
@@ -218,6 +241,9 @@ class Problem:
         are those of :meth:`best_real_lengths`.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
-            wanted = np.ceil(np.log(self.weight / price) / self.decay) - 1.0
+            return self._in_range(whole_length(self.weight, price, self.decay), price)
+
+    def _in_range(self, wanted: FloatArray, price: FloatArray) -> FloatArray:
+        """Lengths that are wanted at a price, cut to the row's range: the longest ones where it is not positive."""
         wanted = np.where(price > 0.0, wanted, np.inf)
         return np.asarray(np.clip(np.where(np.isnan(wanted), self.low, wanted), self.low, self.high))

@@ -33,8 +33,13 @@ def limits(problem: Problem) -> tuple[FloatArray, FloatArray]:
     """Least and largest real lengths: those of the whole ones, but never quite zero. Shape (M, K) each."""
     if problem.low.all():
         return problem.low, problem.high
-    shortest = np.maximum(_SHORTEST / (1.0 + problem.curves.drafting_time + problem.curves.scale), _LEAST)
+    shortest = shortest_lengths(problem)
     return np.maximum(problem.low, shortest), np.maximum(problem.high, shortest)
+
+
+def shortest_lengths(problem: Problem) -> FloatArray:
+    """Real lengths that nobody sees, but with which the seconds per token are finite. Shape (M, K)."""
+    return np.maximum(_SHORTEST / (1.0 + problem.curves.drafting_time + problem.curves.scale), _LEAST)
 
 
 def into_range(problem: Problem, lengths: FloatArray) -> FloatArray:
