@@ -14,7 +14,8 @@ class MultiSpinDeadlineEnv(MultiSpinEnv):
 
     As :class:`MultiSpinEnv`, but time passes in seconds: a round lasts its latency, channels age by it, requests arrive
     while it lasts and enter at the start of the next. At most K are present; the others wait in a queue, first come
-    first served, or are refused where it is full. A request leaves when all its tokens are there, or at the first round
+    first served, or are refused where it is full: whoever comes waits for the round to end, and takes no place in the
+    queue if a slot is free meanwhile. A request leaves when all its tokens are there, or at the first round
     boundary after its deadline. Where nobody is present, the clock moves on to the next arrival.
 
     ## Action Space
@@ -50,7 +51,10 @@ class MultiSpinDeadlineEnv(MultiSpinEnv):
     `rejected`, `lost`, `given_up`, `finished`, `on_time`, `finished_tokens`, `time_to_first_token` and
     `time_per_token` (s; the last three of requests that ended, else 0); and of the time after it: `arrived`, `refused`,
     `expired`, `waited` (s) and `time`, the clock. In every round and for each user
-    ``drafted + verified = delivered + surplus + rejected + lost``.
+    ``drafted + verified = delivered + surplus + rejected + lost``. `drafting_time` and `upload_time` of a draft that
+    was cut off end there. After a reset `time`, `waited` and `latency` say how long it took for somebody to come, and
+    `arrived` who did, so that in every episode, the reset included, latencies add up to `time` and arrivals to those
+    refused, expired, given up, finished, waiting or present.
 
     ## Version History
 

@@ -19,7 +19,7 @@ from multispin_gym._validation import (
     check_number,
 )
 from multispin_gym.baselines.reference import Reference
-from multispin_gym.envs.variants import VARIANTS, Variant, variant_of
+from multispin_gym.envs.variants import Variant, variant_of
 from multispin_gym.evaluation.closed_loop import play_policy
 from multispin_gym.evaluation.open_loop import Block, play_blocks
 from multispin_gym.evaluation.player import Player
@@ -83,9 +83,6 @@ def make_plan(
 ) -> Plan:
     """Check the arguments of :func:`evaluate` and fill in their defaults."""
     variant = variant_of(env_id)
-    if variant.clock:
-        known = ", ".join(row.id for row in VARIANTS.values() if not row.clock)
-        raise ValueError(f"env_id must be one of {known}, in which policies can be evaluated; got {env_id!r}")
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(variant.scenario if scenario is None else scenario)
     count = check_integer("num_users", scenario.num_users if num_users is None else num_users, low=1, high=MOST_USERS)

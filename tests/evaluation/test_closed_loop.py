@@ -136,9 +136,3 @@ def test_the_best_controller_keeps_its_place_when_time_is_what_ends_an_episode()
     result = evaluate(["uniform_best", "heterogeneous"], SMALL, episodes=10, max_time=3.0)
     best, blind = (result.estimates[name]["long_run_goodput"].mean for name in ("heterogeneous", "uniform_best"))
     assert best > 1.1 * blind
-
-
-@pytest.mark.parametrize("env_id", [row.id for row in VARIANTS.values() if row.clock])
-def test_environments_on_a_clock_are_refused_rather_than_played_without_it(env_id):
-    with pytest.raises(ValueError, match=f"in which policies can be evaluated; got '{env_id}'$"):
-        evaluate(["tk_slt"], SMALL, episodes=3, env_id=env_id)
