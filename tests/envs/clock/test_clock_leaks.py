@@ -23,7 +23,7 @@ SAID = {
     *("present", "verified", "drafted", "delivered", "surplus", "rejected", "lost", "tokens"),
     *("given_up", "finished", "on_time", "arrived", "refused", "expired"),
     *("drafting_time", "upload_time", "verification_time", "latency", "goodput", "waited", "time"),
-    *("time_to_first_token", "time_per_token"),
+    *("time_to_first_token", "time_per_token", "finished_tokens"),
 }
 
 

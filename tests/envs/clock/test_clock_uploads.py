@@ -14,7 +14,7 @@ WITHIN = {"fading_within_rounds": True, "report_noise_db": 0}
 def powers(seed, num_users, correlation, count):
     """Powers of the fades of a seed at the first instants, by the recursion. Shape (count, K)."""
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed).spawn(4)[1]))
-    noise = generator.standard_normal((count, 2, num_users))
+    noise = generator.standard_normal((count, 2, num_users), dtype=np.float32).astype(np.float64)
     amplitude, found = math.sqrt(0.5) * noise[0], []
     for instant in range(count):
         if instant:
