@@ -71,7 +71,7 @@ def rate(env: Any, num_rows: int, kind: str, num_users: int, seconds: float) -> 
     single = not hasattr(env, "num_envs")
     env.reset(seed=0)
     count, begun, start = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() < begun + seconds:
+    while count == 0 or time.perf_counter() < begun + seconds:
         for action in actions:
             ended = env.step(action)[3]
             if single and ended:
