@@ -50,6 +50,9 @@ class Requests:
     slack
         Least and largest slack, in [1e-9, 1e9]: a deadline is the arrival, plus a uniform slack times the length times
         ``reference_time_per_token``. None: there are no deadlines.
+    time_per_token_objective
+        Most seconds per token, from the first token on, of a request that counts as on time, in [1e-9, 1e9], besides
+        the deadline, if there is one. None: there is no such objective.
     gap_variation, count_autocorrelation, count_window, measured_rate
         What bursty arrivals have, all four needed for them and without effect elsewhere: the coefficient of variation
         of the gaps between arrivals, in [1.0001, 1000]; the correlation of the counts in two windows that follow each
@@ -75,6 +78,7 @@ class Requests:
     reference_goodput: float | None = None
     reference_time_per_token: float | None = None
     slack: tuple[float, float] | None = None
+    time_per_token_objective: float | None = None
     gap_variation: float | None = None
     count_autocorrelation: float | None = None
     count_window: float | None = None
@@ -92,6 +96,7 @@ class Requests:
         }
         limits = {
             **dict.fromkeys(("reference_goodput", "reference_time_per_token"), (_LEAST, _MOST)),
+            "time_per_token_objective": (_LEAST, _MOST),
             "gap_variation": (_LEAST_VARIATION, _LARGEST_VARIATION),
             "count_autocorrelation": (_LEAST_AUTOCORRELATION, 1.0),
             **dict.fromkeys(("count_window", "measured_rate"), (_LEAST, _MOST)),

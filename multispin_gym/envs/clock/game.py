@@ -72,6 +72,7 @@ class ClockGame(Game):
         self.max_time = clock.episode_seconds
         self._endless = self.max_time is not None and num_rounds is None
         self.rule = RewardRule(self.cell, self.num_users, variant.action_set, "goodput", optimum, weights)
+        self._objective = None if clock.requests is None else clock.requests.time_per_token_objective
         self._payment = Payment(clock, self.num_users, weights)
         self.observations = ClockObservationCodec(self.scenario, clock, self.num_users)
         self.actions = ClockActionCodec(self.cell, self.num_users, clock)
@@ -147,7 +148,7 @@ class ClockGame(Game):
         upload = upload_times(streams, users, self.cell, decision) if self.clock.fading_within_rounds else None
         outcome = compute_round(users, self.cell, decision, streams.uniforms, upload)
         self._latency = outcome.latency
-        self._service = serve(slots, decision, outcome, given_up, streams.time)
+        self._service = serve(slots, decision, outcome, given_up, streams.time, self._objective)
         optimum = self.rule.optimum(users)
         reward = self._payment.reward(slots, self._service, outcome)
         return PlayedRound(users, decision, outcome, streams.position.copy(), reward, optimum, self._service)

@@ -54,7 +54,8 @@ class Service:
     given_up
         Whose request the policy gave up before the round.
     finished, on_time
-        Whose request ended, and whether before its deadline.
+        Whose request ended, and whether on time: before its deadline, and with no more time per token than its
+        objective, where there are such.
     time_to_first_token, time_per_token
         Of requests that ended, s: from the arrival to the end of the round that gave the first token, and from there to
         the end of the request for each further token; 0 for others.
@@ -106,8 +107,18 @@ SERVICE_KEYS = tuple(field.name for field in fields(Service))
 """What info says of a round where time passes."""
 
 
-def serve(slots: Slots, decision: Decision, outcome: RoundOutcome, given_up: BoolArray, time: FloatArray) -> Service:
-    """Give what came of a round to the requests. ``time`` is when the round began, s, shape (N,)."""
+def serve(
+    slots: Slots,
+    decision: Decision,
+    outcome: RoundOutcome,
+    given_up: BoolArray,
+    time: FloatArray,
+    objective: float | None = None,
+) -> Service:
+    """Give what came of a round to the requests.
+
+    ``time`` is when the round began, s, shape (N,); ``objective`` the most seconds per token of who is on time.
+    """
     values, present = slots.values, slots.present & ~given_up
     verified = present if outcome.verified is None else outcome.verified
     drafted = np.where(present, decision.draft_lengths, 0).astype(np.float64)
@@ -132,7 +143,7 @@ def serve(slots: Slots, decision: Decision, outcome: RoundOutcome, given_up: Boo
         lost=lost,
         given_up=given_up,
         finished=finished,
-        on_time=finished & (values["deadline"] >= end),
+        on_time=finished & (values["deadline"] >= end) & (per_token <= (np.inf if objective is None else objective)),
         time_to_first_token=first,
         time_per_token=per_token,
         finished_tokens=np.where(finished, values["length"], 0.0),

@@ -154,3 +154,20 @@ def test_a_clairvoyant_plays_by_the_truth():
     assert users.acceptance_rate[users.present].max() <= 1.0
     mean = env.unwrapped._game.mean_users
     np.testing.assert_array_equal(mean.drafting_speed[0], users.drafting_speed)
+
+
+def test_a_request_with_an_objective_is_on_time_if_its_tokens_come_as_quickly():
+    scenario = lively(DEADLINE, time_per_token_objective=0.12)
+    envs = make_vec(DEADLINE, 50, scenario=scenario, episode_seconds=1e6)
+    envs.reset(seed=4)
+    rng, met, missed = np.random.default_rng(0), 0, 0
+    for _ in range(60):
+        deadlines = envs.unwrapped.state()["slot_deadline"]
+        info = envs.step(varied_actions(rng, envs, 50))[4]
+        end = (info["time"] - info["waited"])[:, None]
+        quick = info["time_per_token"] <= 0.12
+        np.testing.assert_array_equal(info["on_time"], info["finished"] & quick & (deadlines >= end))
+        met += int(info["on_time"].sum())
+        missed += int((info["finished"] & ~quick & (deadlines >= end)).sum())
+    assert met > 20
+    assert missed > 20
