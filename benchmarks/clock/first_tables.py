@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _report import head, interval_text, table
+from _report import head, table
 from _study import StudyInPieces, run
 
 from multispin_gym import load_scenario
@@ -21,7 +21,8 @@ from multispin_gym.baselines import make_controller
 from multispin_gym.envs.variants import DEADLINE, HIDDEN, SERVE, STALE, variant_of
 from multispin_gym.evaluation import evaluate
 from multispin_gym.evaluation.policies import make_player
-from multispin_gym.evaluation.service.result import COLUMNS
+from multispin_gym.evaluation.service.result import COLUMNS, cell
+from multispin_gym.statistics import Estimate
 
 TASKS = tuple(row.id for row in (DEADLINE, STALE, HIDDEN, SERVE))
 POLICIES: dict[str, Any] = {
@@ -60,7 +61,9 @@ def measure(env_id: str, episodes: int, seed: int) -> dict[str, Any]:
 
 def lines_of(found: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and lines of a task's table."""
-    shown = [name for name in COLUMNS if all(name in row for row in found["policies"].values())]
+    rows = found["policies"].values()
+    # What nobody had, such as requests that were refused, has no column.
+    shown = [name for name in COLUMNS if any(row.get(name, {"mean": 0.0})["mean"] for row in rows)]
     heads = [" ".join(COLUMNS[name][:2]).format(reward=found["reward"].replace("_", " ")) for name in shown]
     lines = []
     for name, row in found["policies"].items():
@@ -70,9 +73,9 @@ def lines_of(found: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def _cell(estimate: dict[str, Any], form: str, interval: bool) -> str:
-    if estimate["mean"] is None:
-        return "-"
-    return interval_text(estimate, form[2:-1]) if interval else form.format(estimate["mean"])
+    """A measure as in the evaluation's own tables."""
+    ends = None if estimate["ci95"] is None else tuple(estimate["ci95"])
+    return cell(Estimate(float("nan") if estimate["mean"] is None else estimate["mean"], ends), form, interval)
 
 
 def picture(env_id: str, policy: str, seed: int) -> bytes:
@@ -84,18 +87,24 @@ def picture(env_id: str, policy: str, seed: int) -> bytes:
     return draw_timeline(record_episode(make_player(policy, policy, variant, scenario, seed), variant, scenario, seed))
 
 
+def page(found: dict[str, Any]) -> str:
+    """The tables of all tasks."""
+    parts = []
+    for env_id, row in found.items():
+        heads, lines = lines_of(row)
+        parts.append(f"`{env_id}`, {row['episodes']} episodes of {row['length']}:\n\n{table(heads, lines)}")
+    return "\n".join(parts)
+
+
 def study(options: FirstTables, command: str) -> None:
     pieces = {env_id: (env_id, options.episodes, options.seed) for env_id in options.tasks}
     found = options.do(measure, pieces)
-    text, contents = [], {}
-    for env_id, row in found.items():
-        heads, lines = lines_of(row)
-        text.append(f"`{env_id}`, {row['episodes']} episodes of {row['length']}:\n\n{table(heads, lines)}\n")
-        contents[f"{row['scenario']}.png"] = picture(env_id, options.picture_of, options.seed)
-    options.write(
-        {"first_tables.json": {**head(command), "tasks": found}, "first_tables.md": "\n".join(text), **contents}
-    )
-    print("\n".join(text))
+    contents = {
+        f"{row['scenario']}.png": picture(env_id, options.picture_of, options.seed) for env_id, row in found.items()
+    }
+    text = page(found)
+    options.write({"first_tables.json": {**head(command), "tasks": found}, "first_tables.md": text, **contents})
+    print(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
