@@ -26,16 +26,19 @@ from multispin_gym.envs.variants import DEADLINE, HIDDEN, MULTI_SPIN, SERVE, STA
 
 IDS = tuple(row.id for row in (MULTI_SPIN, DEADLINE, STALE, HIDDEN, SERVE))
 ACTIONS = 16
-# Stages of a step -> the functions whose time, with all that they call, is theirs.
+# Stages of a step -> the function whose time, with all that it calls, is theirs; then what is within them.
 STAGES = {
+    "rounds played": ("game.py", "play"),
+    "moving on": ("game.py", "advance"),
+    "episodes begun anew": ("game.py", "begin"),
+    "observations": ("game.py", "observe"),
+    "info": ("shared.py", "vector_info"),
+}
+WITHIN = {
     "fades drawn": ("fades.py", "_draw"),
-    "channels and reports": ("streams.py", "_look"),
+    "requests drawn": ("newcomers.py", "_draw"),
     "who comes and goes": ("traffic.py", "move_on"),
-    "the round": ("rounds.py", "compute_round"),
-    "what it gives": ("service.py", "serve"),
-    "what is written down": ("service.py", "settle"),
-    "actions decoded": ("actions.py", "decode_trusted"),
-    "observation": ("observations.py", "show"),
+    "channels and reports": ("streams.py", "_look"),
 }
 
 
@@ -96,10 +99,7 @@ def stages(num_users: int, num_envs: int, seconds: float) -> dict[str, float]:
     found = pstats.Stats(profile).stats  # type: ignore[attr-defined]
     spent = {(Path(file).name, name): cumulative for (file, _, name), (_, _, _, cumulative, _) in found.items()}
     whole = spent["vector.py", "step"]
-    shares = {stage: spent.get(place, 0.0) / whole for stage, place in STAGES.items()}
-    # Fades are drawn while channels are looked at, and before somebody enters.
-    shares["channels and reports"] = max(shares["channels and reports"] - shares["fades drawn"], 0.0)
-    return shares
+    return {stage: spent.get(place, 0.0) / whole for stage, place in (STAGES | WITHIN).items()}
 
 
 def study(options: Speed, command: str) -> None:
@@ -121,7 +121,8 @@ def study(options: Speed, command: str) -> None:
     forms = list(rows[0]["steps_per_second"])
     lines = [[f"`{r['id']}`", r["actions"], *(f"{r['steps_per_second'][form]:,.0f}" for form in forms)] for r in rows]
     print(table(("environment", "actions", *forms), lines, left=2))
-    print(table(("stage", "share of a step"), [[stage, f"{share:.0%}"] for stage, share in shares.items()]))
+    names = {**{stage: stage for stage in STAGES}, **{stage: f"... of which {stage}" for stage in WITHIN}}
+    print(table(("stage", "share of a step"), [[names[stage], f"{share:.0%}"] for stage, share in shares.items()]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

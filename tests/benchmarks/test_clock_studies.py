@@ -58,4 +58,6 @@ def test_speeds_are_measured_for_every_form_and_stages_are_parts_of_a_step(clock
         assert list(row["steps_per_second"]) == ["single", "native x 1", "native x 2"]
         assert min(row["steps_per_second"].values()) > 0.0
     assert all(0.0 <= share < 1.0 for share in report["stages"].values())
-    assert 0.0 < sum(report["stages"].values()) <= 1.0
+    # Observations and info are made in resets, too.
+    outer = sum(report["stages"][stage] for stage in study.STAGES)
+    assert 0.8 < outer < 1.5
