@@ -116,7 +116,7 @@ length_known
 fading_within_rounds
     Whether channels change while uploads last, not from round to round only; needs a coherence time and a time limit.
 admission
-    Whether the action can give requests up.
+    Whether the action can give requests up, and hold places empty while others wait.
 """
 
 _CLOCK_REWARD = """\

@@ -21,7 +21,8 @@ class MultiSpinDeadlineEnv(MultiSpinEnv):
     ## Action Space
 
     That of :class:`MultiSpinEnv`; entries of absent users have no effect, and the band is split among the others. With
-    `admission=True` K further entries: above 0 they give the user's request up at once.
+    `admission=True` K further entries: above 0 they give the user's request up at once, or hold a place that is empty
+    for another round while others wait. Where nobody else would be present, no place is held.
 
     ## Observation Space
 

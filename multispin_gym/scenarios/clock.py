@@ -71,7 +71,8 @@ class Clock:
     length_known
         Whether a request's length is known before it ends.
     admission
-        Whether a decision also says which requests are given up; needs ``requests``.
+        Whether a decision also says which requests are given up, and which places are held empty while others wait;
+        needs ``requests``.
     requests
         When requests come, how long they are, and by when they should end. None: the users stay, and their answers
         never end.

@@ -22,8 +22,9 @@ _NO_CUTOFF = np.float32(1.0)
 class ClockActionCodec(ActionCodec):
     """The canonical action with what a clock adds to it, in this order.
 
-    K entries, where requests can be given up: above 0 for those that are; and one entry, where there is a cut-off: the
-    logarithm of [``cutoff_min``, ``cutoff_max``] mapped to [-1, 1], at 1 no cut-off.
+    K entries, where the policy decides on admission: above 0 the request of a slot is given up, and an empty slot is
+    held empty, so that who waits goes on waiting; and one entry, where there is a cut-off: the logarithm of
+    [``cutoff_min``, ``cutoff_max``] mapped to [-1, 1], at 1 no cut-off.
 
     Parameters
     ----------
@@ -71,8 +72,11 @@ class ClockActionCodec(ActionCodec):
             vars(decision)["cutoff"] = cutoff
         return decision
 
-    def given_up(self, action: NDArray[Any]) -> NDArray[np.bool_] | None:
-        """Whose request is given up, or None where nobody's can be. Shapes: ``action`` (..., size), result (..., K)."""
+    def closed(self, action: NDArray[Any]) -> NDArray[np.bool_] | None:
+        """Which slots are to be empty after the round, or None where that is none of the policy's business.
+
+        Shapes: ``action`` (..., size), result (..., K).
+        """
         return action[..., self._of_round : self._of_round + self.num_users] > 0.0 if self._admits else None
 
     def encode(self, decision: Decision) -> Float32Array:

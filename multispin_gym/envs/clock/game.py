@@ -78,6 +78,7 @@ class ClockGame(Game):
         self.actions = ClockActionCodec(self.cell, self.num_users, clock)
         self._streams = ClockStreams(self.scenario, clock, self.num_users, self.num_rows)
         self._latency = np.zeros(self.num_rows)
+        self._held: NDArray[np.bool_] | None = None
         self._service = self._before_first = Service.none(self.num_rows, self.num_users)
 
     @property
@@ -121,7 +122,7 @@ class ClockGame(Game):
         service, streams = self._service, self._streams
         settle(streams.traffic.slots, service, mine, streams.time + self._latency)
         gone = service.finished | service.given_up
-        came, waited = streams.advance(np.flatnonzero(mine), self._latency, gone)
+        came, waited = streams.advance(np.flatnonzero(mine), self._latency, gone, self._held)
         service.arrived, service.refused, service.expired = came.arrived, came.refused, came.expired
         service.waited, service.time = waited, streams.time.copy()
         self._users = streams.users
@@ -132,16 +133,17 @@ class ClockGame(Game):
 
     def play(self, actions: NDArray[Any]) -> PlayedRound:
         """Play the round in every row; the users stay until :meth:`advance`."""
-        return self._serve(self.actions.decode_trusted(actions), self.actions.given_up(actions))
+        return self._serve(self.actions.decode_trusted(actions), self.actions.closed(actions))
 
     def play_decision(self, decision: Decision) -> PlayedRound:
         """Play a decision as it is; nobody is given up. Shapes: ``decision`` (N, K)."""
         return self._serve(decision, None)
 
-    def _serve(self, decision: Decision, given_up: NDArray[np.bool_] | None) -> PlayedRound:
+    def _serve(self, decision: Decision, closed: NDArray[np.bool_] | None) -> PlayedRound:
         streams, slots = self._streams, self._streams.traffic.slots
         users = self.users
-        given_up = np.zeros(slots.present.shape, np.bool_) if given_up is None else given_up & slots.present
+        given_up = np.zeros(slots.present.shape, np.bool_) if closed is None else closed & slots.present
+        self._held = None if closed is None else closed & ~slots.present
         if given_up.any():
             users = Users.trusted(**{**vars(users), "present": slots.present & ~given_up})
         decision = self._allowed(users, decision)

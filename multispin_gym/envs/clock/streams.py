@@ -92,10 +92,17 @@ class ClockStreams:
         self._look()
         return came, self.time - before
 
-    def advance(self, rows: IntArray, latency: FloatArray, gone: NDArray[np.bool_]) -> tuple[Comings, FloatArray]:
+    def advance(
+        self,
+        rows: IntArray,
+        latency: FloatArray,
+        gone: NDArray[np.bool_],
+        held: NDArray[np.bool_] | None = None,
+    ) -> tuple[Comings, FloatArray]:
         """Move on to the next round in some rows; return who came, and for how long nobody was there.
 
-        Shapes: ``rows`` (M,), ``latency`` (N,), ``gone`` (N, K): whose request has ended; result (N,).
+        Shapes: ``rows`` (M,), ``latency`` (N,), ``gone`` (N, K): whose request has ended, ``held`` (N, K): slots that
+        nobody may enter yet; result (N,).
         """
         self.position[rows] += 1
         self.time[rows] += latency[rows]
@@ -103,15 +110,15 @@ class ClockStreams:
             if draws is not None:
                 draws.reach(rows, self.position[rows], self._generators, stream)
         before = self.time.copy()
-        came = self._move_on(rows, gone)
+        came = self._move_on(rows, gone, held)
         self._wait(rows, came)
         self._look()
         return came, self.time - before
 
-    def _move_on(self, rows: IntArray, gone: NDArray[np.bool_]) -> Comings:
+    def _move_on(self, rows: IntArray, gone: NDArray[np.bool_], held: NDArray[np.bool_] | None = None) -> Comings:
         instants = self._channel.instants(self.time, self.position)
         self._channel.reach(instants, self._generators, FADING)
-        return self.traffic.move_on(rows, self.time, instants, gone, self._generators, REQUESTS)
+        return self.traffic.move_on(rows, self.time, instants, gone, self._generators, REQUESTS, held)
 
     def _wait(self, rows: IntArray, came: Comings) -> None:
         """Where nobody is present, move the clock on to the next arrival, but not beyond the end of the episode."""

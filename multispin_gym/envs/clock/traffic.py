@@ -105,6 +105,11 @@ class Traffic:
         """When the next request comes to each cell, s. Shape (N,)."""
         return self._newcomers.arrival
 
+    @property
+    def _kept_waiting(self) -> BoolArray:
+        """Where somebody waits though a slot is free, as it was held. Shape (N,)."""
+        return np.asarray((self.queue.length > 0) & ~self.slots.present.all(axis=1))
+
     def move_on(
         self,
         rows: IntArray,
@@ -113,10 +118,13 @@ class Traffic:
         gone: BoolArray,
         generators: Sequence[Sequence[np.random.Generator]],
         stream: int,
+        held: BoolArray | None = None,
     ) -> Comings:
         """Let those go who are done, and those in who have come by a time, in some rows.
 
-        Shapes: ``rows`` (M,), ``time`` and ``instants`` (N,), ``gone`` (N, K): whose request has ended.
+        Nobody enters a slot that is held, unless nobody at all would be present.
+
+        Shapes: ``rows`` (M,), ``time`` and ``instants`` (N,), ``gone``, whose request has ended, and ``held`` (N, K).
         """
         found = Comings.none(len(time))
         mine = np.zeros(time.shape, dtype=np.bool_)
@@ -127,7 +135,9 @@ class Traffic:
             found.expired += np.count_nonzero(late, axis=1)
             leaving |= late
         comes = mine & (self._newcomers.arrival <= time) if self.arrives else np.zeros_like(mine)
-        some = np.flatnonzero(leaving.any(axis=1) | comes | (mine & (self.queue.earliest < time)))
+        some = np.flatnonzero(
+            leaving.any(axis=1) | comes | (mine & ((self.queue.earliest < time) | self._kept_waiting))
+        )
         if some.size == 0:
             return found
         self.slots.fresh()
@@ -139,7 +149,7 @@ class Traffic:
         self._receive(np.flatnonzero(comes), time, free, found, generators, stream)
         if self._has_deadlines:
             found.expired[some] += self.queue.expire(some, time[some])
-        self._fill(some, time, instants)
+        self._fill(some, time, instants, held)
         return found
 
     def _replace(
@@ -173,13 +183,17 @@ class Traffic:
             found.refused[rows] += ~room
             rows = rows[self._newcomers.arrival[rows] <= time[rows]]
 
-    def _fill(self, rows: IntArray, time: FloatArray, instants: IntArray) -> None:
+    def _fill(self, rows: IntArray, time: FloatArray, instants: IntArray, held: BoolArray | None) -> None:
         """Let those who wait enter free slots, one of each row at a time."""
         while True:
-            rows = rows[(self.queue.length[rows] > 0) & ~self.slots.present[rows].all(axis=1)]
+            taken: BoolArray = self.slots.present[rows]
+            if held is not None:
+                taken = taken | (held[rows] & taken.any(axis=1, keepdims=True))
+            enters = np.asarray((self.queue.length[rows] > 0) & ~taken.all(axis=1))
+            rows = rows[enters]
             if rows.size == 0:
                 return
-            slots = np.argmin(self.slots.present[rows], axis=1)
+            slots = np.argmin(taken[enters], axis=1)
             records = self.queue.pop(rows)
             self._channel.enter(rows, slots, records[:, _AMPLITUDE], instants[rows])
             self.slots.enter(rows, slots, records, time[rows], instants[rows])

@@ -5,7 +5,7 @@ import math
 import gymnasium as gym
 import numpy as np
 import pytest
-from clock_games import ARRIVING, DEADLINE, HIDDEN, IDS, SERVE, STALE, make, make_vec, varied_actions
+from clock_games import ARRIVING, DEADLINE, HIDDEN, IDS, SERVE, STALE, lively, make, make_vec, varied_actions
 
 from multispin_gym import Decision
 
@@ -123,3 +123,28 @@ def test_a_decision_gives_nothing_to_who_is_absent_and_its_band_to_the_others():
     played = game.play_decision(decision)
     assert played.decision.bandwidth_shares.sum(axis=1) == pytest.approx(0.8)
     assert not played.service.given_up.any()
+
+
+def test_a_place_that_is_held_stays_empty_while_others_wait_and_fills_when_it_is_opened():
+    envs = make_vec(DEADLINE, 40, scenario=lively(DEADLINE, longest=300), num_users=4, admission=True, load=20.0)
+    envs.reset(seed=0)
+    game, held, filled = envs.unwrapped._game, 0, 0
+    for step in range(30):
+        present, waiting = game.slots.present.copy(), game.waiting.copy()
+        actions = np.zeros((40, 12), np.float32)
+        actions[:, :4], actions[:, 8:] = -0.8, np.where(present, -1.0, 1.0)
+        opened = step % 10 == 9
+        if opened:
+            actions[:, 8:] = -1.0
+        info = envs.step(actions)[4]
+        stays = present & ~info["finished"] & (info["expired"] == 0)[:, None]
+        after = game.slots.present
+        assert not (after & ~present & stays.any(axis=1)[:, None]).any() or opened
+        held += int(((game.waiting > 0) & ~after.all(axis=1)).sum())
+        # Opened, everybody who waits and finds a place enters.
+        if opened:
+            assert (after.all(axis=1) | (game.waiting == 0)).all()
+            filled += int((after.sum(axis=1) - present.sum(axis=1))[waiting > 0].clip(0).sum())
+        assert after.any(axis=1).all() or game.ended.any()
+    assert held > 100
+    assert filled > 20
