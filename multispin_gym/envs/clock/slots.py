@@ -58,6 +58,7 @@ class Slots:
         nothing = dict.fromkeys(_NAMES, 0.0) | {"first_token": np.inf, "deadline": np.inf, **empty}
         self._nothing = np.array([nothing[name] for name in _NAMES])[:, None]
         self._take(np.repeat(self._nothing, num_rows * num_users, axis=1).reshape(-1, *shape))
+        self._shown = False
         self.present: BoolArray = np.zeros(shape, dtype=np.bool_)
         self.instant: IntArray = np.zeros(shape, dtype=np.int64)
         self.terms = token_terms(self.values["acceptance_rate"])
@@ -69,11 +70,18 @@ class Slots:
         self.values: dict[str, FloatArray] = dict(zip(_NAMES, table, strict=True))
 
     def fresh(self) -> None:
-        """Take new arrays: those shown so far stay as they are."""
+        """Take new arrays unless nobody has been shown those at hand: what was shown stays as it is."""
+        if not self._shown:
+            return
+        self._shown = False
         self._take(self._table.copy())
         self.present, self.instant = self.present.copy(), self.instant.copy()
         self.terms = (self.terms[0].copy(), self.terms[1].copy())
         self.drafting_time = self.drafting_time.copy()
+
+    def show(self) -> None:
+        """Say that somebody may keep the arrays."""
+        self._shown = True
 
     def leave(self, gone: BoolArray) -> None:
         """Empty slots. Shape (N, K)."""
@@ -102,11 +110,10 @@ class Slots:
 
     def count(self, delivered: FloatArray, accepted: FloatArray, drafted: FloatArray, first_token: FloatArray) -> None:
         """Write down what a round gave to each request, and when its first token came. Shapes (N, K)."""
-        table = self._table.copy()
+        self.fresh()
         for name, amount in (("remaining", -delivered), ("accepted", accepted), ("drafted", drafted)):
-            table[_NAMES.index(name)] += amount
-        table[_NAMES.index("first_token")] = first_token
-        self._take(table)
+            self.values[name] += amount
+        self.values["first_token"][...] = first_token
 
     def _derive(self, where: tuple[IntArray, IntArray]) -> None:
         """Bring up to date what rounds are computed with."""

@@ -199,6 +199,7 @@ class ClockStreams:
 
     def _users(self, gain: FloatArray) -> Users:
         slots = self.traffic.slots
+        slots.show()
         return Users.trusted(
             acceptance_rate=slots.values["acceptance_rate"],
             drafting_speed=slots.values["drafting_speed"],

@@ -148,7 +148,8 @@ class Traffic:
         self.slots.leave(leaving)
         self._receive(np.flatnonzero(comes), time, free, found, generators, stream)
         if self._has_deadlines:
-            found.expired[some] += self.queue.expire(some, time[some])
+            overdue = some[self.queue.earliest[some] < time[some]]
+            found.expired[overdue] += self.queue.expire(overdue, time[overdue])
         self._fill(some, time, instants, held)
         return found
 
