@@ -8,7 +8,7 @@ from multispin_gym.baselines import make_controller, relax
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list_scenarios())
+@pytest.mark.parametrize("name", list_scenarios(clock=False))
 def test_bounds_and_decisions_of_a_cell_are_the_same_alone_and_in_a_batch(name):
     scenario = load_scenario(name)
     users = scenario.sample_users(np.random.default_rng(8), 5, batch=(24,))

@@ -45,7 +45,7 @@ def roll(env, steps, seed=None):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("render_mode", [None, "ansi", "rgb_array"])
-@pytest.mark.parametrize("scenario", ms.list_scenarios())
+@pytest.mark.parametrize("scenario", ms.list_scenarios(clock=False))
 @pytest.mark.parametrize("env_id", IDS)
 def test_the_checker_of_gymnasium_finds_nothing(env_id, scenario, render_mode):
     with warnings.catch_warnings():

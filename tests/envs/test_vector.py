@@ -50,7 +50,7 @@ def assert_equal_play(one, other, mode, steps, seed, rng):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("sampled", [False, True])
 @pytest.mark.parametrize("env_id", [MULTI, HOMOGENEOUS])
-@pytest.mark.parametrize("scenario", ms.list_scenarios())
+@pytest.mark.parametrize("scenario", ms.list_scenarios(clock=False))
 def test_rows_equal_single_environments_to_the_last_bit(scenario, env_id, sampled, mode):
     options = {"scenario": scenario, "num_users": 3, "num_rounds": 7, "sampled": sampled}
     one = native(env_id, autoreset_mode=mode, **options)

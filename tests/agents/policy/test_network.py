@@ -104,7 +104,7 @@ def test_twins_get_equal_decisions():
     assert np.allclose(action, action[..., :1], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", list_scenarios())
+@pytest.mark.parametrize("name", list_scenarios(clock=False))
 def test_what_an_agent_observes_of_users_is_what_the_environment_shows_of_them(name):
     scenario = load_scenario(name)
     users = scenario.sample_users(np.random.default_rng(14), 20, batch=(500,))
