@@ -154,7 +154,7 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
 def test_interval_does_not_depend_on_how_resamples_are_batched(monkeypatch):
     values = np.random.default_rng(0).normal(size=(3, 20))
     whole, runs = mean_estimate(values[0], 5), ratio_estimate(values, np.ones(20), 5)
-    monkeypatch.setattr("multispin_gym.statistics._BATCH_NUMBERS", 1000)
+    monkeypatch.setattr("multispin_gym._estimates.BATCH_NUMBERS", 1000)
     assert mean_estimate(values[0], 5) == whole
     again = ratio_estimate(values, np.ones(20), 5)
     assert again.mean == runs.mean
@@ -206,7 +206,7 @@ def test_the_interval_of_a_pooled_quantile_is_from_resampling_whole_episodes(lev
 
 def test_the_interval_of_a_pooled_quantile_does_not_depend_on_how_resamples_are_batched(monkeypatch):
     whole = pooled_quantile_estimate(PARTS, 0.9, seed=1)
-    monkeypatch.setattr("multispin_gym.statistics._BATCH_NUMBERS", 100)
+    monkeypatch.setattr("multispin_gym._estimates.BATCH_NUMBERS", 100)
     assert pooled_quantile_estimate(PARTS, 0.9, seed=1) == whole
 
 

@@ -68,6 +68,10 @@ class ServiceResult:
         Names of policies that were shown what the task hides: true channels or acceptance rates.
     baseline
         Name of the policy that the others are compared with, or None.
+    reference
+        ``"none"``: no decision's optimum over an episode is known.
+    alarms
+        None can be raised where there is no reference.
     """
 
     scenario: str
