@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from multispin_gym import _estimates
 from multispin_gym._estimates import (
-    BATCH_NUMBERS,
     CONFIDENCE_LEVEL,
     NUM_RESAMPLES,
     Estimate,
@@ -176,7 +176,7 @@ def ratio_estimate(values: ArrayLike, reference: ArrayLike, seed: int) -> Estima
 
 def _counts(shape: tuple[int, int], rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray]]:
     """How often each run and each cell is drawn in each resample, in batches. Shapes (batch, runs), (batch, cells)."""
-    batch = max(1, BATCH_NUMBERS // sum(shape))
+    batch = max(1, _estimates.BATCH_NUMBERS // sum(shape))
     for start in range(0, NUM_RESAMPLES, batch):
         size = min(batch, NUM_RESAMPLES - start)
         runs, cells = (rng.multinomial(n, np.full(n, 1.0 / n), size=size).astype(np.float64) for n in shape)
