@@ -38,7 +38,7 @@ def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchm
         "16",
     ]
     options += ["--num-users", "2", "--total-timesteps", "1", "--runs", str(tmp_path / "runs")]
-    options += ["--tracks", "assisted", "raw", "--other-users", "5"]
+    options += ["--other-users", "5"]
     assert benchmark("training").main([*options, "--output", str(tmp_path / "a")]) == 0
     report = json.loads((tmp_path / "a" / "training.json").read_text())["scenarios"]["laptops_60ms"]
     weights = tmp_path / "runs" / "laptops_60ms-scratch-2_users" / "seed-4" / "policy.safetensors"
@@ -48,14 +48,9 @@ def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchm
     publish = benchmark("publish")
     cells = HeldOutCells(agent.spec.scenario, 2, 16, seed=publish.CARD_SEED)
     ratio = cells.goodput(agent.act(cells.observation)).sum() / cells.reference.sum()
-    assert set(report) == {f"{row}-2_users" for row in ("scratch", "scratch-raw", "homogeneous", "homogeneous-raw")}
+    assert set(report) == {"scratch-2_users", "homogeneous-2_users"}
     report = {label.removesuffix("-2_users"): row for label, row in report.items()}
     assert report["scratch"]["seeds"]["4"] == pytest.approx(ratio)
-    policies = {
-        label: (row["track"], row["hyperparameters"]["policy"]["share_reference"]) for label, row in report.items()
-    }
-    assert policies["scratch"] == ("assisted", "equal_finish")
-    assert policies["homogeneous-raw"] == ("raw", "equal")
     assert report["scratch"]["ratio"]["mean"] == pytest.approx(np.mean(list(report["scratch"]["seeds"].values())))
     assert report["scratch"]["controllers"]["heterogeneous"]["mean"] == pytest.approx(1.0, abs=1e-3)
     (other,) = report["scratch"]["other_users"]
@@ -65,12 +60,30 @@ def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchm
     assert other["seeds"]["4"] == pytest.approx(reached.sum() / cells.reference.sum())
     assert report["homogeneous"]["controllers"]["homogeneous"]["mean"] == pytest.approx(1.0)
     assert [len(curve) for curve in report["scratch"]["curves"].values()] == [2, 2]
-    tables = capsys.readouterr().out.split("\nraw\n")
-    assert ["| `laptops_60ms` | scratch | 2 | 4,096 |" in text for text in tables] == [True, True]
+    assert "| `laptops_60ms` | scratch | 2 | 4,096 |" in capsys.readouterr().out
     assert benchmark("training").main([*options, "--output", str(tmp_path / "b")]) == 0
     assert (weights.read_bytes(), state.stat().st_mtime_ns) == written
     again = json.loads((tmp_path / "b" / "training.json").read_text())["scenarios"]["laptops_60ms"]
     assert {label.removesuffix("-2_users"): row for label, row in again.items()} == report
+
+
+def test_every_track_has_a_row_of_its_own_and_the_policy_of_its_name(benchmark):
+    study = benchmark("training")
+    options = study.Training(scenarios=("laptops_60ms",), starts=("scratch",), tracks=tuple(study.TRACKS))
+    rows = {track: study.Row("laptops_60ms", "scratch", track, 10) for track in options.tracks}
+    labels = ["scratch-10_users", "scratch-raw-10_users", "scratch-lengths_only-10_users"]
+    assert [row.label for row in rows.values()] == labels
+    configs = {track: study.configuration(options, row) for track, row in rows.items()}
+    told = {track: (config.policy.share_reference, config.policy.shares) for track, config in configs.items()}
+    assert told == {
+        "assisted": ("equal_finish", "learned"),
+        "raw": ("equal", "learned"),
+        "lengths_only": ("equal_finish", "exact"),
+    }
+    assert len({config.run_dir for config in configs.values()}) == 3
+    assert {config.num_users for config in configs.values()} == {10}
+    with pytest.raises(ValueError, match="tracks must be one of"):
+        study.Training(tracks=("rw",))
 
 
 def test_every_variant_trains_and_is_what_it_is_called(benchmark, tmp_path):
