@@ -12,7 +12,9 @@ from stable_baselines3.common.env_util import make_vec_env
 from multispin_gym.agents import TrainConfig, make_training_env
 from multispin_gym.agents.run_directory import AgentSpec
 from multispin_gym.envs.variants import VARIANTS
+from multispin_gym.evaluation.cli import main
 
+SERVE = "multispin_gym/MultiSpinServe-v0"
 IDS = [row.id for row in VARIANTS.values() if row.clock]
 REFUSED = "env_id must be one of multispin_gym/MultiSpin-v0, .*, in which agents can be trained; got "
 
@@ -51,3 +53,13 @@ def test_an_agent_that_says_it_was_trained_in_one_is_refused(run_directory):
     fields = json.loads((run_directory / "config.json").read_text())
     with pytest.raises(ValueError, match=REFUSED + f"'{IDS[0]}'$"):
         AgentSpec.from_json(json.dumps({**fields, "env_id": IDS[0]}))
+
+
+def test_an_agent_that_needs_what_is_hidden_is_refused_in_one_line(tmp_path, capsys):
+    args = ["--env-id", SERVE, "--policies", "pretrained:laptops_60ms", "--episodes", "2", "--max-time", "2"]
+    assert main([*args, "--output", str(tmp_path / "r")]) == 1
+    error = capsys.readouterr().err
+    lacks = "error: policy 'pretrained:laptops_60ms': the observation lacks acceptance_rate, channel_gain_db"
+    assert error.startswith(lacks)
+    assert error.count("\n") == 1
+    assert not (tmp_path / "r").exists()

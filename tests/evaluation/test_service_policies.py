@@ -264,7 +264,6 @@ NAN = np.array([[0.0] * 7, [0.0] * 6 + [np.nan]])
             "policy 'bad': the decision is for 1 users, the ",
         ),
         (BadEstimator(KeyError("survival")), ValueError, "policy 'bad': 'survival' is not seen here; seen are "),
-        ("pretrained:laptops_60ms", ValueError, "policy 'bad': the observation lacks acceptance_rate, channel_gain_db"),
         ("long_run", ValueError, "policy 'bad' plans for users who stay, and in multispin_gym/MultiSpinServe-v0 they"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,

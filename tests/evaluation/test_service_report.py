@@ -258,7 +258,6 @@ def test_a_changed_load_changes_what_is_met(tmp_path):
         (["--set", "clock.hiden=true"], "Did you mean 'hidden'?"),
         (["--max-time", "-3"], "max_time must lie in "),
         (["--rounds", "0"], "rounds must be a whole number in [1, "),
-        (["--policies", "pretrained:laptops_60ms"], "policy 'pretrained:laptops_60ms': the observation lacks"),
     ],
 )
 def test_bad_input_ends_with_one_line_and_writes_nothing(args, message, tmp_path, capsys):
