@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, TypeVar
 
@@ -131,7 +133,8 @@ ARGUMENTS = _GAME + _REWARD + _SHOWN
 CLOCK_ARGUMENTS = _GAME + _CLOCK_REWARD + _CLOCK + _SHOWN
 """What the arguments of environments with one mean."""
 
-_MARK = "    {arguments}\n"
+# From Python 3.13 on docstrings are kept without their indentation.
+_MARK = re.compile(r"^( *)\{arguments\}\n", re.MULTILINE)
 Env = TypeVar("Env", bound=type)
 
 
@@ -139,8 +142,7 @@ def documented(cls: Env) -> Env:
     """Put what the arguments mean where a class's docstring says ``{arguments}``, and its signature in full."""
     assert cls.__doc__ is not None
     text = CLOCK_ARGUMENTS if cls.variant.clock else ARGUMENTS  # type: ignore[attr-defined]
-    lines = "".join(f"    {line}\n" if line else "\n" for line in text.splitlines())
-    cls.__doc__ = cls.__doc__.replace(_MARK, lines)
+    cls.__doc__ = _MARK.sub(lambda mark: textwrap.indent(text, mark[1]), cls.__doc__)
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     own = [p for name, p in signature.parameters.items() if name != "self" and p.kind != p.VAR_KEYWORD]
     shared = [
