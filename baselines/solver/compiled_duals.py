@@ -118,11 +118,10 @@ def _judge_ranges(
     lengths[:] = row.low
     for piece in range(len(duals.high)):
         first, last = duals.first[piece], duals.last[piece]
-        if first > last:
-            duals.excess[piece] = -np.inf
-            continue
-        best = first + np.argmax(value[first : last + 1])
-        duals.excess[piece] = min(duals.excess[piece], value[best] - known)
+        # A piece without any number of tokens has nothing to offer.
+        best = first + np.argmax(value[first : max(first, last) + 1])
+        offered = value[best] - known if first <= last else -np.inf
+        duals.excess[piece] = min(duals.excess[piece], offered)
         margin = worth[order[max(best - 1, 0)]] + worth[order[min(best, users * span - 1)]]
         slope = -0.5 * margin / time_price if time_price > 0.0 else 0.0
         duals.slope[piece] = slope

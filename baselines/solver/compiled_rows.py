@@ -76,22 +76,6 @@ def settle(density: bool, users: FloatArray, server: FloatArray, lengths: FloatA
 
 
 @compiled
-def climb(
-    users: FloatArray,
-    time_price: FloatArray,
-    flags: tuple[bool, bool, bool],
-    waiting: FloatArray,
-    lengths: FloatArray,
-    deadline: FloatArray,
-    score: FloatArray,
-) -> None:
-    """Do :func:`.single_moves.climb` in place."""
-    for index in range(len(score)):
-        row = _row(users[index], time_price[index], flags, waiting)
-        deadline[index], score[index] = compiled_moves.climb(row, lengths[index], deadline[index], score[index])
-
-
-@compiled
 def improve(
     users: FloatArray,
     time_price: FloatArray,
@@ -190,7 +174,6 @@ def warm_up() -> None:
         np.array([[1.0, np.inf]]),
     )
     scan(users, price, flags, waiting, members, True, lengths, deadline, score)
-    climb(users, price, flags, waiting, lengths, deadline, score)
     improve(users, price, flags, waiting, lengths, deadline, score)
     piece, whole = np.ones(1), np.ones(1, dtype=np.int64)
     pieces = False, piece, whole, whole, piece, piece

@@ -52,8 +52,8 @@ def _relax(row: Row, relaxed: Relaxed, high: float, lengths: FloatArray) -> tupl
     _start(relaxed, high, lengths)
     before = lengths.copy()
     deadline = settle(relaxed, lengths)
-    if not (np.isfinite(deadline) and np.isfinite(lengths).all()):
-        lengths[:], deadline = before, 0.0
+    settled = np.isfinite(deadline) and np.isfinite(lengths).all()
+    lengths[:], deadline = (lengths if settled else before), (deadline if settled else 0.0)
     for user in range(users):
         lengths[user] = min(max(lengths[user], relaxed.low[user]), relaxed.high[user])
     deadline = least_deadline(row.curves, lengths, deadline, TOLERANCE)

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver.compiled import Packed
 from multispin_gym.baselines.solver.deadline import Tangent
 from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, single_moves, times_after
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.server import Server
-from multispin_gym.baselines.solver.switch import compiled_rows
 
 # Moves of a cell that are solved at once.
 _AT_ONCE = 8
@@ -31,9 +29,6 @@ def climb(problem: Problem, server: Server, whole: WholeLengths) -> WholeLengths
     The verification time is the server's own at any lengths; the rows' pieces are not used.
     """
     server, best = server.of_batch(problem.num_users), whole.copy()
-    if (rows := compiled_rows()) is not None:
-        rows.climb(*Packed.of(problem, server).arguments, best.lengths, best.deadline, best.score)
-        return best
     active = np.arange(len(best.score))
     while active.size:
         part, here = problem[active], best[active]

@@ -238,8 +238,8 @@ def _compute_incomplete(
         # Whoever is verified has a token at least.
         fields["downlink_time"] = np.where(gained > 0.0, cell.downlink_time, 0.0)
         latency = latency + fields["downlink_time"]
-    if verification.shape != latency.shape:
-        verification = np.array(np.broadcast_to(verification, latency.shape))
+    same = verification.shape == latency.shape
+    verification = verification if same else np.array(np.broadcast_to(verification, latency.shape))
     # A round with nobody in it takes no time.
     goodput = np.divide(gained, latency, out=np.zeros(latency.shape), where=latency > 0.0)
     return RoundOutcome.trusted(

@@ -74,7 +74,9 @@ class ClockGame(Game):
         self.rule = RewardRule(self.cell, self.num_users, variant.action_set, "goodput", optimum, weights)
         self._objective = None if clock.requests is None else clock.requests.time_per_token_objective
         self._payment = Payment(clock, self.num_users, weights)
-        self.observations = ClockObservationCodec(self.scenario, clock, self.num_users)
+        observations = variant.observations(self.scenario, self.num_users)
+        assert isinstance(observations, ClockObservationCodec)
+        self.observations = observations
         self.actions = ClockActionCodec(self.cell, self.num_users, clock)
         self._streams = ClockStreams(self.scenario, clock, self.num_users, self.num_rows)
         self._latency = np.zeros(self.num_rows)
