@@ -21,7 +21,8 @@ from multispin_gym.baselines import make_controller
 from multispin_gym.envs.variants import DEADLINE, HIDDEN, SERVE, STALE, variant_of
 from multispin_gym.evaluation import evaluate
 from multispin_gym.evaluation.policies import make_player
-from multispin_gym.evaluation.service.result import COLUMNS, cell
+from multispin_gym.evaluation.service.result import COLUMNS
+from multispin_gym.evaluation.words import cell
 from multispin_gym.statistics import Estimate
 
 TASKS = tuple(row.id for row in (DEADLINE, STALE, HIDDEN, SERVE))

@@ -53,12 +53,10 @@ _DEFAULTS: dict[str, Any] = {
     "weights": None,
 }
 
-# A switch that is left out is as the scenario has it.
-_CLOCK_DEFAULTS: dict[str, Any] = {
-    **dict.fromkeys([name for name in ClockArguments.__annotations__ if name not in _DEFAULTS], "scenario"),
-    "reward": "scenario",
-    "sampled": "scenario",
-}
+AS_SCENARIO = "scenario"
+"""The value of a switch that is left as the scenario has it, as those are that are left out."""
+SWITCHES = ("reward", "sampled", *(name for name in ClockArguments.__annotations__ if name not in _DEFAULTS))
+"""The arguments that switch parts of a scenario's clock on and off."""
 
 _GAME = """\
 scenario
@@ -156,7 +154,7 @@ def documented(cls: Env) -> Env:
 
 
 def _defaults(cls: type) -> dict[str, Any]:
-    return {**_DEFAULTS, **_CLOCK_DEFAULTS} if cls.variant.clock else _DEFAULTS  # type: ignore[attr-defined]
+    return {**_DEFAULTS, **dict.fromkeys(SWITCHES, AS_SCENARIO)} if cls.variant.clock else _DEFAULTS  # type: ignore[attr-defined]
 
 
 def check_arguments(cls: type, arguments: Mapping[str, Any]) -> None:

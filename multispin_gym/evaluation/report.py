@@ -222,7 +222,7 @@ def _service_table(result: ServiceResult, width: int) -> Table:
     # The table has margins of one character, and three characters between columns.
     left = width - 2 - min(_width(labels), LONGEST_NAME)
     for measure, (first, second, form, interval) in result.columns.items():
-        cells = [service.cell(found.get(measure), form, interval, gap) for found in result.estimates.values()]
+        cells = [words.cell(found.get(measure), form, interval, gap) for found in result.estimates.values()]
         left -= 3 + _width([first, second, *cells])
         if left < 0 and measure != "return":
             break

@@ -179,12 +179,8 @@ class EvaluationResult:
             data["loop"], data["max_time"] = self.loop, self.max_time
         data["baseline"] = self.baseline
         data["reference_goodput"] = mean_estimate(self.reference_goodput, self.seed).to_dict()
-        data["policies"] = {name: _to_dict(estimates) for name, estimates in self.estimates.items()}
-        data["server_only"] = _to_dict(self.server_only_estimates)
+        data["policies"] = {name: words.to_dict(estimates) for name, estimates in self.estimates.items()}
+        data["server_only"] = words.to_dict(self.server_only_estimates)
         data["speculation"] = self.speculation()
         data["alarms"] = {name: str(alarm) for name, alarm in self.alarms.items()}
         return data
-
-
-def _to_dict(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
-    return {name: estimate.to_dict() for name, estimate in estimates.items()}

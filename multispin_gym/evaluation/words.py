@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from multispin_gym._text_tables import text_table
+from multispin_gym._text_tables import number_text, text_table
 from multispin_gym.statistics import Estimate
 
 if TYPE_CHECKING:
@@ -49,17 +50,24 @@ def table(result: EvaluationResult) -> str:
         for n in measures
     ]
     rows = [["policy", *(head[0] for head in heads)], ["", *(head[1] for head in heads)]]
-    rows += [[name, *(_cell(each[m], m) for m in measures)] for name, each in result.estimates.items()]
+    rows += [[name, *(cell(each[m], *_COLUMNS[m][2:]) for m in measures)] for name, each in result.estimates.items()]
     lines = text_table(rows, right=[False, *(True for _ in measures)])
     return "\n".join([title(result), "", *lines, "", CAPTION])
 
 
-def _cell(estimate: Estimate, measure: str) -> str:
-    *_, form, with_interval = _COLUMNS[measure]
-    mean = form.format(estimate.mean)
-    if not with_interval or estimate.ci95 is None:
+def cell(estimate: Estimate | None, form: str, interval: bool, gap: str = " ") -> str:
+    """One estimate in a table, its interval behind a gap; a dash where there is none, as of losses without drafts."""
+    if estimate is None or not math.isfinite(estimate.mean):
+        return "-"
+    mean = number_text(form, estimate.mean)
+    if not interval or estimate.ci95 is None:
         return mean
-    return f"{mean} ({', '.join(form.format(end) for end in estimate.ci95)})"
+    return f"{mean}{gap}({', '.join(number_text(form, end) for end in estimate.ci95)})"
+
+
+def to_dict(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    """Return estimates by measure as JSON-able data."""
+    return {name: estimate.to_dict() for name, estimate in estimates.items()}
 
 
 def summary(result: EvaluationResult) -> str:

@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Any
 
 from multispin_gym._validation import check_choice, shown
+from multispin_gym.envs.arguments import AS_SCENARIO, SWITCHES
 from multispin_gym.envs.game import Game
 from multispin_gym.envs.variants import Variant
 from multispin_gym.scenarios.clock import Clock
@@ -14,24 +15,6 @@ from multispin_gym.scenarios.library import load_scenario
 from multispin_gym.scenarios.requests import ARRIVALS
 from multispin_gym.scenarios.scenario import Scenario
 
-AS_SCENARIO = "scenario"
-"""The value of a switch that is left as the scenario has it."""
-
-_OF_CLOCK = (
-    "coherence_time",
-    "report_age",
-    "report_noise_db",
-    "cutoff",
-    "hidden",
-    "episode_seconds",
-    "round_timeout",
-    "reward",
-    "sampled",
-    "length_known",
-    "fading_within_rounds",
-    "admission",
-)
-SWITCHES = ("arrivals", "load", *_OF_CLOCK)
 # The clock of a scenario that says nothing of time: nothing is switched on.
 _NO_CLOCK = Clock(episode_seconds=None, round_timeout=None)
 

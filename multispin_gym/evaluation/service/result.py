@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from multispin_gym._text_tables import number_text, text_table
 from multispin_gym.evaluation import words
 from multispin_gym.evaluation.measures import Alarm
@@ -208,7 +206,9 @@ class ServiceResult:
         columns = self.columns
         rows = [["policy", *(first for first, *_ in columns.values())], ["", *(head[1] for head in columns.values())]]
         for name, found in self.estimates.items():
-            cells = [cell(found.get(measure), form, interval) for measure, (_, _, form, interval) in columns.items()]
+            cells = [
+                words.cell(found.get(measure), form, interval) for measure, (_, _, form, interval) in columns.items()
+            ]
             rows.append([self.label(name), *cells])
         return "\n".join(
             [self.title, "", *text_table(rows, right=[False, *(True for _ in columns)]), "", caption(columns)]
@@ -246,8 +246,8 @@ class ServiceResult:
         data: dict[str, Any] = {name: getattr(self, name) for name in (*names, "sampled", "reward", "baseline")}
         data["loop"] = "closed"
         data["clairvoyant"] = list(self.clairvoyant)
-        data["policies"] = {name: _to_dict(found) for name, found in self.estimates.items()}
-        data["server_only"] = _to_dict(self.server_only_estimates)
+        data["policies"] = {name: words.to_dict(found) for name, found in self.estimates.items()}
+        data["server_only"] = words.to_dict(self.server_only_estimates)
         data["speculation"] = self.speculation()
         data["alarms"] = {}
         return data
@@ -258,19 +258,5 @@ def caption(measures: Collection[str]) -> str:
     return "; ".join(text for text, measure in _CAPTION if measure is None or measure in measures)
 
 
-def cell(estimate: Estimate | None, form: str, interval: bool, gap: str = " ") -> str:
-    """One estimate in a table, its interval behind a gap; a dash where there is none, as of losses without drafts."""
-    if estimate is None or not np.isfinite(estimate.mean):
-        return "-"
-    mean = number_text(form, estimate.mean)
-    if not interval or estimate.ci95 is None:
-        return mean
-    return f"{mean}{gap}({', '.join(number_text(form, end) for end in estimate.ci95)})"
-
-
 def _short(value: float) -> str:
     return number_text("{:.4g}", value)
-
-
-def _to_dict(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
-    return {name: estimate.to_dict() for name, estimate in estimates.items()}

@@ -8,8 +8,7 @@ import pytest
 from clock_games import ARRIVING, DEADLINE, HIDDEN, IDS, SERVE, STALE, make
 from gymnasium.utils.env_checker import check_env
 
-from multispin_gym.envs.arguments import ClockArguments
-from multispin_gym.envs.clock.switches import SWITCHES
+from multispin_gym.envs.arguments import SWITCHES, ClockArguments
 from multispin_gym.envs.variants import VARIANTS
 
 
