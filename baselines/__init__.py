@@ -2,7 +2,7 @@
 
 from multispin_gym.baselines.certificate import Certificate, certify
 from multispin_gym.baselines.closed_form import best_common_length
-from multispin_gym.baselines.estimating import believed_users, list_estimators, make_estimator
+from multispin_gym.baselines.estimators import believed_users, list_estimators, make_estimator
 from multispin_gym.baselines.registry import (
     Controller,
     list_controllers,

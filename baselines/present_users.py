@@ -52,7 +52,7 @@ def solve_present(users: Users, objective: Objective | None, solve: Solve, into:
         # One cell stays one cell, not a batch of one.
         shape = (count,) if axes == 1 else (len(cells), count)
         some = Users.trusted(**{name: values[cells[:, None], place].reshape(shape) for name, values in fields.items()})
-        part = None if objective is None else objective.of_users(place, num_users)
+        part = None if objective is None else objective.of_users(cells, place, num_users)
         for name, values in solve(some, part).items():
             if into[name].ndim == axes:
                 whole = into[name].reshape(-1, num_users)

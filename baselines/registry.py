@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from multispin_gym._validation import check_choice, check_integer, nearest
+from multispin_gym._validation import check_choice, check_integer, check_options
 from multispin_gym.baselines.certificate import exact
 from multispin_gym.baselines.controller import Controller
 from multispin_gym.baselines.heterogeneous import heterogeneous
@@ -272,9 +272,5 @@ def make_controller(name: str, **options: Any) -> Controller:
     'uniform_fixed'
     """
     summary, factory = _FACTORIES[check_choice("controller", name, _FACTORIES)]
-    known = list(inspect.signature(factory).parameters)
-    for option in options:
-        if option not in known:
-            takes = f"takes {', '.join(known)}" if known else "takes no options"
-            raise TypeError(f"controller {name!r} {takes}; got {option!r}.{nearest(option, known)}")
+    check_options(f"controller {name!r}", options, list(inspect.signature(factory).parameters))
     return Controller(name, summary, factory(**options))

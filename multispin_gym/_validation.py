@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -210,6 +210,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     name = name[:LONGEST_NAME]
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
     return f" Did you mean {matches[0]!r}?" if matches else ""
+
+
+def check_options(what: str, options: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse options that something does not have, with a TypeError."""
+    for option in options:
+        if option not in known:
+            takes = f"takes {', '.join(known)}" if known else "takes no options"
+            raise TypeError(f"{what} {takes}; got {option!r}.{nearest(option, known)}")
 
 
 def check_choice(name: str, value: Any, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from multispin_gym._text_tables import text_table
 from multispin_gym._validation import check_choice, one_line
 from multispin_gym.agents.pretrained_agents import list_pretrained, pretrained_card
-from multispin_gym.baselines.estimating import estimator_summaries
+from multispin_gym.baselines.estimators import estimator_summaries
 from multispin_gym.baselines.registry import list_controllers, make_controller
 from multispin_gym.envs.variants import VARIANTS
 from multispin_gym.scenarios.library import list_scenarios

@@ -46,6 +46,9 @@ class ActionCodec:
         The action space.
     """
 
+    admits = False
+    """Whether actions say whose request is given up."""
+
     def __init__(self, cell: Cell, num_users: int, *, common_length: bool = False) -> None:
         self.cell = cell
         self.num_users = num_users
@@ -152,10 +155,13 @@ class ActionCodec:
         ------
         ValueError
             If the decision is for another number of users, or no action stands for it: a length outside the cell's
-            range, unequal lengths where there is one for all, or a draft without bandwidth.
+            range, unequal lengths where there is one for all, a draft without bandwidth, or a request that is given up
+            where no action does so.
         """
         lengths, shares = decision.draft_lengths, decision.bandwidth_shares
         self._check_decision(lengths, shares)
+        if decision.give_up is not None and decision.give_up.any() and not self.admits:
+            raise ValueError("give_up must be False for everybody to be an action here: no action gives requests up")
         with np.errstate(divide="ignore"):
             log_shares = np.log(shares)
         uploads = lengths > 0

@@ -173,8 +173,15 @@ class Player:
             raise TypeError(f"policy {shown(self.name)} must return a Decision, got {type(decision).__name__}")
         return decision
 
-    def expect(self, users: Users, cell: Cell, decision: Decision) -> RoundOutcome:
-        """Return what is to be expected of a decision of this policy's, refusing one that does not fit the rounds."""
+    def expect(self, users: Users, cell: Cell, decision: Decision, *, admits: bool = False) -> RoundOutcome:
+        """Return what is to be expected of a decision of this policy's, refusing one that does not fit the rounds.
+
+        ``admits`` says whether a decision may give requests up.
+        """
+        if decision.give_up is not None and decision.give_up.any() and not admits:
+            raise ValueError(
+                f"policy {shown(self.name)} gives requests up, which only tasks with admission = true leave to policies"
+            )
         try:
             expected = play_round(users, cell, decision)
         except ValueError as error:

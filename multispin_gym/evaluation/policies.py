@@ -9,7 +9,7 @@ from typing import Any
 
 from multispin_gym._toml import prefixed
 from multispin_gym._validation import nearest, shown
-from multispin_gym.baselines.estimating import list_estimators, make_estimator
+from multispin_gym.baselines.estimators import list_estimators, make_estimator
 from multispin_gym.baselines.protocols import Estimating
 from multispin_gym.baselines.registry import list_controllers, make_controller
 from multispin_gym.envs.variants import Variant

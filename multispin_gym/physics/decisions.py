@@ -1,13 +1,14 @@
-"""What is decided in a round: draft lengths, shares of the band and, where there is one, a cut-off."""
+"""What is decided in a round: draft lengths, shares of the band and, where there are such, a cut-off and who goes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from multispin_gym._validation import LARGEST_WHOLE, BoolArray, FloatArray, IntArray, check_array
+from multispin_gym._validation import LARGEST_WHOLE, BoolArray, FloatArray, IntArray, check_array, check_mask
 from multispin_gym.physics.cell import Cell
 
 # Shares may exceed one by their own rounding, no more: a larger excess would be bandwidth from nowhere.
@@ -28,6 +29,10 @@ class Decision:
     cutoff
         Seconds from the start of the round after which the server waits for no draft any more; positive, infinite or
         None for no cut-off. It broadcasts to the batch shape (...,), in which it is stored.
+    give_up
+        Whose request is given up before the round, and which empty places are held empty after it, as booleans, in
+        tasks that leave that to the policy; None for nobody's. It broadcasts to the shape (..., K), in which it is
+        stored.
 
     Raises
     ------
@@ -35,7 +40,7 @@ class Decision:
         If a length is negative or not whole, a share negative, the shares sum to more than one, a cut-off is not
         positive, or the shapes do not broadcast.
     TypeError
-        If a value is not numeric.
+        If a value is not numeric, or ``give_up`` is not boolean.
 
     Examples
     --------
@@ -46,8 +51,15 @@ class Decision:
     draft_lengths: IntArray
     bandwidth_shares: FloatArray
     cutoff: FloatArray | None = None
+    give_up: BoolArray | None = None
 
-    def __init__(self, draft_lengths: ArrayLike, bandwidth_shares: ArrayLike, cutoff: ArrayLike | None = None) -> None:
+    def __init__(
+        self,
+        draft_lengths: ArrayLike,
+        bandwidth_shares: ArrayLike,
+        cutoff: ArrayLike | None = None,
+        give_up: ArrayLike | None = None,
+    ) -> None:
         lengths = check_array("draft_lengths", draft_lengths, low=0.0, high=LARGEST_WHOLE, whole=True)
         shares = check_array("bandwidth_shares", bandwidth_shares, low=0.0, high=1.0 + SHARE_TOLERANCE)
         try:
@@ -74,11 +86,18 @@ class Decision:
         object.__setattr__(self, "bandwidth_shares", shares)
         # What copies the fields copies those there are: without a cut-off the class says so.
         if cutoff is not None:
-            object.__setattr__(self, "cutoff", _check_cutoff(cutoff, shape[:-1]))
+            seconds = check_array("cutoff", cutoff, low=0.0, low_open=True, infinite=True)
+            object.__setattr__(self, "cutoff", _broadcast("cutoff", seconds, shape[:-1], "batch shape"))
+        if give_up is not None:
+            object.__setattr__(self, "give_up", _broadcast("give_up", check_mask("give_up", give_up), shape, "shape"))
 
     @classmethod
     def trusted(
-        cls, draft_lengths: IntArray, bandwidth_shares: FloatArray, cutoff: FloatArray | None = None
+        cls,
+        draft_lengths: IntArray,
+        bandwidth_shares: FloatArray,
+        cutoff: FloatArray | None = None,
+        give_up: BoolArray | None = None,
     ) -> Decision:
         """Build a decision from arrays already known to be valid, without copies or checks.
 
@@ -90,6 +109,8 @@ class Decision:
             Shares of the same shape.
         cutoff
             Cut-offs, s. Shape (...,). None for none.
+        give_up
+            Whose request is given up. Shape (..., K). None for nobody's.
 
         Returns
         -------
@@ -100,19 +121,19 @@ class Decision:
         decision.__dict__.update(draft_lengths=draft_lengths, bandwidth_shares=bandwidth_shares)
         if cutoff is not None:
             decision.__dict__["cutoff"] = cutoff
+        if give_up is not None:
+            decision.__dict__["give_up"] = give_up
         return decision
 
 
-def _check_cutoff(cutoff: ArrayLike, batch_shape: tuple[int, ...]) -> FloatArray:
-    seconds = check_array("cutoff", cutoff, low=0.0, low_open=True, infinite=True)
+def _broadcast(name: str, values: NDArray[Any], shape: tuple[int, ...], of: str) -> NDArray[Any]:
+    """Values of part of a decision in the decision's own shape, read-only."""
     try:
-        seconds = np.array(np.broadcast_to(seconds, batch_shape), order="C")
+        whole = np.array(np.broadcast_to(values, shape), order="C")
     except ValueError:
-        raise ValueError(
-            f"cutoff {seconds.shape} does not broadcast to the decision's batch shape {batch_shape}"
-        ) from None
-    seconds.flags.writeable = False
-    return seconds
+        raise ValueError(f"{name} {values.shape} does not broadcast to the decision's {of} {shape}") from None
+    whole.flags.writeable = False
+    return whole
 
 
 def check_lengths(draft_lengths: IntArray, cell: Cell, present: BoolArray | None = None) -> None:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from multispin_gym._validation import LARGEST, SMALLEST, FloatArray, IntArray, check_array, check_choice, shown
 
@@ -144,7 +145,7 @@ class Objective:
         Returns
         -------
         numpy.ndarray
-            Weights. Shape (K,), or of what :meth:`of_users` returned (M, K).
+            Weights. Shape (K,), or of what :meth:`for_cells` and :meth:`of_users` returned (M, K).
 
         Raises
         ------
@@ -158,13 +159,46 @@ class Objective:
             raise ValueError(f"weights must have one entry for each of the {num_users} users, got {weights.shape[-1]}")
         return weights
 
-    def of_users(self, chosen: IntArray, num_users: int) -> Objective:
-        """Return the same objective over some users of each cell of a batch.
+    @classmethod
+    def for_cells(cls, name: str, weights: ArrayLike) -> Objective:
+        """Return an objective whose weights differ from cell to cell of a batch.
 
         Parameters
         ----------
+        name
+            As for the class.
+        weights
+            Weights w in [1e-50, 1e50]. Shape (N, K), for batches of N cells.
+
+        Returns
+        -------
+        Objective
+            The objective.
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown, a weight is not positive, or the shape is another.
+        """
+        values = check_array("weights", weights, low=SMALLEST, high=LARGEST)
+        if values.ndim != 2:
+            raise ValueError(f"weights must have shape (cells, users), got {values.shape}")
+        return cls(name)._with(values)
+
+    def _with(self, weights: FloatArray) -> Objective:
+        other = object.__new__(Objective)
+        other.__dict__.update(name=self.name, weights=weights)
+        return other
+
+    def of_users(self, cells: IntArray, chosen: IntArray, num_users: int) -> Objective:
+        """Return the same objective over some users of some cells of a batch.
+
+        Parameters
+        ----------
+        cells
+            The cells. Shape (M,).
         chosen
-            The places of the users who are chosen. Shape (M, m).
+            The places of the users who are chosen in each. Shape (M, m).
         num_users
             Number of users K of each cell.
 
@@ -180,9 +214,8 @@ class Objective:
         """
         if self.weights is None:
             return self
-        part = object.__new__(Objective)
-        part.__dict__.update(name=self.name, weights=self.weights_of(num_users)[chosen])
-        return part
+        weights = self.weights_of(num_users)
+        return self._with(weights[chosen] if weights.ndim == 1 else weights[cells[:, None], chosen])
 
     def value(self, tokens: FloatArray, latency: FloatArray) -> FloatArray:
         """Value of a round.

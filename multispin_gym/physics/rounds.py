@@ -105,7 +105,7 @@ def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.G
     cell
         The shared system.
     decision
-        Draft lengths and bandwidth shares. Shape (..., K); batch shapes broadcast.
+        Draft lengths and bandwidth shares. Shape (..., K); batch shapes broadcast. Whose request it gives up is absent.
     rng
         If given, accepted drafts are sampled, one uniform per user and round; otherwise tokens are expectations.
 
@@ -139,6 +139,9 @@ def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.G
         raise ValueError(
             f"the decision's batch shape {lengths.shape[:-1]} does not broadcast with the users' {users.batch_shape}"
         ) from None
+    if decision.give_up is not None:
+        users = users.without(decision.give_up)
+        shape = np.broadcast_shapes(shape, users.acceptance_rate.shape)
     check_lengths(lengths, cell, users.present)
     uniforms = None if rng is None else rng.random(shape)
     return compute_round(users, cell, decision, uniforms)

@@ -127,6 +127,23 @@ class Users:
         """
         return Users.trusted(**{name: value for name, value in vars(self).items() if name != "present"})
 
+    def without(self, gone: BoolArray) -> Users:
+        """The same users, of whom some are absent.
+
+        Parameters
+        ----------
+        gone
+            Who is absent, besides those who are already. Shape (..., K), which broadcasts.
+
+        Returns
+        -------
+        Users
+            The users. Shape (..., K).
+        """
+        shape = np.broadcast_shapes(self.acceptance_rate.shape, gone.shape)
+        fields = {name: np.ascontiguousarray(np.broadcast_to(array, shape)) for name, array in self.fields.items()}
+        return Users.trusted(**{**fields, "present": fields.get("present", True) & ~np.broadcast_to(gone, shape)})
+
     @property
     def num_users(self) -> int:
         """Number of users K in each cell."""

@@ -22,6 +22,7 @@ from multispin_gym.baselines import (
 )
 from multispin_gym.baselines.equal_shares import equal_shares
 from multispin_gym.baselines.heterogeneous import heterogeneous
+from multispin_gym.baselines.present_users import decide_present
 from multispin_gym.baselines.random_decision import random_decision
 from multispin_gym.baselines.reference import REFERENCES, Reference
 from multispin_gym.physics.objectives import Objective
@@ -285,3 +286,21 @@ def test_rules_behind_the_controllers_do_not_overlook_absent_users():
     ):
         with pytest.raises(ValueError, match="takes users who are all present"):
             rule()
+
+
+@pytest.mark.parametrize("name", ["sum", "proportional_fair"])
+def test_weights_of_each_cell_go_with_its_present_users(name):
+    scenario = load_scenario("deadline")
+    users = scenario.sample_users(np.random.default_rng(0), 4, (6,))
+    rng = np.random.default_rng(1)
+    present, weights = rng.random((6, 4)) < 0.6, np.exp(rng.normal(size=(6, 4)))
+    some = Users(**users.fields, present=present)
+    found = decide_present(heterogeneous, some, scenario.cell, Objective.for_cells(name, weights))
+    for row in range(6):
+        here = np.flatnonzero(present[row])
+        if here.size == 0:
+            assert not found.draft_lengths[row].any()
+            continue
+        alone = Users(**{field: getattr(users, field)[row, here] for field in Users.FIELDS})
+        expected = heterogeneous(alone, scenario.cell, Objective(name, list(weights[row, here])))
+        assert found.draft_lengths[row, here].tolist() == expected.draft_lengths.tolist()

@@ -231,6 +231,14 @@ class BadEstimator(Bad):
         return self.get()
 
 
+def test_giving_requests_up_is_for_tasks_that_leave_it_to_policies():
+    choosy = BadEstimator(ms.Decision(np.full(3, 2), np.full(3, 0.1), give_up=[True, False, False]))
+    with pytest.raises(ValueError, match="policy 'choosy' gives requests up, which only tasks with admission = true"):
+        evaluate({"choosy": choosy}, SCENARIO, **QUICK)
+    admitting = evaluate({"choosy": choosy}, busy(episode_seconds=2.0, admission=True), **QUICK).policies["choosy"]
+    assert admitting.given_up.all()
+
+
 NAN = np.array([[0.0] * 7, [0.0] * 6 + [np.nan]])
 
 

@@ -258,6 +258,8 @@ def test_outcomes_hold_what_there_is():
     lengths, shares = decision.draft_lengths, decision.bandwidth_shares
     assert Decision.trusted(lengths, shares).cutoff is None
     assert Decision.trusted(lengths, shares, decision.cutoff).cutoff is decision.cutoff
+    assert Decision.trusted(lengths, shares).give_up is None
+    assert Decision(lengths, shares, give_up=False).give_up.shape == (4, 3)
 
 
 @pytest.mark.parametrize(
@@ -282,6 +284,33 @@ def test_a_cutoff_is_stored_for_every_round_and_cannot_be_changed():
         decision.cutoff[0] = 1.0
     with pytest.raises(TypeError, match="cutoff must be a number or an array of numbers, got 'soon'"):
         Decision([1, 1], 0.5, "soon")
+
+
+def test_who_is_given_up_is_absent():
+    users, decision = draw((4, 3), seed=2, present=None)
+    gone = np.array([True, False, False])
+    lengths, shares = decision.draft_lengths, decision.bandwidth_shares
+    given_up = play_round(users, make_cell(), Decision(lengths, shares, decision.cutoff, gone))
+    absent = Users(**users.fields, present=np.broadcast_to(~gone, (4, 3)))
+    expected = play_round(absent, make_cell(), Decision(lengths, shares, decision.cutoff))
+    for name in (*OF_USERS, *OF_ROUNDS):
+        np.testing.assert_array_equal(getattr(given_up, name), getattr(expected, name))
+    # Who is absent already stays so, and one decision may be for several cells.
+    once = play_round(absent[0], make_cell(), Decision(lengths, shares, give_up=[False, True, False]))
+    assert (once.tokens[:, :2] == 0.0).all()
+    assert (once.tokens[:, 2] >= 1.0).all()
+
+
+@pytest.mark.parametrize(
+    ("give_up", "error", "message"),
+    [
+        ([1, 0, 0], TypeError, "give_up must be"),
+        ([True, False], ValueError, r"give_up \(2,\) does not broadcast to the decision's shape \(2, 3\)"),
+    ],
+)
+def test_masks_of_who_is_given_up_that_are_none_are_refused(give_up, error, message):
+    with pytest.raises(error, match=message):
+        Decision(np.ones((2, 3)), np.full((2, 3), 0.2), give_up=give_up)
 
 
 @pytest.mark.parametrize(

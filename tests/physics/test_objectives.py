@@ -118,3 +118,26 @@ def test_wrong_objectives_are_refused(name, weights, message):
 def test_weights_for_other_users_are_refused():
     with pytest.raises(ValueError, match="one entry for each of the 3 users, got 2"):
         Objective("sum", [1.0, 2.0]).weights_of(3)
+
+
+@EVERY_OBJECTIVE
+def test_weights_may_differ_from_cell_to_cell(name):
+    weights = np.array([[1.0, 2.0], [3.0, 0.5]])
+    tokens, latency = np.array([[2.0, 8.0], [1.0, 4.0]]), np.array([0.5, 0.25])
+    objective = Objective.for_cells(name, weights)
+    expected = [Objective(name, list(w)).value(n, t) for w, n, t in zip(weights, tokens, latency, strict=True)]
+    np.testing.assert_array_equal(objective.value(tokens, latency), expected)
+    some = objective.of_users(np.array([1]), np.array([[1]]), 2)
+    np.testing.assert_array_equal(some.weights_of(1), [[0.5]])
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0, 2.0], r"weights must have shape \(cells, users\), got \(2,\)"),
+        ([[1.0, 0.0]], r"weights must lie in .*, got 0\.0 at index \(0, 1\)"),
+    ],
+)
+def test_weights_for_cells_that_are_none_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        Objective.for_cells("sum", weights)

@@ -39,7 +39,7 @@ class ClockActionCodec(ActionCodec):
     def __init__(self, cell: Cell, num_users: int, clock: Clock) -> None:
         super().__init__(cell, num_users)
         self._of_round = self.size
-        self._admits, self._cuts = clock.admission, clock.cutoff
+        self.admits, self._cuts = clock.admission, clock.cutoff
         self.size += (num_users if clock.admission else 0) + (1 if clock.cutoff else 0)
         self.space = spaces.Box(-1.0, 1.0, (self.size,), np.float32)
         low, high = math.log(clock.cutoff_min), math.log(clock.cutoff_max)
@@ -56,7 +56,7 @@ class ClockActionCodec(ActionCodec):
         Returns
         -------
         Decision
-            The decisions, with their cut-off where there is one. Shape (..., K).
+            The decisions, with their cut-off and whom they give up, where there is such a thing. Shape (..., K).
 
         Raises
         ------
@@ -70,17 +70,12 @@ class ClockActionCodec(ActionCodec):
                 raise ValueError(f"action must lie in [-1, 1], got nan at index {self.size - 1}")
             cutoff = np.where(entry >= 1.0, np.inf, np.exp(self._middle + self._half * entry))
             vars(decision)["cutoff"] = cutoff
+        if self.admits:
+            vars(decision)["give_up"] = action[..., self._of_round : self._of_round + self.num_users] > 0.0
         return decision
 
-    def closed(self, action: NDArray[Any]) -> NDArray[np.bool_] | None:
-        """Which slots are to be empty after the round, or None where that is none of the policy's business.
-
-        Shapes: ``action`` (..., size), result (..., K).
-        """
-        return action[..., self._of_round : self._of_round + self.num_users] > 0.0 if self._admits else None
-
     def encode(self, decision: Decision) -> Float32Array:
-        """Turn decisions into actions that give nobody up; see :meth:`ActionCodec.encode`.
+        """Turn decisions into actions; see :meth:`ActionCodec.encode`.
 
         Parameters
         ----------
@@ -99,12 +94,13 @@ class ClockActionCodec(ActionCodec):
         """
         action = super().encode(decision)
         parts = [action]
-        if self._admits:
-            parts.append(np.full((*action.shape[:-1], self.num_users), -1.0, np.float32))
+        if self.admits:
+            shape = (*action.shape[:-1], self.num_users)
+            parts.append(np.where(np.zeros(shape) if decision.give_up is None else decision.give_up, 1.0, -1.0))
         if self._cuts:
             cutoff = np.inf if decision.cutoff is None else decision.cutoff
             parts.append(np.broadcast_to(self._entry(cutoff), action.shape[:-1])[..., None])
-        return np.concatenate(parts, axis=-1)
+        return np.concatenate(parts, axis=-1, dtype=np.float32)
 
     def _entry(self, cutoff: ArrayLike) -> Float32Array:
         seconds: FloatArray = np.asarray(cutoff, dtype=np.float64)

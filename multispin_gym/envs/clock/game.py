@@ -135,19 +135,19 @@ class ClockGame(Game):
 
     def play(self, actions: NDArray[Any]) -> PlayedRound:
         """Play the round in every row; the users stay until :meth:`advance`."""
-        return self._serve(self.actions.decode_trusted(actions), self.actions.closed(actions))
+        return self._serve(self.actions.decode_trusted(actions))
 
     def play_decision(self, decision: Decision) -> PlayedRound:
-        """Play a decision as it is; nobody is given up. Shapes: ``decision`` (N, K)."""
-        return self._serve(decision, None)
+        """Play a decision as it is. Shapes: ``decision`` (N, K)."""
+        return self._serve(decision)
 
-    def _serve(self, decision: Decision, closed: NDArray[np.bool_] | None) -> PlayedRound:
+    def _serve(self, decision: Decision) -> PlayedRound:
         streams, slots = self._streams, self._streams.traffic.slots
-        users = self.users
+        users, closed = self.users, decision.give_up
         given_up = np.zeros(slots.present.shape, np.bool_) if closed is None else closed & slots.present
         self._held = None if closed is None else closed & ~slots.present
         if given_up.any():
-            users = Users.trusted(**{**vars(users), "present": slots.present & ~given_up})
+            users = users.without(given_up)
         decision = self._allowed(users, decision)
         upload = upload_times(streams, users, self.cell, decision) if self.clock.fading_within_rounds else None
         outcome = compute_round(users, self.cell, decision, streams.uniforms, upload)

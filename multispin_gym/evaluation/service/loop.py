@@ -127,7 +127,8 @@ def _decide(player: Player, game: ClockGame, info: dict[str, Any]) -> Decision:
         decision = player.estimate(game.observe(), info)
     else:
         decision = player.decide(game.users, game.cell, {}, game.actions.decode)
-    player.expect(game.users, game.cell, decision)
+    player.expect(game.users, game.cell, decision, admits=game.actions.admits)
     shape = game.users.acceptance_rate.shape
     lengths = np.broadcast_to(decision.draft_lengths, shape)
-    return Decision.trusted(lengths, np.broadcast_to(decision.bandwidth_shares, shape), decision.cutoff)
+    shares = np.broadcast_to(decision.bandwidth_shares, shape)
+    return Decision.trusted(lengths, shares, decision.cutoff, decision.give_up)

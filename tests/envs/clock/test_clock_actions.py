@@ -38,6 +38,35 @@ def test_decisions_come_back_from_their_actions(options):
     np.testing.assert_array_equal(env.encode_action(decision), action)
 
 
+def test_who_is_given_up_comes_back_from_actions_and_is_played_like_them():
+    envs, twin = (make_vec(DEADLINE, 30, num_users=4, admission=True, load=5.0) for _ in range(2))
+    for each in (envs, twin):
+        each.reset(seed=3)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        present, gone = envs.unwrapped.users.present, rng.random((30, 4)) < 0.3
+        lengths = np.where(present & ~gone, 3, 0)
+        shares = np.where(lengths > 0, 0.25, 0.0)
+        decision = Decision(lengths, shares, give_up=gone)
+        action = envs.unwrapped.encode_action(decision)
+        decoded = envs.unwrapped.decode_action(action)
+        np.testing.assert_array_equal(decoded.give_up, gone)
+        info = envs.step(action)[4]
+        played = twin.unwrapped._game.play_decision(decoded)
+        twin.unwrapped._game.advance()
+        np.testing.assert_array_equal(info["given_up"], gone & present)
+        np.testing.assert_array_equal(info["given_up"], played.service.given_up)
+        np.testing.assert_array_equal(info["delivered"], played.service.delivered)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_where_actions_give_nobody_up_a_decision_that_does_is_none(env_id):
+    env = gym.make(env_id, num_users=2).unwrapped
+    assert env.encode_action(Decision([1, 1], 0.5, give_up=False)).size == SIZES[env_id] - 12
+    with pytest.raises(ValueError, match="give_up must be False for everybody to be an action here"):
+        env.encode_action(Decision([1, 1], 0.5, give_up=[True, False]))
+
+
 def test_the_last_entry_is_the_logarithm_of_the_cutoff_and_one_means_none():
     env = gym.make(STALE, num_users=2).unwrapped
     action = np.zeros((6, 5), np.float32)

@@ -8,7 +8,7 @@ import pytest
 
 import multispin_gym as ms
 from multispin_gym.baselines import believed_users, list_estimators, make_controller, make_estimator
-from multispin_gym.baselines.estimating import estimator_summaries
+from multispin_gym.baselines.estimators import estimator_summaries
 
 SERVE, DEADLINE = "multispin_gym/MultiSpinServe-v0", "multispin_gym/MultiSpinDeadline-v0"
 RULES = {
@@ -38,7 +38,7 @@ def test_users_are_those_of_the_environment_where_nothing_is_hidden():
         assert getattr(believed, name)[true.present] == pytest.approx(getattr(true, name)[true.present], rel=1e-6)
 
 
-@pytest.mark.parametrize("name", list_estimators())
+@pytest.mark.parametrize("name", RULES)
 def test_decisions_are_those_for_users_with_the_mean_rate_of_their_task(name):
     envs, observation, info = seen_in(SERVE)
     scenario = envs.scenario
@@ -95,6 +95,11 @@ def test_what_cannot_be_believed_is_refused():
 def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(ValueError, match=r"got 'mean_heterogenous'. Did you mean 'mean_heterogeneous'\?"):
         make_estimator("mean_heterogenous", ms.load_scenario("serve"))
+
+
+def test_options_that_an_estimator_does_not_have_are_refused():
+    with pytest.raises(TypeError, match="estimator 'mean_heterogeneous' takes no options; got 'weights'"):
+        make_estimator("mean_heterogeneous", ms.load_scenario("serve"), weights=1.0)
 
 
 def test_every_estimator_has_a_line_of_its_own():
