@@ -83,7 +83,7 @@ def decide_present(
     Returns
     -------
     Decision
-        Lengths and shares of 0 for absent users; the rule's cut-offs and whom it gives up, if it says so. Shape (..., K).
+        Lengths and shares of 0 for absent users; the rule's cut-offs and whom it gives up, if it does. Shape (..., K).
     """
 
     def decide(some: Users, part: Objective | None) -> Decision:
