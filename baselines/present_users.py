@@ -81,7 +81,7 @@ def decide_present(
     Returns
     -------
     Decision
-        Lengths and shares of 0 for absent users; the rule's cut-offs, if it sets any. Shape (..., K).
+        Lengths and shares of 0 for absent users; the rule's cut-offs and whom it gives up, if it does. Shape (..., K).
     """
 
     def decide(some: Users, part: Objective | None) -> Decision:
@@ -91,12 +91,11 @@ def decide_present(
         return decide(users, objective)
     shape = users.present.shape
     found: dict[str, NDArray[Any]] = {"draft_lengths": np.zeros(shape, np.int64), "bandwidth_shares": np.zeros(shape)}
-    cutoff = {"cutoff": np.full(shape[:-1], np.inf)}
+    optional = {"cutoff": np.full(shape[:-1], np.inf), "give_up": np.zeros(shape, np.bool_)}
 
     def solve(some: Users, part: Objective | None) -> Mapping[str, NDArray[Any]]:
         fields = vars(decide(some, part))
-        if "cutoff" in fields:
-            found.update(cutoff)
+        found.update({name: values for name, values in optional.items() if name in fields and name not in found})
         return fields
 
     solve_present(users, objective, solve, found)

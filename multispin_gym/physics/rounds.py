@@ -138,10 +138,10 @@ def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.G
         raise ValueError(
             f"the decision's batch shape {lengths.shape[:-1]} does not broadcast with the users' {users.batch_shape}"
         ) from None
-    check_survival(users, cell)
     if decision.give_up is not None:
         users = users.without(decision.give_up)
         shape = np.broadcast_shapes(shape, users.acceptance_rate.shape)
+    check_survival(users, cell)
     check_lengths(lengths, cell, users.present)
     uniforms = None if rng is None else rng.random(shape)
     return compute_round(users, cell, decision, uniforms)

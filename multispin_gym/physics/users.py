@@ -161,8 +161,9 @@ class Users:
             The users. Shape (..., K).
         """
         shape = np.broadcast_shapes(self.acceptance_rate.shape, gone.shape)
+        own = len(self.acceptance_rate.shape)
         fields = {
-            name: np.ascontiguousarray(np.broadcast_to(array, shape + (array.shape[-1:] if name == "survival" else ())))
+            name: np.ascontiguousarray(np.broadcast_to(array, shape + array.shape[own:]))
             for name, array in self.fields.items()
         }
         return Users.trusted(**{**fields, "present": fields.get("present", True) & ~np.broadcast_to(gone, shape)})

@@ -124,3 +124,13 @@ def test_curves_have_to_reach_the_longest_draft_and_may_reach_further():
     shorter = dataclasses.replace(longer, survival=longer.survival[..., :6])
     one, other = (play_round(users, CELL, decision) for users in (longer, shorter))
     np.testing.assert_array_equal(one.tokens, other.tokens)
+
+
+def test_who_is_given_up_takes_its_curve_along():
+    users, decision = random_users(shape=(3,)), random_decision(6, (5, 3))
+    gone = np.array([False, True, False])
+    lengths, shares = decision.draft_lengths, decision.bandwidth_shares
+    outcome = play_round(users, CELL, Decision(lengths, shares, give_up=gone))
+    expected = play_round(dataclasses.replace(users, present=~gone), CELL, decision)
+    np.testing.assert_array_equal(outcome.tokens, expected.tokens)
+    np.testing.assert_array_equal(outcome.goodput, expected.goodput)
