@@ -52,7 +52,7 @@ def best_whole(problem: Problem, cell: Cell) -> WholeLengths:
 
 def _is_scanned(problem: Problem, pieces: Pieces) -> bool:
     """Whether the search starts with a scan over all pieces, which leaves few of them that may be better."""
-    return len(pieces) > 1 and problem.num_users <= MANY
+    return (len(pieces) > 1 or not problem.low.all()) and problem.num_users <= MANY
 
 
 def _compiled(rows: Any, problem: Problem, cell: Cell) -> tuple[WholeLengths, np.ndarray]:
