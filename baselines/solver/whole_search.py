@@ -6,6 +6,7 @@ Which pieces are promising is told by the separated maximum at the prices of the
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,9 @@ class _Search:
             dual = duals.lengths(problem.low, index) if self.ragged else None
         self.weight[rows] = problem.linearised(point.lengths).weight
         starts = roundings(part, self.server, point, prices, dual)
+        if problem.tables is not None:
+            # Along curves, which are flat, each climb is long: only the best start is worth it.
+            starts = [reduce(WholeLengths.better, starts)]
         self._improve(rows, problem, starts)
         return True
 
