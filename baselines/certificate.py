@@ -59,8 +59,8 @@ def certify(
 ) -> Certificate:
     """Find the optimal whole draft lengths and bandwidth, and prove how good they are.
 
-    Branch and bound over the convex relaxation (model, section 5; with acceptance curves: section 10). It can be stopped at any time: the decisions are the
-    best found and the bounds hold.
+    Branch and bound over the convex relaxation (model, section 5; with acceptance curves: section 10). It can be
+    stopped at any time: the decisions are the best found and the bounds hold.
 
     Parameters
     ----------
