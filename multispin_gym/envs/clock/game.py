@@ -17,6 +17,7 @@ from multispin_gym.envs.clock.payments import Payment
 from multispin_gym.envs.clock.service import Service, serve, settle
 from multispin_gym.envs.clock.slots import Slots
 from multispin_gym.envs.clock.streams import ClockStreams
+from multispin_gym.envs.clock.traffic import Comings
 from multispin_gym.envs.clock.uploads import upload_times
 from multispin_gym.envs.game import Game, PlayedRound
 from multispin_gym.envs.observations import Observation
@@ -112,22 +113,24 @@ class ClockGame(Game):
     def begin(self, rows: IntArray) -> None:
         """Begin new episodes in some rows."""
         came, waited = self._streams.begin(rows)
-        fresh = Service.none(self.num_rows, self.num_users)
-        fresh.arrived, fresh.refused, fresh.expired = came.arrived, came.refused, came.expired
-        fresh.waited, fresh.time = waited, self.time.copy()
-        self._before_first = fresh
-        self._users = self._streams.users
+        self._before_first = self._between(Service.none(self.num_rows, self.num_users), came, waited)
 
-    def advance(self, rows: IntArray | None = None) -> None:
-        """Move on to the next round, in some rows or in all."""
-        mine = np.ones(self.num_rows, np.bool_) if rows is None else np.isin(self._indices, rows)
+    def advance(self, begun: IntArray | None = None) -> None:
+        """Move on to the next round, and begin new episodes in some rows."""
         service, streams = self._service, self._streams
-        settle(streams.traffic.slots, service, mine, streams.time + self._latency)
+        settle(streams.traffic.slots, service, streams.time + self._latency)
         gone = service.finished | service.given_up
-        came, waited = streams.advance(np.flatnonzero(mine), self._latency, gone, self._held)
+        came, waited = streams.advance(self._latency, gone, self._held, begun)
+        self._between(service, came, waited)
+        if begun is not None:
+            self._before_first = self._between(Service.none(self.num_rows, self.num_users), came, waited)
+
+    def _between(self, service: Service, came: Comings, waited: FloatArray) -> Service:
+        """Say what happened since the round before, or since the beginning."""
         service.arrived, service.refused, service.expired = came.arrived, came.refused, came.expired
-        service.waited, service.time = waited, streams.time.copy()
-        self._users = streams.users
+        service.waited, service.time = waited, self._streams.time.copy()
+        self._users = self._streams.users
+        return service
 
     def observe(self) -> Observation:
         """Return the observation of the round about to be played, in new arrays."""

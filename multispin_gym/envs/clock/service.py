@@ -150,13 +150,12 @@ def serve(
     )
 
 
-def settle(slots: Slots, service: Service, rows: BoolArray, end: FloatArray) -> None:
-    """Write a round's tokens and counts down, in some rows. Shapes: ``rows`` and ``end`` (N,)."""
-    counted = rows[:, None] & service.verified
-    first = counted & (slots.values["first_token"] == np.inf)
+def settle(slots: Slots, service: Service, end: FloatArray) -> None:
+    """Write a round's tokens and counts down. Shape: ``end`` (N,)."""
+    verified = service.verified
     slots.count(
-        np.where(rows[:, None], service.delivered, 0.0),
-        np.where(counted, service.delivered + service.surplus - 1.0, 0.0),
-        np.where(counted, service.drafted, 0.0),
-        np.where(first, end[:, None], slots.values["first_token"]),
+        service.delivered,
+        np.where(verified, service.delivered + service.surplus - 1.0, 0.0),
+        np.where(verified, service.drafted, 0.0),
+        np.where(verified, end[:, None], np.inf),
     )

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym._counters import Words
+from multispin_gym._validation import BoolArray, FloatArray, IntArray
 from multispin_gym.envs.clock.channel import Channel
 from multispin_gym.envs.clock.newcomers import COLUMNS, Newcomers
 from multispin_gym.envs.clock.slots import Queue, Slots
 from multispin_gym.scenarios.clock import Clock
 from multispin_gym.scenarios.scenario import Scenario
 
-BoolArray = NDArray[np.bool_]
 _AMPLITUDE = [COLUMNS["fade_real"], COLUMNS["fade_imaginary"]]
 
 
@@ -41,12 +40,6 @@ class Comings:
         """Nothing yet, in N cells."""
         return cls(*(np.zeros(num_rows, dtype=np.int64) for _ in range(3)))
 
-    def add(self, later: Comings) -> None:
-        """Add what happened after."""
-        self.arrived += later.arrived
-        self.refused += later.refused
-        self.expired += later.expired
-
 
 class Traffic:
     """The requests of N cells: present in slots, waiting, or still to come.
@@ -55,8 +48,10 @@ class Traffic:
     ----------
     scenario, clock
         Where they come from.
-    num_rows, num_users
-        Number of cells N and of slots K in each.
+    keys
+        Each row's streams of requests; see :class:`multispin_gym.envs.clock.newcomers.Newcomers`. Shape (3, N).
+    num_users
+        Number of slots K of a cell.
     channel
         The slots' channels, which devices enter with.
     empty
@@ -67,12 +62,12 @@ class Traffic:
         self,
         scenario: Scenario,
         clock: Clock,
-        num_rows: int,
+        keys: Words,
         num_users: int,
         channel: Channel,
         empty: Mapping[str, float],
     ) -> None:
-        requests = clock.requests
+        requests, num_rows = clock.requests, keys.shape[1]
         self.arrives = requests is not None and requests.arrivals != "replaced"
         self._replaced = requests is not None and not self.arrives
         self._has_deadlines = requests is not None and requests.slack is not None
@@ -80,124 +75,120 @@ class Traffic:
         self.slots = Slots(num_rows, num_users, empty)
         places = requests.queue_factor * num_users if requests is not None and self.arrives else 0
         self.queue = Queue(num_rows, num_users if self.arrives else 0, places)
-        self._newcomers = Newcomers(scenario, clock, num_rows)
-        self._num_users = num_users
+        self._newcomers = Newcomers(scenario, clock, keys)
+        self._slots = np.arange(num_users)
 
-    def begin(
-        self, rows: IntArray, generators: Sequence[Sequence[np.random.Generator]], stream: int, time: FloatArray
-    ) -> None:
+    def begin(self, rows: IntArray) -> None:
         """Begin an episode in some rows, at time 0: with everybody present, or empty until the first arrival."""
         self.slots.fresh()
-        gone = np.zeros(self.slots.present.shape, dtype=np.bool_)
-        gone[rows] = True
-        self.slots.leave(gone)
+        places = (rows[:, None] * self._slots.size + self._slots).ravel()
+        self.slots.leave(places)
         self.queue.clear(rows)
-        self._newcomers.begin(rows, [generators[row][stream] for row in rows.tolist()])
-        if self.arrives:
-            return
-        for slot in range(self._num_users):
-            records = self._newcomers.take(rows, generators, stream)
-            places = np.full(rows.shape, slot)
-            self.slots.enter(rows, places, records, time[rows], np.zeros(rows.shape, dtype=np.int64))
+        self._newcomers.begin(rows)
+        if not self.arrives:
+            _, _, records = self._newcomers.take(rows, np.full(rows.shape, self._slots.size))
+            self.slots.enter(places, records, np.zeros(places.shape), np.zeros(places.shape, np.int64))
 
     @property
     def next_arrival(self) -> FloatArray:
         """When the next request comes to each cell, s. Shape (N,)."""
         return self._newcomers.arrival
 
-    @property
-    def _kept_waiting(self) -> BoolArray:
-        """Where somebody waits though a slot is free, as it was held. Shape (N,)."""
-        return np.asarray((self.queue.length > 0) & ~self.slots.present.all(axis=1))
+    def is_empty(self, rows: IntArray) -> BoolArray:
+        """Whether nobody is present in some rows. Shapes (M,)."""
+        return np.asarray(self.slots.occupied[rows] == 0)
 
     def move_on(
-        self,
-        rows: IntArray,
-        time: FloatArray,
-        instants: IntArray,
-        gone: BoolArray,
-        generators: Sequence[Sequence[np.random.Generator]],
-        stream: int,
-        held: BoolArray | None = None,
-    ) -> Comings:
-        """Let those go who are done, and those in who have come by a time, in some rows.
+        self, time: FloatArray, instants: IntArray, gone: BoolArray, came: Comings, held: BoolArray | None = None
+    ) -> None:
+        """Let those go who are done, and those in who have come by a time.
 
         Nobody enters a slot that is held, unless nobody at all would be present.
 
-        Shapes: ``rows`` (M,), ``time`` and ``instants`` (N,), ``gone``, whose request has ended, and ``held`` (N, K).
+        Shapes: ``time`` and ``instants`` (N,), ``gone``, whose request has ended, and ``held`` (N, K). What happened is
+        added to ``came``.
         """
-        found = Comings.none(len(time))
-        mine = np.zeros(time.shape, dtype=np.bool_)
-        mine[rows] = True
-        leaving = gone & mine[:, None]
+        slots, num_users, leaving = self.slots, self._slots.size, gone
         if self._has_deadlines:
-            late = (self.slots.values["deadline"] < time[:, None]) & mine[:, None] & ~leaving
-            found.expired += np.count_nonzero(late, axis=1)
-            leaving |= late
-        comes = mine & (self._newcomers.arrival <= time) if self.arrives else np.zeros_like(mine)
-        some = np.flatnonzero(
-            leaving.any(axis=1) | comes | (mine & ((self.queue.earliest < time) | self._kept_waiting))
-        )
-        if some.size == 0:
-            return found
-        self.slots.fresh()
+            late = slots.values["deadline"] < time[:, None]
+            late &= ~gone
+            came.expired += np.einsum("ij->i", late.view(np.uint8), dtype=np.int64)
+            leaving = late | gone
+        places = np.flatnonzero(leaving)
         if self._replaced:
-            self._replace(leaving, time, generators, stream)
-            return found
-        free = np.count_nonzero(~self.slots.present, axis=1)
-        self.slots.leave(leaving)
-        self._receive(np.flatnonzero(comes), time, free, found, generators, stream)
-        if self._has_deadlines:
-            overdue = some[self.queue.earliest[some] < time[some]]
-            found.expired[overdue] += self.queue.expire(overdue, time[overdue])
-        self._fill(some, time, instants, held)
-        return found
+            if places.size:
+                self._replace(places, time)
+            return
+        free = num_users - slots.occupied
+        if places.size:
+            slots.fresh()
+            slots.leave(places)
+        if self.arrives:
+            self._admit(None, time, instants, came, free, held)
 
-    def _replace(
-        self,
-        leaving: BoolArray,
-        time: FloatArray,
-        generators: Sequence[Sequence[np.random.Generator]],
-        stream: int,
-    ) -> None:
-        """Give devices whose request has ended the next one, slot by slot."""
-        for slot in np.flatnonzero(leaving.any(axis=0)).tolist():
-            rows = np.flatnonzero(leaving[:, slot])
-            records = self._newcomers.take(rows, generators, stream)
-            records[:, COLUMNS["deadline"]] += time[rows] - records[:, COLUMNS["arrival"]]
-            records[:, COLUMNS["arrival"]] = time[rows]
-            self.slots.begin_request(rows, np.full(rows.shape, slot), records)
+    def admit(self, rows: IntArray, time: FloatArray, instants: IntArray, came: Comings) -> None:
+        """Let those in who have come by a time, in some rows in which nobody is present; see :meth:`move_on`."""
+        self._admit(rows, time, instants, came, np.full(time.shape, self._slots.size), None)
 
-    def _receive(
+    def _admit(
         self,
-        rows: IntArray,
+        rows: IntArray | None,
         time: FloatArray,
+        instants: IntArray,
+        came: Comings,
         free: IntArray,
-        found: Comings,
-        generators: Sequence[Sequence[np.random.Generator]],
-        stream: int,
+        held: BoolArray | None,
     ) -> None:
-        """Let those who have come join the queue, one of each row at a time. ``free``: of slots, in the round (N,)."""
+        def those(which: BoolArray) -> IntArray:
+            return np.flatnonzero(which) if rows is None else rows[which[rows]]
+
+        self._receive(those(self.next_arrival <= time), time, free, came)
+        if self._has_deadlines:
+            overdue = those(self.queue.earliest < time)
+            if overdue.size:
+                came.expired[overdue] += self.queue.expire(overdue, time[overdue])
+        self._fill(those((self.queue.length > 0) & (self.slots.occupied < self._slots.size)), time, instants, held)
+
+    def _replace(self, places: IntArray, time: FloatArray) -> None:
+        """Give devices whose request has ended the next one, slot by slot."""
+        row = places // self._slots.size
+        rows, counts = np.unique(row, return_counts=True)
+        _, _, records = self._newcomers.take(rows, counts)
+        records[:, COLUMNS["deadline"]] += time[row] - records[:, COLUMNS["arrival"]]
+        records[:, COLUMNS["arrival"]] = time[row]
+        self.slots.fresh()
+        self.slots.begin_request(places, records)
+
+    def _receive(self, rows: IntArray, time: FloatArray, free: IntArray, came: Comings) -> None:
+        """Let those who have come join the queue. ``free``: of slots, in the round (N,)."""
         while rows.size:
-            room = self.queue.push(rows, self._newcomers.take(rows, generators, stream), free[rows])
-            found.arrived[rows] += 1
-            found.refused[rows] += ~room
+            counts = self._newcomers.come(rows, time[rows])
+            room = self.queue.push(rows, counts, free[rows], *self._newcomers.take(rows, counts))
+            came.arrived[rows] += counts
+            came.refused[rows] += counts - room
             rows = rows[self._newcomers.arrival[rows] <= time[rows]]
 
     def _fill(self, rows: IntArray, time: FloatArray, instants: IntArray, held: BoolArray | None) -> None:
-        """Let those who wait enter free slots, one of each row at a time."""
-        while True:
-            taken: BoolArray = self.slots.present[rows]
-            if held is not None:
-                taken = taken | (held[rows] & taken.any(axis=1, keepdims=True))
-            enters = np.asarray((self.queue.length[rows] > 0) & ~taken.all(axis=1))
-            rows = rows[enters]
-            if rows.size == 0:
-                return
-            slots = np.argmin(taken[enters], axis=1)
-            records = self.queue.pop(rows)
-            self._channel.enter(rows, slots, records[:, _AMPLITUDE], instants[rows])
-            self.slots.enter(rows, slots, records, time[rows], instants[rows])
+        """Let those who wait enter free slots, the first one the first."""
+        if rows.size == 0:
+            return
+        free = ~self.slots.present[rows]
+        if held is not None:
+            empty = np.flatnonzero(free.all(axis=1))
+            free &= ~held[rows]
+            free[empty, 0] = True
+        rank = np.cumsum(free, axis=1)
+        free &= rank <= self.queue.length[rows, None]
+        found = np.flatnonzero(free)
+        if found.size == 0:
+            return
+        owner, slot = np.divmod(found, self._slots.size)
+        row = rows[owner]
+        records = self.queue.first(row, rank.reshape(-1)[found] - 1)
+        self.queue.drop(rows, np.bincount(owner, minlength=rows.size))
+        self.slots.fresh()
+        self._channel.enter(row, slot, records[:, _AMPLITUDE], instants[row])
+        self.slots.enter(row * self._slots.size + slot, records, time[row], instants[row])
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
