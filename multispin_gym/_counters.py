@@ -17,6 +17,7 @@ from multispin_gym._validation import FloatArray
 Words = NDArray[np.uint64]
 
 _GAMMA = np.array(0x9E3779B97F4A7C15, np.uint64)
+_ONE = np.array(1, np.uint64)
 _STAGES = (
     (np.array(30, np.uint64), np.array(0xBF58476D1CE4E5B9, np.uint64)),
     (np.array(27, np.uint64), np.array(0x94D049BB133111EB, np.uint64)),
@@ -33,11 +34,16 @@ def keys_of(seed: int, count: int) -> Words:
     return np.asarray(np.random.SeedSequence(seed).generate_state(count, np.uint64), dtype=np.uint64)
 
 
-def words(keys: NDArray[np.integer], counts: NDArray[np.integer]) -> Words:
-    """Random words of 64 bits. Shapes broadcast; whole numbers of 64 bits, with a sign or without."""
+def words(keys: NDArray[np.integer], counts: NDArray[np.integer], more: NDArray[np.integer] | None = None) -> Words:
+    """Random words of 64 bits, of whole numbers of 64 bits with a sign or without.
+
+    ``more`` is added to the counts; large results are had fastest where it alone has the large shape. Shapes broadcast.
+    """
     word = np.asarray(counts).astype(np.uint64)
-    word += np.uint64(1)
+    word += _ONE
     word = np.asarray(word * _GAMMA + np.asarray(keys).astype(np.uint64, copy=False))
+    if more is not None:
+        word = np.asarray(word + np.asarray(more).astype(np.uint64) * _GAMMA)
     rest = np.empty_like(word)
     for shift, factor in _STAGES:
         word ^= np.right_shift(word, shift, out=rest)

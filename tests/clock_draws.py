@@ -1,4 +1,4 @@
-"""The random numbers of tasks in which time passes, in plain Python: whole numbers without a size, and double precision."""
+"""The random numbers of tasks in which time passes, in plain Python and double precision."""
 
 import math
 

@@ -299,3 +299,7 @@ class Game:
         outcome = RoundOutcome.trusted(**of_users, **of_rounds)
         optimum = np.full(rows, np.nan) if self.rule.has_optimum else None
         return PlayedRound(self.users, decision, outcome, self.elapsed, np.zeros(rows), optimum)
+
+    def before_first(self, rows: IntArray) -> dict[str, NDArray[Any]]:
+        """What info says of some rows before their first round, unless it is 0. Shape (M,) each."""
+        return {"optimum": np.full(rows.shape, np.nan)} if self.rule.has_optimum else {}

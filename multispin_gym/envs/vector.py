@@ -225,7 +225,8 @@ class MultiSpinVectorEnv(CellAccess, VectorDisplay, VectorEnv[Observation, Float
             played = self._game.nothing_played()
             self._game.begin(rows)
         rewards = np.where(playing, played.reward, 0.0)
-        info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_), ended, self._game.nothing_played())
+        everywhere = np.ones(self.num_envs, dtype=np.bool_)
+        info = vector_info(played, everywhere, self._game.before_first(rows), rows)
         self._begun = ended
         truncated = playing & self._truncated()
         self._ended = truncated.copy()
@@ -241,7 +242,8 @@ class MultiSpinVectorEnv(CellAccess, VectorDisplay, VectorEnv[Observation, Float
         for row in rows.tolist():
             final_obs[row] = {name: array[row] for name, array in last.items()}
         self._game.begin(rows)
-        info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_), ended, self._game.nothing_played())
+        everywhere = np.ones(self.num_envs, dtype=np.bool_)
+        info = vector_info(played, everywhere, self._game.before_first(rows), rows, copied=True)
         info["final_obs"], info["_final_obs"] = final_obs, ended.copy()
-        info["final_info"], info["_final_info"] = vector_info(played, ended.copy()), ended.copy()
+        info["final_info"], info["_final_info"] = vector_info(played, ended.copy(), copied=True), ended.copy()
         return info

@@ -64,9 +64,9 @@ class FadeTracks:
     def _draw(self, rows: IntArray) -> None:
         """Draw the next block of instants of some rows."""
         drawn = self._drawn[rows]
-        counts = drawn[:, None] * self._num_users + self._counts
+        word = words(self._keys[rows, None], drawn[:, None] * self._num_users, self._counts)
         noise = np.empty((_BLOCK, 2, rows.size, self._num_users), np.float32)
-        noise[:, 0], noise[:, 1] = normal_pairs(words(self._keys[rows, None], counts), self._deviation)
+        noise[:, 0], noise[:, 1] = normal_pairs(word, self._deviation)
         before = self._amplitudes[rows, (drawn - 1) % self._kept].swapaxes(0, 1).copy()
         fresh = np.flatnonzero(drawn == 0)
         noise[0, :, fresh] *= self._first

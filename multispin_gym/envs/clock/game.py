@@ -14,7 +14,7 @@ from multispin_gym._validation import FloatArray, IntArray
 from multispin_gym.envs.clock.actions import ClockActionCodec
 from multispin_gym.envs.clock.observations import ClockObservationCodec
 from multispin_gym.envs.clock.payments import Payment
-from multispin_gym.envs.clock.service import Service, serve, settle
+from multispin_gym.envs.clock.service import BETWEEN_KEYS, Service, serve, settle
 from multispin_gym.envs.clock.slots import Slots
 from multispin_gym.envs.clock.streams import ClockStreams
 from multispin_gym.envs.clock.traffic import Comings
@@ -112,8 +112,7 @@ class ClockGame(Game):
 
     def begin(self, rows: IntArray) -> None:
         """Begin new episodes in some rows."""
-        came, waited = self._streams.begin(rows)
-        self._before_first = self._between(Service.none(self.num_rows, self.num_users), came, waited)
+        self._before_first = self._between(Service.none(self.num_rows, self.num_users), *self._streams.begin(rows))
 
     def advance(self, begun: IntArray | None = None) -> None:
         """Move on to the next round, and begin new episodes in some rows."""
@@ -121,9 +120,8 @@ class ClockGame(Game):
         settle(streams.traffic.slots, service, streams.time + self._latency)
         gone = service.finished | service.given_up
         came, waited = streams.advance(self._latency, gone, self._held, begun)
-        self._between(service, came, waited)
-        if begun is not None:
-            self._before_first = self._between(Service.none(self.num_rows, self.num_users), came, waited)
+        # Of rows that have begun it says what happened before their first round.
+        self._before_first = self._between(service, came, waited)
 
     def _between(self, service: Service, came: Comings, waited: FloatArray) -> Service:
         """Say what happened since the round before, or since the beginning."""
@@ -196,5 +194,13 @@ class ClockGame(Game):
         What happened before the first round is there: who came, and how long it took for somebody to come.
         """
         played = super().nothing_played()
-        played.service = self._before_first.copy()
+        nothing = Service.none(self.num_rows, self.num_users)
+        for name in BETWEEN_KEYS:
+            setattr(nothing, name, getattr(self._before_first, name).copy())
+        played.service = nothing
         return played
+
+    def before_first(self, rows: IntArray) -> dict[str, NDArray[Any]]:
+        """What info says of some rows before their first round, unless it is 0. Shape (M,) each."""
+        found = {name: getattr(self._before_first, name)[rows] for name in BETWEEN_KEYS}
+        return {**super().before_first(rows), **found, "latency": found["waited"]}

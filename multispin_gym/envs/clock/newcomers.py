@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from multispin_gym._arrays import count_users
 from multispin_gym._counters import Words, exponentials, uniforms, words
 from multispin_gym._validation import BoolArray, FloatArray, IntArray
 from multispin_gym.scenarios.clock import Clock
@@ -48,37 +49,64 @@ class Newcomers:
         self._times: FloatArray = np.full((num_rows, _BLOCK + _WINDOW), np.inf)
         self._next = np.zeros(num_rows, dtype=np.int64)
         self._phases: FloatArray = np.zeros((num_rows, 2))
+        # The first block of the next episode, and in which rows it is known.
+        self._ready_times, self._ready_phases = self._times.copy(), self._phases.copy()
+        self._is_ready = np.zeros(num_rows, dtype=np.bool_)
         self.arrival: FloatArray = np.zeros(num_rows)
         """When the next request comes to each cell, s. Shape (N,); not to be changed."""
 
-    def begin(self, rows: IntArray) -> None:
-        """Begin a new stream of requests at time 0 in some rows."""
-        self._next[rows] = 0
-        if self._process is not None:
-            word = words(self._keys[2, rows], np.arange(2)[:, None])
-            self._phases[rows] = self._process.begin(uniforms(word[0]), exponentials(word[1]))
-            self._draw(rows, np.zeros(rows.shape))
+    def forget(self, row: int) -> None:
+        """Forget what is known of a row's next episode."""
+        self._is_ready[row] = False
 
-    def _draw(self, rows: IntArray, time: FloatArray) -> None:
-        """Draw the next block of arrivals of some rows, which follows on a time. Shapes (M,)."""
+    def begin(self, rows: IntArray, following: Words) -> None:
+        """Begin a new stream of requests at time 0 in some rows.
+
+        ``following`` are the keys of the episodes to come after it, or in other rows next. Shape (3, N).
+        """
+        self._next[rows] = 0
+        if self._process is None:
+            return
+        if not self._is_ready[rows].all():
+            # All at once is faster than a few in every round.
+            keys = following.copy()
+            keys[:, rows] = self._keys[:, rows]
+            self._prepare(np.flatnonzero(~self._is_ready), keys)
+        self._is_ready[rows] = False
+        self._times[rows], self._phases[rows] = self._ready_times[rows], self._ready_phases[rows]
+        self.arrival[rows] = self._times[rows, 0]
+
+    def _prepare(self, rows: IntArray, keys: Words) -> None:
+        """Draw the first block of arrivals of some rows' next episodes."""
         assert self._process is not None
-        _, of_gaps, of_phases = self._keys[:, rows]
-        number, phases = self._next[rows, None], self._phases[rows]
-        gaps = exponentials(words(of_gaps[:, None], number + np.arange(_BLOCK)))
-        start = (number // _BLOCK + 1) * _OF_BLOCK
+        word = words(keys[2, rows], np.arange(2)[:, None])
+        phases = self._process.begin(uniforms(word[0]), exponentials(word[1]))
+        self._ready_times[rows, :_BLOCK] = self._block(keys[:, rows], np.zeros(rows.shape, np.int64), phases)
+        self._ready_phases[rows] = phases
+        self._is_ready[rows] = True
+
+    def _block(self, keys: Words, number: IntArray, phases: FloatArray) -> FloatArray:
+        """Times of the arrivals of a block from a number on, since the one before; changes the phases. (M, block)."""
+        assert self._process is not None
+        gaps = exponentials(words(keys[1, :, None], number[:, None], np.arange(_BLOCK)))
+        start = (number[:, None] // _BLOCK + 1) * _OF_BLOCK
 
         def draw(first: int, last: int) -> FloatArray:
-            return exponentials(words(of_phases[:, None], start + np.arange(first, last)))
+            return exponentials(words(keys[2, :, None], start, np.arange(first, last)))
 
-        times = time[:, None] + self._process.arrivals(gaps, draw, phases)
-        self._times[rows, :_BLOCK] = times
-        self._phases[rows] = phases
+        return self._process.arrivals(gaps, draw, phases)
+
+    def _draw(self, rows: IntArray) -> None:
+        """Draw the next block of arrivals of some rows."""
+        phases = self._phases[rows]
+        times = self._times[rows, _BLOCK - 1, None] + self._block(self._keys[:, rows], self._next[rows], phases)
+        self._times[rows, :_BLOCK], self._phases[rows] = times, phases
         self.arrival[rows] = times[:, 0]
 
     def come(self, rows: IntArray, time: FloatArray) -> IntArray:
         """How many of the next requests have come by a time to each of some rows: not always all. Shapes (M,)."""
         coming = self._times[rows[:, None], self._next[rows, None] % _BLOCK + np.arange(_WINDOW)]
-        return np.asarray(np.einsum("ij->i", (coming <= time[:, None]).view(np.uint8)).astype(np.int64))
+        return count_users(coming <= time[:, None])
 
     def take(self, rows: IntArray, counts: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
         """Take the next requests of some rows, from each a number of them that are of one block.
@@ -109,8 +137,7 @@ class Newcomers:
         self.arrival[rows] = self._times[rows, place]
         through: BoolArray = place == 0
         if through.any():
-            some = rows[through]
-            self._draw(some, self._times[some, _BLOCK - 1])
+            self._draw(rows[through])
 
     def state(self) -> dict[str, Any]:
         """Return all that the requests to come depend on, besides the keys."""
@@ -125,4 +152,5 @@ class Newcomers:
         self._times[:, :_BLOCK] = state["newcomer_times"]
         self._next[...] = state["newcomer_next"]
         self._phases[...] = state["newcomer_phases"]
+        self._is_ready[...] = False
         self.arrival[...] = self._times[np.arange(self._next.size), self._next % _BLOCK]

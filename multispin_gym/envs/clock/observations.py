@@ -69,8 +69,11 @@ class ClockObservationCodec(ObservationCodec):
             elif key in ("channel_gain_db", "reported_channel_gain_db"):
                 seen[key] = streams.reported_gain_db.copy()
             else:
-                values = np.clip(self._values(key, streams).astype(np.float32), self._lows[key], self._highs[key])
-                seen[key] = values if present.all() else np.where(present, values, self._lows[key])
+                # Empty slots show the least value: what they hold of most keys lies there or below.
+                values = self._values(key, streams).astype(np.float32)
+                np.maximum(values, self._lows[key], out=values)
+                np.minimum(values, self._highs[key], out=values)
+                seen[key] = np.where(present, values, self._lows[key]) if key == "time_to_deadline" else values
         return seen
 
     def _values(self, key: str, streams: ClockStreams) -> FloatArray:

@@ -98,13 +98,11 @@ class Service:
         arrays |= {name: np.zeros(num_rows, np.int64) for name in ("arrived", "refused", "expired")}
         return cls(**arrays, waited=np.zeros(num_rows), time=np.zeros(num_rows))
 
-    def copy(self) -> Service:
-        """The same in arrays of its own."""
-        return Service(**{name: getattr(self, name).copy() for name in SERVICE_KEYS})
-
 
 SERVICE_KEYS = tuple(field.name for field in fields(Service))
 """What info says of a round where time passes."""
+BETWEEN_KEYS = ("arrived", "refused", "expired", "waited", "time")
+"""What it says of the time between two rounds, or before the first."""
 
 
 def serve(

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from multispin_gym._arrays import count_users
 from multispin_gym._validation import LARGEST, SMALLEST, BoolArray, FloatArray, IntArray
 from multispin_gym.envs.clock.newcomers import COLUMNS
 from multispin_gym.physics.acceptance import token_terms
@@ -28,7 +29,8 @@ _NAMES = (*_RECORDED, "joined", *_BEGUN)
 _SOURCES = np.array([COLUMNS[column] for column in _RECORDED.values()])
 _JOINED, _COUNTS = len(_RECORDED), len(_RECORDED) + 1
 _AT_BEGINNING = np.array(list(_BEGUN.values()))[:, None]
-# What users are made of: what a record brings, and what is computed from it.
+# What has not come in an empty slot; then what users are made of: what a record brings, and what is computed from it.
+_NEVER = ("arrival", "deadline", "joined", "first_token")
 _SHOWN = ("acceptance_rate", "drafting_speed")
 _RATE, _SPEED = (COLUMNS[name] for name in _SHOWN)
 
@@ -57,7 +59,7 @@ class Slots:
 
     def __init__(self, num_rows: int, num_users: int, empty: Mapping[str, float]) -> None:
         shape = (num_rows, num_users)
-        nothing = dict.fromkeys(_NAMES, 0.0) | {"first_token": np.inf, "deadline": np.inf, **empty}
+        nothing = dict.fromkeys(_NAMES, 0.0) | dict.fromkeys(_NEVER, np.inf) | dict(empty)
         self._nothing = np.array([nothing[name] for name in _NAMES])[:, None]
         self._table = np.repeat(self._nothing, num_rows * num_users, axis=1)
         self._nothing_shown = _shown(*(np.array([nothing[name]]) for name in _SHOWN))
@@ -86,7 +88,7 @@ class Slots:
     @property
     def occupied(self) -> IntArray:
         """How many slots have a request in each cell. Shape (N,)."""
-        return np.asarray(np.einsum("ij->i", self.present.view(np.uint8), dtype=np.int64))
+        return count_users(self.present)
 
     def leave(self, places: IntArray) -> None:
         """Empty slots. Shape (M,)."""

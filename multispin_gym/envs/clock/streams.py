@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from multispin_gym._arrays import Float32Array
 from multispin_gym._counters import Words, keys_of, normal_pairs, uniforms, words
-from multispin_gym._validation import MOST_ROWS_TIMES_USERS, FloatArray, IntArray
+from multispin_gym._validation import MOST_ROWS_TIMES_USERS, BoolArray, FloatArray, IntArray
 from multispin_gym.envs.clock.channel import Channel
 from multispin_gym.envs.clock.states import check_state
 from multispin_gym.envs.clock.traffic import Comings, Traffic
@@ -48,7 +47,7 @@ class ClockStreams:
         self.seeded = np.zeros(num_rows, dtype=np.bool_)
         self.position = np.zeros(num_rows, dtype=np.int64)
         self.time: FloatArray = np.zeros(num_rows)
-        # The keys of each seed, how many episodes have begun with it, and the keys of the last one, which the parts share.
+        # The keys of each seed, how many episodes have begun with it, and the last one's keys, which the parts share.
         self._seeds: Words = np.zeros((STREAMS, num_rows), dtype=np.uint64)
         self._episodes = np.zeros(num_rows, dtype=np.int64)
         self._keys: Words = np.zeros((STREAMS, num_rows), dtype=np.uint64)
@@ -63,6 +62,7 @@ class ClockStreams:
         self.traffic = Traffic(scenario, clock, self._keys[:FADING], num_users, self._channel, empty)
         self._places = np.arange(num_users)
         noisy = clock.report_noise_db > 0.0
+        self._end = np.inf if clock.episode_seconds is None else clock.episode_seconds
         self.exact_reports = clock.report_age == 0.0 and not noisy
         self._rows = np.arange(num_rows)
         self._power = np.full((num_rows, num_users), scenario.reference_power)
@@ -75,6 +75,7 @@ class ClockStreams:
         """Give a row the streams of a seed; its next episode begins with them."""
         self._seeds[:, row] = keys_of(seed, STREAMS)
         self._episodes[row] = 0
+        self.traffic.forget(row)
         self.seeded[row] = True
 
     def begin(self, rows: IntArray) -> tuple[Comings, FloatArray]:
@@ -83,21 +84,23 @@ class ClockStreams:
         Shapes: ``rows`` (M,), result (N,).
         """
         self._start(rows)
-        return self._settle(rows, Comings.none(self.num_rows))
+        before = self.time.copy()
+        came = self._settle(rows, Comings.none(self.num_rows), self.traffic.free, None)
+        return came, self.time - before
 
     def _start(self, rows: IntArray) -> None:
         """Begin new episodes in some rows, in which nothing has happened yet."""
-        self.position[rows], self.time[rows] = 0, 0.0
         self._keys[:, rows] = words(self._seeds[:, rows], self._episodes[rows])
         self._episodes[rows] += 1
         self._channel.begin(rows)
-        self.traffic.begin(rows)
+        self.traffic.begin(rows, words(self._seeds[:FADING], self._episodes))
+        self.position[rows], self.time[rows] = 0, 0.0
 
     def advance(
         self,
         latency: FloatArray,
-        gone: NDArray[np.bool_],
-        held: NDArray[np.bool_] | None = None,
+        gone: BoolArray,
+        held: BoolArray | None = None,
         begun: IntArray | None = None,
     ) -> tuple[Comings, FloatArray]:
         """Move on to the next round; return who came, and for how long nobody was there.
@@ -111,9 +114,9 @@ class ClockStreams:
             self._start(begun)
             gone = gone.copy()
             gone[begun] = False
-        came = Comings.none(self.num_rows)
-        self.traffic.move_on(self.time, self._reached(), gone, came, held)
-        return self._settle(self._rows, came)
+        before, came = self.time.copy(), Comings.none(self.num_rows)
+        free = self.traffic.let_go(self.time, gone, came)
+        return self._settle(self._rows, came, free, held), self.time - before
 
     def _reached(self) -> IntArray:
         """Draw the channels on until now; return the instants. Shape (N,)."""
@@ -121,19 +124,25 @@ class ClockStreams:
         self._channel.reach(instants)
         return instants
 
-    def _settle(self, rows: IntArray, came: Comings) -> tuple[Comings, FloatArray]:
-        """Where nobody is present, move the clock on to the next arrival, but not beyond the end of the episode."""
-        before = self.time.copy()
+    def _settle(self, rows: IntArray, came: Comings, free: IntArray, held: BoolArray | None) -> Comings:
+        """Let those in who have come to some rows, and look at the channels.
+
+        Where nobody is present, the clock moves on to the next arrival, but not beyond the end of the episode.
+
+        Shapes: ``rows`` (M,), ``free``, slots that were so in the round, (N,), ``held`` (N, K).
+        """
         while self.traffic.arrives:
-            rows = rows[self.traffic.is_empty(rows)]
-            end = np.inf if self.clock.episode_seconds is None else self.clock.episode_seconds
-            rows = rows[self.time[rows] < end]
+            waits = rows[self.traffic.nobody_comes(rows, self.time) & (self.time[rows] < self._end)]
+            self.time[waits] = np.minimum(self.traffic.next_arrival[waits], self._end)
+            free[waits] = self._places.size
+            if held is not None:
+                held[waits] = False
+            self.traffic.admit(rows, self.time, self._reached(), came, free, held)
+            rows = rows[self.traffic.nobody_comes(rows, self.time) & (self.time[rows] < self._end)]
             if rows.size == 0:
                 break
-            self.time[rows] = np.minimum(np.maximum(self.traffic.next_arrival[rows], self.time[rows]), end)
-            self.traffic.admit(rows, self.time, self._reached(), came)
         self._look()
-        return came, self.time - before
+        return came
 
     def _look(self) -> None:
         """Look at the channels as they are, and at what is reported of them."""
@@ -158,15 +167,16 @@ class ClockStreams:
         gain_db = self.scenario.gain_to_db(slots.values["mean_gain"] * self._channel.power(measured, slots.instant))
         if clock.report_noise_db > 0.0:
             low, high = self.scenario.observation_bounds["channel_gain_db"]
-            noise = clock.report_noise_db * self._noise()
-            gain_db = np.clip(gain_db + noise, low, high).astype(np.float32)
+            gain_db = np.maximum(np.minimum(gain_db + self._noise(), np.float32(high)), np.float32(low))
         self.reported_gain_db = np.where(slots.present, gain_db, self._least_gain_db)
 
     def _noise(self) -> Float32Array:
-        """Normal draws for the reports of the round about to be played. Shape (N, K)."""
+        """The errors of the reports before the round about to be played, dB. Shape (N, K)."""
         pairs = (self._places.size + 1) // 2
-        word = words(self._keys[REPORTS, :, None], self.position[:, None] * pairs + np.arange(pairs))
-        return np.stack(normal_pairs(word), axis=-1).reshape(self.num_rows, -1)[:, : self._places.size]
+        word = words(self._keys[REPORTS, :, None], self.position[:, None] * pairs, np.arange(pairs))
+        noise = np.empty((self.num_rows, 2 * pairs), np.float32)
+        noise[:, ::2], noise[:, 1::2] = normal_pairs(word, self.clock.report_noise_db)
+        return noise[:, : self._places.size]
 
     def _shown(self, gain: FloatArray) -> Float32Array:
         """Gains in decibels, as they are observed. Shape (N, K)."""
@@ -196,8 +206,8 @@ class ClockStreams:
         """Acceptance draws of the round about to be played, where sampled. Shape (N, K)."""
         if not self.clock.sampled:
             return None
-        counts = self.position[:, None] * self._places.size + self._places
-        return uniforms(words(self._keys[ACCEPTANCE, :, None], counts))
+        before = self.position[:, None] * self._places.size
+        return uniforms(words(self._keys[ACCEPTANCE, :, None], before, self._places))
 
     @property
     def users(self) -> Users:

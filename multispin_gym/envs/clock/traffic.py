@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from multispin_gym._arrays import count_users
 from multispin_gym._counters import Words
 from multispin_gym._validation import BoolArray, FloatArray, IntArray
 from multispin_gym.envs.clock.channel import Channel
@@ -78,13 +79,20 @@ class Traffic:
         self._newcomers = Newcomers(scenario, clock, keys)
         self._slots = np.arange(num_users)
 
-    def begin(self, rows: IntArray) -> None:
-        """Begin an episode in some rows, at time 0: with everybody present, or empty until the first arrival."""
+    def forget(self, row: int) -> None:
+        """Forget what is known of a row's next episode."""
+        self._newcomers.forget(row)
+
+    def begin(self, rows: IntArray, following: Words) -> None:
+        """Begin an episode in some rows, at time 0: with everybody present, or empty until the first arrival.
+
+        ``following`` are the keys of the episodes to come after it, or in other rows next. Shape (3, N).
+        """
         self.slots.fresh()
         places = (rows[:, None] * self._slots.size + self._slots).ravel()
         self.slots.leave(places)
         self.queue.clear(rows)
-        self._newcomers.begin(rows)
+        self._newcomers.begin(rows, following)
         if not self.arrives:
             _, _, records = self._newcomers.take(rows, np.full(rows.shape, self._slots.size))
             self.slots.enter(places, records, np.zeros(places.shape), np.zeros(places.shape, np.int64))
@@ -94,60 +102,58 @@ class Traffic:
         """When the next request comes to each cell, s. Shape (N,)."""
         return self._newcomers.arrival
 
-    def is_empty(self, rows: IntArray) -> BoolArray:
-        """Whether nobody is present in some rows. Shapes (M,)."""
-        return np.asarray(self.slots.occupied[rows] == 0)
+    @property
+    def free(self) -> IntArray:
+        """How many slots are empty in each cell. Shape (N,)."""
+        return self._slots.size - self.slots.occupied
 
-    def move_on(
-        self, time: FloatArray, instants: IntArray, gone: BoolArray, came: Comings, held: BoolArray | None = None
-    ) -> None:
-        """Let those go who are done, and those in who have come by a time.
+    def nobody_comes(self, rows: IntArray, time: FloatArray) -> BoolArray:
+        """Whether nobody is present in some rows, waits, or has come by a time. Shapes: ``time`` (N,), others (M,)."""
+        there = (self.slots.occupied > 0) | (self.queue.length > 0) | (self.next_arrival <= time)
+        return np.asarray(~there[rows])
 
-        Nobody enters a slot that is held, unless nobody at all would be present.
+    def let_go(self, time: FloatArray, gone: BoolArray, came: Comings) -> IntArray:
+        """Let those go who are done by a time, or replace them; return how many slots were free before.
 
-        Shapes: ``time`` and ``instants`` (N,), ``gone``, whose request has ended, and ``held`` (N, K). What happened is
-        added to ``came``.
+        Shapes: ``time`` and result (N,), ``gone``, whose request has ended, (N, K). Who is late is added to ``came``.
         """
-        slots, num_users, leaving = self.slots, self._slots.size, gone
+        slots, leaving = self.slots, gone
         if self._has_deadlines:
             late = slots.values["deadline"] < time[:, None]
             late &= ~gone
-            came.expired += np.einsum("ij->i", late.view(np.uint8), dtype=np.int64)
+            came.expired += count_users(late)
             leaving = late | gone
-        places = np.flatnonzero(leaving)
-        if self._replaced:
-            if places.size:
-                self._replace(places, time)
-            return
-        free = num_users - slots.occupied
+        free, places = self.free, np.flatnonzero(leaving)
         if places.size:
             slots.fresh()
-            slots.leave(places)
-        if self.arrives:
-            self._admit(None, time, instants, came, free, held)
+            if self._replaced:
+                self._replace(places, time)
+            else:
+                slots.leave(places)
+        return free
 
-    def admit(self, rows: IntArray, time: FloatArray, instants: IntArray, came: Comings) -> None:
-        """Let those in who have come by a time, in some rows in which nobody is present; see :meth:`move_on`."""
-        self._admit(rows, time, instants, came, np.full(time.shape, self._slots.size), None)
-
-    def _admit(
+    def admit(
         self,
-        rows: IntArray | None,
+        rows: IntArray,
         time: FloatArray,
         instants: IntArray,
         came: Comings,
         free: IntArray,
         held: BoolArray | None,
     ) -> None:
-        def those(which: BoolArray) -> IntArray:
-            return np.flatnonzero(which) if rows is None else rows[which[rows]]
+        """Let those in who have come by a time, in some rows.
 
-        self._receive(those(self.next_arrival <= time), time, free, came)
+        Nobody enters a slot that is held, unless nobody at all would be present.
+
+        Shapes: ``rows`` (M,), ``time``, ``instants`` and ``free``, slots that were so in the round, (N,), ``held``
+        (N, K). What happened is added to ``came``.
+        """
+        self._receive(rows[(self.next_arrival <= time)[rows]], time, free, came)
         if self._has_deadlines:
-            overdue = those(self.queue.earliest < time)
+            overdue = rows[(self.queue.earliest < time)[rows]]
             if overdue.size:
                 came.expired[overdue] += self.queue.expire(overdue, time[overdue])
-        self._fill(those((self.queue.length > 0) & (self.slots.occupied < self._slots.size)), time, instants, held)
+        self._fill(rows[((self.queue.length > 0) & (self.free > 0))[rows]], time, instants, held)
 
     def _replace(self, places: IntArray, time: FloatArray) -> None:
         """Give devices whose request has ended the next one, slot by slot."""
@@ -156,7 +162,6 @@ class Traffic:
         _, _, records = self._newcomers.take(rows, counts)
         records[:, COLUMNS["deadline"]] += time[row] - records[:, COLUMNS["arrival"]]
         records[:, COLUMNS["arrival"]] = time[row]
-        self.slots.fresh()
         self.slots.begin_request(places, records)
 
     def _receive(self, rows: IntArray, time: FloatArray, free: IntArray, came: Comings) -> None:
