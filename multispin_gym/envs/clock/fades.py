@@ -20,7 +20,7 @@ from multispin_gym._validation import FloatArray, IntArray
 # exponential's chord between neighbouring instants: at most 1 / (8 * 8**2) of it above the exponential.
 INSTANTS_PER_COHERENCE_TIME = 8
 # Instants that a row draws at a time, and rows that are drawn at a time: as many as a core's cache takes.
-_BLOCK, _ROWS = 32, 128
+_BLOCK, _ROWS = 32, 256
 
 
 class FadeTracks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from multispin_gym.scenarios.request_draws import RequestLaw
 from multispin_gym.scenarios.scenario import Scenario
 
 # Arrivals that a row draws at a time, and those of one row that are looked at together.
-_BLOCK, _WINDOW = 64, 8
+_BLOCK, _WINDOW = 128, 8
 # Words of each block's phases; those before the first block's are of the beginning.
 _OF_BLOCK = 2**32
 COLUMNS = {name: index for index, name in enumerate((*DRAWN, "arrival", "deadline"))}
@@ -59,17 +59,17 @@ class Newcomers:
         """Forget what is known of a row's next episode."""
         self._is_ready[row] = False
 
-    def begin(self, rows: IntArray, following: Words) -> None:
+    def begin(self, rows: IntArray, following: Callable[[], Words]) -> None:
         """Begin a new stream of requests at time 0 in some rows.
 
-        ``following`` are the keys of the episodes to come after it, or in other rows next. Shape (3, N).
+        ``following`` gives the keys of the episodes to come after it, or in other rows next. Shape (3, N).
         """
         self._next[rows] = 0
         if self._process is None:
             return
         if not self._is_ready[rows].all():
             # All at once is faster than a few in every round.
-            keys = following.copy()
+            keys = following()
             keys[:, rows] = self._keys[:, rows]
             self._prepare(np.flatnonzero(~self._is_ready), keys)
         self._is_ready[rows] = False
@@ -115,7 +115,7 @@ class Newcomers:
         among those taken from there (requests,), and the records (requests, columns).
         """
         owner = np.repeat(np.arange(rows.size), counts)
-        place = np.arange(owner.size) - (np.cumsum(counts) - counts)[owner]
+        place = np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
         row = rows[owner]
         number = self._next[row] + place
         records = np.empty((owner.size, len(COLUMNS)))

@@ -173,7 +173,10 @@ class Queue:
 
     def _of(self, rows: IntArray, ranks: IntArray) -> IntArray:
         """Which records have ranks in the order of some rows. Shapes broadcast."""
-        return np.asarray(self._order[rows, (self._head[rows] + ranks) % self._most])
+        place = self._head[rows] + ranks
+        # A remainder takes much longer.
+        place -= self._most * (place >= self._most)
+        return np.asarray(self._order[rows, place])
 
     def push(
         self, rows: IntArray, counts: IntArray, free: IntArray, owner: IntArray, rank: IntArray, records: FloatArray
@@ -206,22 +209,18 @@ class Queue:
     def expire(self, rows: IntArray, time: FloatArray) -> IntArray:
         """Send those away whose deadline is past, in some rows; return how many. Shapes (M,)."""
         order = self._of(rows[:, None], self._ranks)
-        waiting = self._ranks < self.length[rows, None]
-        stays = waiting & (self._deadlines[rows[:, None], order] >= time[:, None])
-        staying = np.count_nonzero(stays, axis=1)
+        deadlines = self._deadlines[rows[:, None], order]
+        stays = self._ranks < self.length[rows, None]
+        stays &= deadlines >= time[:, None]
+        staying = count_users(stays)
         first = self._ranks < staying[:, None]
         changed = np.empty_like(order)
         changed[first], changed[~first] = order[stays], order[~stays]
         self._order[rows], self._head[rows] = changed, 0
         gone = self.length[rows] - staying
         self.length[rows] = staying
-        self._find_earliest(rows)
+        self.earliest[rows] = np.where(stays, deadlines, np.inf).min(axis=1)
         return np.asarray(gone)
-
-    def _find_earliest(self, rows: IntArray) -> None:
-        waiting = self._ranks < self.length[rows, None]
-        deadlines = self._deadlines[rows[:, None], self._of(rows[:, None], self._ranks)]
-        self.earliest[rows] = np.min(deadlines, axis=1, where=waiting, initial=np.inf)
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -242,8 +241,9 @@ class Queue:
         """Go on from where :meth:`state` was taken, with as many places."""
         self._records[...] = state["queue_records"]
         self._deadlines[...] = self._records[..., COLUMNS["deadline"]]
-        self._order[...] = state["queue_order"]
-        self._head[...] = state["queue_head"]
-        self.length[...] = state["queue_length"]
-        if self._most:
-            self._find_earliest(np.arange(self.length.size))
+        # Once for the earliest deadline: nobody's lies before the beginning.
+        for again in (True, False):
+            self._order[...], self._head[...] = state["queue_order"], state["queue_head"]
+            self.length[...] = state["queue_length"]
+            if again and self._most:
+                self.expire(np.arange(self.length.size), np.full(self.length.shape, -np.inf))

@@ -93,7 +93,7 @@ class ClockStreams:
         self._keys[:, rows] = words(self._seeds[:, rows], self._episodes[rows])
         self._episodes[rows] += 1
         self._channel.begin(rows)
-        self.traffic.begin(rows, words(self._seeds[:FADING], self._episodes))
+        self.traffic.begin(rows, lambda: words(self._seeds[:FADING], self._episodes))
         self.position[rows], self.time[rows] = 0, 0.0
 
     def advance(
@@ -131,23 +131,24 @@ class ClockStreams:
 
         Shapes: ``rows`` (M,), ``free``, slots that were so in the round, (N,), ``held`` (N, K).
         """
-        while self.traffic.arrives:
-            waits = rows[self.traffic.nobody_comes(rows, self.time) & (self.time[rows] < self._end)]
+        instants = None
+        while self.traffic.arrives and (instants is None or rows.size):
+            waits = self.traffic.deserted(rows, self.time, self._end)
             self.time[waits] = np.minimum(self.traffic.next_arrival[waits], self._end)
             free[waits] = self._places.size
             if held is not None:
                 held[waits] = False
-            self.traffic.admit(rows, self.time, self._reached(), came, free, held)
-            rows = rows[self.traffic.nobody_comes(rows, self.time) & (self.time[rows] < self._end)]
-            if rows.size == 0:
-                break
-        self._look()
+            instants = self._reached()
+            self.traffic.admit(rows, self.time, instants, came, free, held)
+            rows = self.traffic.deserted(rows, self.time, self._end)
+        self._look(instants)
         return came
 
-    def _look(self) -> None:
-        """Look at the channels as they are, and at what is reported of them."""
+    def _look(self, instants: IntArray | None = None) -> None:
+        """Look at the channels as they are, and at what is reported of them. ``instants`` where known, shape (N,)."""
         slots = self.traffic.slots
-        instants = self._reached()
+        if instants is None:
+            instants = self._reached()
         gain = slots.values["mean_gain"] * self._channel.power(instants, slots.instant)
         if self.exact_reports:
             self.reported_gain_db = self._shown(gain)

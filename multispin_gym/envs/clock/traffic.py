@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,10 +83,10 @@ class Traffic:
         """Forget what is known of a row's next episode."""
         self._newcomers.forget(row)
 
-    def begin(self, rows: IntArray, following: Words) -> None:
+    def begin(self, rows: IntArray, following: Callable[[], Words]) -> None:
         """Begin an episode in some rows, at time 0: with everybody present, or empty until the first arrival.
 
-        ``following`` are the keys of the episodes to come after it, or in other rows next. Shape (3, N).
+        ``following`` gives the keys of the episodes to come after it, or in other rows next. Shape (3, N).
         """
         self.slots.fresh()
         places = (rows[:, None] * self._slots.size + self._slots).ravel()
@@ -107,10 +107,10 @@ class Traffic:
         """How many slots are empty in each cell. Shape (N,)."""
         return self._slots.size - self.slots.occupied
 
-    def nobody_comes(self, rows: IntArray, time: FloatArray) -> BoolArray:
-        """Whether nobody is present in some rows, waits, or has come by a time. Shapes: ``time`` (N,), others (M,)."""
+    def deserted(self, rows: IntArray, time: FloatArray, end: float) -> IntArray:
+        """Those of some rows before the end in which nobody is present, waits, or has come by a time, (N,)."""
         there = (self.slots.occupied > 0) | (self.queue.length > 0) | (self.next_arrival <= time)
-        return np.asarray(~there[rows])
+        return _those(rows, (time < end) & ~there)
 
     def let_go(self, time: FloatArray, gone: BoolArray, came: Comings) -> IntArray:
         """Let those go who are done by a time, or replace them; return how many slots were free before.
@@ -148,12 +148,12 @@ class Traffic:
         Shapes: ``rows`` (M,), ``time``, ``instants`` and ``free``, slots that were so in the round, (N,), ``held``
         (N, K). What happened is added to ``came``.
         """
-        self._receive(rows[(self.next_arrival <= time)[rows]], time, free, came)
+        self._receive(_those(rows, self.next_arrival <= time), time, free, came)
         if self._has_deadlines:
-            overdue = rows[(self.queue.earliest < time)[rows]]
+            overdue = _those(rows, self.queue.earliest < time)
             if overdue.size:
                 came.expired[overdue] += self.queue.expire(overdue, time[overdue])
-        self._fill(rows[((self.queue.length > 0) & (self.free > 0))[rows]], time, instants, held)
+        self._fill(_those(rows, (self.queue.length > 0) & (self.free > 0)), time, instants, held)
 
     def _replace(self, places: IntArray, time: FloatArray) -> None:
         """Give devices whose request has ended the next one, slot by slot."""
@@ -208,3 +208,8 @@ class Traffic:
         """Go on from where :meth:`state` was taken."""
         for part in (self.slots, self.queue, self._newcomers):
             part.restore(state)
+
+
+def _those(rows: IntArray, chosen: BoolArray) -> IntArray:
+    """The rows that are chosen, of some in order. Shapes: ``rows`` (M,), ``chosen`` (N,)."""
+    return np.flatnonzero(chosen) if rows.size == chosen.size else rows[chosen[rows]]

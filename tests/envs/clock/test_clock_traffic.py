@@ -63,7 +63,7 @@ def requests_of(scenario, count):
     """What a seed makes of requests, taken one by one by a twin."""
     keys = np.array(episode_keys(SEED), dtype=np.uint64)[:, None]
     twin = Newcomers(scenario, scenario.clock, keys[:3])
-    twin.begin(np.array([0]), keys[:3])
+    twin.begin(np.array([0]), lambda: keys[:3].copy())
     for _ in range(count):
         (record,) = twin.take(np.array([0]), np.array([1]))[2]
         yield {name: record[index] for name, index in COLUMNS.items()}
