@@ -91,7 +91,9 @@ class RangeMixture:
 
     def _values(self, index: IntArray, level: FloatArray) -> FloatArray:
         """Place draws on the components' ranges."""
-        value = self._low[index] + self._span[index] * level
+        # One component, as often: no need to look it up for each draw.
+        which = 0 if self._low.size == 1 else index
+        value = self._low[which] + self._span[which] * level
         if self._inverts:
             value = np.where(self._inverted[index], 1.0 / value, value)
         if self._limits is None:

@@ -49,14 +49,14 @@ class Channel:
         self._left = correlation ** np.arange(_LONG + 1.0)
         self._left[-1] = 0.0
         self._tracks = FadeTracks(keys, num_users, correlation, span)
-        self._offsets: FloatArray = np.zeros((keys.size, 2, num_users))
+        self._offsets: FloatArray = np.zeros((2, keys.size, num_users))
         self._first: FloatArray = np.ones((keys.size, num_users))
         self._any_offset = False
 
     def begin(self, rows: IntArray) -> None:
         """Begin an episode in some rows."""
         self._tracks.begin(rows)
-        self._offsets[rows] = 0.0
+        self._offsets[:, rows] = 0.0
 
     def instants(self, time: FloatArray, rounds: IntArray) -> IntArray:
         """The instant of the grid at or before a time; the round, without a coherence time. Shapes (M,)."""
@@ -71,7 +71,7 @@ class Channel:
         """Let devices enter slots, each with its first amplitude. ``amplitudes`` has shape (M, 2)."""
         self._any_offset = True
         track = self._tracks.of(rows, slots, instants)
-        self._offsets[rows, :, slots] = amplitudes - track
+        self._offsets[:, rows, slots] = (amplitudes - track).T
         self._first[rows, slots] = amplitudes[:, 0] ** 2 + amplitudes[:, 1] ** 2
 
     def power(self, instants: IntArray, entered: IntArray) -> FloatArray:
@@ -81,17 +81,17 @@ class Channel:
         """
         if not self._fades:
             return np.ones(entered.shape)
-        amplitude = self._tracks.at(instants) if instants.ndim == 1 else self._tracks.at_each(instants)
+        tracks = self._tracks.at(instants) if instants.ndim == 1 else self._tracks.at_each(instants)
+        parts: list[FloatArray] = [tracks[:, part].astype(np.float64) for part in (0, 1)]
+        since = (instants[:, None] if instants.ndim == 1 else instants) - entered
         if self._any_offset and self._correlation > 0.0:
-            since = (instants[:, None] if instants.ndim == 1 else instants) - entered
-            later = since < 0
             # A negative index is clipped to the first one.
-            amplitude += self._left.take(since, mode="clip")[:, None] * self._offsets
-        else:
-            later = None
-        np.square(amplitude, out=amplitude)
-        power = np.add(amplitude[:, 0], amplitude[:, 1])
-        return power if later is None else np.where(later, self._first, power)
+            left = self._left.take(since, mode="clip")
+            for part, offset in zip(parts, self._offsets, strict=True):
+                part += left * offset
+        power, other = (part * part for part in parts)
+        power += other
+        return np.where(since < 0, self._first, power)
 
     def state(self) -> dict[str, Any]:
         """Return all that the fades to come depend on, besides the generators."""

@@ -79,22 +79,22 @@ class FadeTracks:
         blocks[rows, drawn % self._kept // _BLOCK] = noise.transpose(2, 0, 1, 3)
         self._drawn[rows] = drawn + _BLOCK
 
-    def at(self, instants: IntArray) -> FloatArray:
+    def at(self, instants: IntArray) -> Float32Array:
         """Amplitudes at one instant of each row. Shapes: ``instants`` (N,), result (N, 2, K)."""
         whole = self._amplitudes.reshape(-1, 2 * self._num_users)
         found = whole.take(self._places + instants % self._kept, axis=0)
-        return found.reshape(-1, 2, self._num_users).astype(np.float64)
+        return found.reshape(-1, 2, self._num_users)
 
-    def at_each(self, instants: IntArray) -> FloatArray:
+    def at_each(self, instants: IntArray) -> Float32Array:
         """Amplitudes at an instant of each slot. Shapes: ``instants`` (N, K), result (N, 2, K)."""
         num_users = self._num_users
         first = (self._places[:, None] + instants % self._kept) * (2 * num_users) + np.arange(num_users)
         parts = [self._amplitudes.reshape(-1).take(first + part * num_users) for part in (0, 1)]
-        return np.stack(parts, axis=1).astype(np.float64)
+        return np.stack(parts, axis=1)
 
-    def of(self, rows: IntArray, slots: IntArray, instants: IntArray) -> FloatArray:
+    def of(self, rows: IntArray, slots: IntArray, instants: IntArray) -> Float32Array:
         """Amplitudes of one slot in each of some rows. Shapes: all (M,), result (M, 2)."""
-        return np.asarray(self._amplitudes[rows, instants % self._kept, :, slots])
+        return self._amplitudes[rows, instants % self._kept, :, slots]
 
     def state(self) -> dict[str, Any]:
         """Return all that the amplitudes to come depend on, besides the keys."""

@@ -162,7 +162,7 @@ class ClockGame(Game):
         """A decision with nothing for absent users, the band split among the rest, and the round's time limit."""
         lengths, shares = decision.draft_lengths, decision.bandwidth_shares
         if users.present is not None and not users.present.all():
-            lengths, kept = np.where(users.present, lengths, 0), np.where(users.present, shares, 0.0)
+            lengths, kept = lengths * users.present, shares * users.present
             total = sum_users(kept)
             shares = kept * (sum_users(shares) / np.where(total > 0.0, total, 1.0))[:, None]
         limit = np.inf if self.clock.round_timeout is None else self.clock.round_timeout

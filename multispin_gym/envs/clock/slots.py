@@ -66,6 +66,7 @@ class Slots:
         self._private = dict(zip(_NAMES, self._table.reshape(-1, *shape), strict=True))
         self.present: BoolArray = np.zeros(shape, dtype=np.bool_)
         self.instant: IntArray = np.zeros(shape, dtype=np.int64)
+        self._occupied: IntArray | None = None
         self._take(np.repeat(self._nothing_shown, num_rows * num_users, axis=1))
 
     def _take(self, shown: FloatArray) -> None:
@@ -87,14 +88,16 @@ class Slots:
 
     @property
     def occupied(self) -> IntArray:
-        """How many slots have a request in each cell. Shape (N,)."""
-        return count_users(self.present)
+        """How many slots have a request in each cell. Shape (N,); not to be changed."""
+        if self._occupied is None:
+            self._occupied = count_users(self.present)
+        return self._occupied
 
     def leave(self, places: IntArray) -> None:
         """Empty slots. Shape (M,)."""
         self._table[:, places] = self._nothing
         self._shown[:, places] = self._nothing_shown
-        self.present.reshape(-1)[places] = False
+        self.present.reshape(-1)[places], self._occupied = False, None
         self.instant.reshape(-1)[places] = 0
 
     def enter(self, places: IntArray, records: FloatArray, time: FloatArray, instants: IntArray) -> None:
@@ -106,7 +109,7 @@ class Slots:
         self._table[_JOINED, places] = time
         self._table[_COUNTS:, places] = _AT_BEGINNING
         self._shown[:, places] = _shown(records[:, _RATE], records[:, _SPEED])
-        self.present.reshape(-1)[places] = True
+        self.present.reshape(-1)[places], self._occupied = True, None
         self.instant.reshape(-1)[places] = instants
 
     def begin_request(self, places: IntArray, records: FloatArray) -> None:
@@ -133,7 +136,7 @@ class Slots:
         for name, array in self._private.items():
             array[...] = state[f"slot_{name}"]
         self._shown[...] = _shown(*(np.ravel(state[f"slot_{name}"]) for name in _SHOWN))
-        self.present[...] = state["slot_present"]
+        self.present[...], self._occupied = state["slot_present"], None
         self.instant[...] = state["slot_instant"]
 
 
@@ -188,7 +191,7 @@ class Queue:
         """
         room: IntArray = np.minimum(self._places + free - self.length[rows], counts)
         np.maximum(room, 0, out=room)
-        joins = np.flatnonzero(rank < room[owner])
+        (joins,) = (rank < room[owner]).nonzero()
         row, records = rows[owner[joins]], records[joins]
         which = self._of(row, self.length[row] + rank[joins])
         deadlines = records[:, COLUMNS["deadline"]]

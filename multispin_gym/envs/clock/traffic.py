@@ -123,7 +123,7 @@ class Traffic:
             late &= ~gone
             came.expired += count_users(late)
             leaving = late | gone
-        free, places = self.free, np.flatnonzero(leaving)
+        free, places = self.free, leaving.reshape(-1).nonzero()[0]
         if places.size:
             slots.fresh()
             if self._replaced:
@@ -184,7 +184,7 @@ class Traffic:
             free[empty, 0] = True
         rank = np.cumsum(free, axis=1)
         free &= rank <= self.queue.length[rows, None]
-        found = np.flatnonzero(free)
+        found = free.reshape(-1).nonzero()[0]
         if found.size == 0:
             return
         owner, slot = np.divmod(found, self._slots.size)
@@ -212,4 +212,4 @@ class Traffic:
 
 def _those(rows: IntArray, chosen: BoolArray) -> IntArray:
     """The rows that are chosen, of some in order. Shapes: ``rows`` (M,), ``chosen`` (N,)."""
-    return np.flatnonzero(chosen) if rows.size == chosen.size else rows[chosen[rows]]
+    return chosen.nonzero()[0] if rows.size == chosen.size else rows[chosen[rows]]
