@@ -14,7 +14,7 @@ import numpy as np
 
 from multispin_gym._arrays import Float32Array
 from multispin_gym._counters import Words, normal_pairs, words
-from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym._validation import IntArray
 
 # Instants of the grid in a coherence time. Between them the amplitude is held, so the correlation of two looks is the
 # exponential's chord between neighbouring instants: at most 1 / (8 * 8**2) of it above the exponential.
