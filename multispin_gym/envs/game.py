@@ -152,8 +152,7 @@ class Game:
         )
         self.num_rows = check_integer("num_envs", num_rows, low=1, high=MOST_ROWS)
         if self.num_rows > 1:
-            # glibc hands freed arrays back to the system, to be faulted in anew by the next step, until a program has
-            # freed a large one; from then on it keeps them. This costs a microsecond and saves a fifth of the time.
+            # glibc hands freed arrays back to the system until a program has freed a large one; this saves a fifth.
             np.empty(_RETAINED_BYTES, np.uint8)
         self._indices = np.arange(self.num_rows)
         self._users: Users | None = None
@@ -210,15 +209,11 @@ class Game:
 
     def advance(self, begun: IntArray | None = None) -> None:
         """Move on to the next round, and begin new episodes in some rows."""
-        if begun is None:
-            self._streams.advance()
-        else:
-            self._streams.advance(np.setdiff1d(self._indices, begun, assume_unique=True))
-            self._streams.begin(begun)
+        self._streams.advance(None if begun is None else np.setdiff1d(self._indices, begun, assume_unique=True))
         if self.max_time is not None:
             self._clock += self._latency
-            if begun is not None:
-                self._clock[begun] = 0.0
+        if begun is not None:
+            self.begin(begun)
         self._users = self._streams.users
 
     def observe(self) -> Observation:
