@@ -160,8 +160,7 @@ class Users:
         Users
             The users. Shape (..., K).
         """
-        shape = np.broadcast_shapes(self.acceptance_rate.shape, gone.shape)
-        own = len(self.acceptance_rate.shape)
+        shape, own = np.broadcast_shapes(self.acceptance_rate.shape, gone.shape), self.acceptance_rate.ndim
         fields = {
             name: np.ascontiguousarray(np.broadcast_to(array, shape + array.shape[own:]))
             for name, array in self.fields.items()
