@@ -97,10 +97,11 @@ def measure(name: str, num_users: int, share: float, label: str, options: Mappin
     game = ClockGame(HIDDEN, scenario, scenario.clock, num_rows=options["episodes"])
     rule, seed = player(label, scenario), options["seed"]
     info = begin_episodes(rule, game, range(seed, seed + options["episodes"]))
-    tokens, began, ended, slow, rounds = np.zeros((5, options["episodes"]))
+    tokens, ended, slow, rounds = np.zeros((4, options["episodes"]))
+    began = np.full(options["episodes"], np.nan)
     while not game.ended.all():
         counts = (game.time >= warm_up) & ~game.ended
-        began = np.where(counts & (began == 0.0), game.time, began)
+        began = np.where(counts & np.isnan(began), game.time, began)
         slow += counts * (game.users.acceptance_rate < SLOW).mean(axis=1)
         rounds += counts
         _, info = play_round(rule, game, info)
