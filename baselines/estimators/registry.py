@@ -13,6 +13,7 @@ from multispin_gym.baselines.estimators.believing import (
     posterior_proportional_fair,
     thompson,
 )
+from multispin_gym.baselines.estimators.fluid import Fluid, mean_fluid
 from multispin_gym.baselines.estimators.good_speed import GoodSpeed
 from multispin_gym.baselines.estimators.mean import mean_heterogeneous, mean_proportional_fair
 from multispin_gym.baselines.estimators.ranking import survival_ranking
@@ -43,6 +44,11 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Estimating]]] = {
         "the same for the sum of the logarithms of token rates: where requests end, the rule to use (option: belief)",
         posterior_proportional_fair,
     ),
+    "posterior_fluid": (
+        "tokens weighed by what their kind costs in time, with the counts (options: factor, prior, kinds, belief)",
+        Fluid,
+    ),
+    "mean_fluid": ("the same with the mean rate of a request's task (options: factor, prior)", mean_fluid),
     "thompson": (
         "heterogeneous, for rates drawn from what the counts leave (options: objective, seed)",
         thompson,
