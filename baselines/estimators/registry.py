@@ -7,7 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from multispin_gym._validation import check_choice, check_options
+from multispin_gym.baselines.estimators.deadline_rollout import deadline_rollout
+from multispin_gym.baselines.estimators.earliest_deadline import earliest_deadline
 from multispin_gym.baselines.estimators.mean import mean_heterogeneous, mean_proportional_fair
+from multispin_gym.baselines.estimators.open_loop_planner import open_loop_planner
+from multispin_gym.baselines.estimators.request_index import request_index
+from multispin_gym.baselines.estimators.required_rate import required_rate
+from multispin_gym.baselines.estimators.shortest_first import equal_weights, shortest_first
 from multispin_gym.baselines.protocols import Estimating
 from multispin_gym.scenarios.scenario import Scenario
 
@@ -21,6 +27,16 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Estimating]]] = {
         "the same, for the sum of the logarithms of token rates",
         mean_proportional_fair,
     ),
+    "equal_weights": ("requests with deadlines weigh the same; hopeless ones are given up", equal_weights),
+    "earliest_deadline": ("earliest deadline first: weights fall with the order of deadlines", earliest_deadline),
+    "required_rate": ("weights by the rate that a request needs to be on time", required_rate),
+    "shortest_first": ("shortest request first: weights fall with the tokens that are left", shortest_first),
+    "request_index": (
+        "an index: value of a request over its tokens left, times the odds of being on time",
+        request_index,
+    ),
+    "open_loop_planner": ("serves the largest set that a plan brings home on time", open_loop_planner),
+    "deadline_rollout": ("the base rule that earns most when it is played out in a fluid model", deadline_rollout),
 }
 
 
