@@ -6,15 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from multispin_gym._validation import BoolArray, FloatArray, check_array, check_choice
+from multispin_gym._validation import BoolArray, FloatArray, IntArray, check_array, check_choice
 from multispin_gym.baselines.estimators.beliefs import Seen
 from multispin_gym.baselines.estimators.memoryless import Memoryless
 from multispin_gym.baselines.estimators.pending import Pending, pending_requests, rates_alone
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.present_users import decide_present
+from multispin_gym.baselines.solver.deadline import finish_together
+from multispin_gym.baselines.solver.share_curves import ShareCurves
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.decisions import Decision
 from multispin_gym.physics.objectives import OBJECTIVES, Objective
+from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.scenario import Scenario
 
 Weigh = Callable[[Pending, Cell], tuple[FloatArray, BoolArray]]
@@ -126,9 +129,38 @@ def decide_weighted(
     relative = np.maximum(weights / np.where(most > 0.0, most, 1.0), LEAST_WEIGHT)
     users = pending.users.without(gone) if admits and gone.any() else pending.users
     decision = decide_present(heterogeneous, users, cell, Objective.for_cells(objective, relative))
-    if not admits:
-        return decision
-    return Decision.trusted(decision.draft_lengths, decision.bandwidth_shares, None, gone)
+    lengths, shares = without_surplus(users, cell, decision, pending.remaining)
+    return Decision.trusted(lengths, shares, None, gone if admits else None)
+
+
+def without_surplus(users: Users, cell: Cell, decision: Decision, remaining: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Draft no more than what is left of a request, the server's own token counted, and split the band anew.
+
+    Parameters
+    ----------
+    users
+        The users, with a word on who is present. Shape (N, K).
+    cell
+        The shared system.
+    decision
+        The decision. Shape (N, K).
+    remaining
+        Tokens left. Shape (N, K).
+
+    Returns
+    -------
+    draft_lengths, bandwidth_shares : numpy.ndarray
+        With the same tokens of use, in no more time. Shape (N, K).
+    """
+    useful = np.maximum(np.ceil(remaining) - 1.0, float(cell.min_draft_length))
+    lengths = np.minimum(decision.draft_lengths, useful.astype(np.int64))
+    shares = decision.bandwidth_shares
+    rows = np.flatnonzero((lengths < decision.draft_lengths).any(axis=-1))
+    if rows.size:
+        _, split = finish_together(ShareCurves.of(users[rows], cell), lengths[rows].astype(np.float64))
+        shares = shares.copy()
+        shares[rows] = np.where(lengths[rows] > 0, split, 0.0)
+    return lengths, shares
 
 
 def nobody(pending: Pending) -> BoolArray:

@@ -24,6 +24,8 @@ from multispin_gym.scenarios.scenario import Scenario
 _FAIR = Objective("proportional_fair")
 _DRAWS = 64
 _SEED = 0
+# Strata of the law of lengths in the order in which newcomers have them.
+_TURNS = (3, 6, 1, 4, 0, 7, 2, 5)
 
 
 def full_rates(pending: Pending, cell: Cell) -> FloatArray:
@@ -54,16 +56,17 @@ class Machine:
     ----------
     typical
         Full rate of a typical user where m are present, token/s, for m = 0 .. K. Shape (K + 1,).
-    length, time_left, value
-        Of a newcomer: tokens, seconds to the deadline, and what it is worth.
+    lengths, times_left, values
+        Of newcomers: tokens from all over the law of lengths, in an order in which short and long ones take turns,
+        seconds to their deadlines and what they are worth. Shape (newcomers,).
     arrivals
         Requests that come per second.
     """
 
     typical: FloatArray
-    length: float
-    time_left: float
-    value: float
+    lengths: FloatArray
+    times_left: FloatArray
+    values: FloatArray
     arrivals: float
 
     @classmethod
@@ -79,8 +82,9 @@ class Machine:
         typical[0] = typical[1]
         requests = None if scenario.clock is None else scenario.clock.requests
         if requests is None or requests.slack is None or requests.reference_time_per_token is None:
-            return cls(typical, 1.0, 1.0, 1.0, 0.0)
-        length = requests.mean_length
-        time_left = 0.5 * sum(requests.slack) * length * requests.reference_time_per_token
+            none = np.ones(1)
+            return cls(typical, none, none, none, 0.0)
+        lengths = requests.lengths((np.array(_TURNS) + 0.5) / len(_TURNS))
+        times_left = 0.5 * sum(requests.slack) * lengths * requests.reference_time_per_token
         pays = scenario.clock is not None and scenario.clock.reward == "tokens_on_time"
-        return cls(typical, length, time_left, length if pays else 1.0, requests.rate)
+        return cls(typical, lengths, times_left, lengths if pays else np.ones(len(lengths)), requests.rate)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from multispin_gym._validation import BoolArray, FloatArray, check_number
+from multispin_gym._validation import BoolArray, FloatArray, check_flag, check_number
 from multispin_gym.baselines.estimators.deadline_rule import DeadlineRule
 from multispin_gym.baselines.estimators.fluid import Machine, full_rates
 from multispin_gym.baselines.estimators.pending import Pending
@@ -71,7 +71,7 @@ def planned(pending: Pending, full: FloatArray, machine: Machine, speed_up: floa
     speed_up
         What the rates are multiplied with.
     crowd
-        Share of those who wait, up to K of them, that compete as requests of mean length and slack.
+        Share of those who wait, up to K of them, that compete as requests of mean slack.
 
     Returns
     -------
@@ -81,13 +81,15 @@ def planned(pending: Pending, full: FloatArray, machine: Machine, speed_up: floa
     places = pending.remaining.shape[-1]
     number = np.count_nonzero(pending.present, axis=-1)
     shape = pending.remaining.shape
-    typical = np.broadcast_to((machine.length / (speed_up * machine.typical[number]))[:, None], shape)
+    turns = np.arange(places) % len(machine.lengths)
+    typical = machine.lengths[turns] / (speed_up * machine.typical[number][:, None])
+    due, value = (np.broadcast_to(array[turns], shape) for array in (machine.times_left, machine.values))
     there = np.arange(places) < np.floor(crowd * pending.waiting)[:, None]
     rate = np.where(full > 0.0, speed_up * full, 1.0)
     chosen = most_on_time(
         np.concatenate([pending.remaining / rate, typical], axis=-1),
-        np.concatenate([pending.time_left, np.full(shape, machine.time_left)], axis=-1),
-        np.concatenate([np.where(pending.present, pending.value, 0.0), there * machine.value], axis=-1),
+        np.concatenate([pending.time_left, due], axis=-1),
+        np.concatenate([np.where(pending.present, pending.value, 0.0), np.where(there, value, 0.0)], axis=-1),
     )
     return chosen[:, :places]
 
@@ -99,6 +101,7 @@ def open_loop_planner(
     crowd: float = 1.0,
     exponent: float = 1.0,
     rest: float = 0.1,
+    always: bool = False,
     objective: str = "proportional_fair",
     hopeless: float = math.inf,
 ) -> DeadlineRule:
@@ -106,8 +109,8 @@ def open_loop_planner(
 
     Rates are those of a proportionally fair round, as if all went on as now (certainty equivalence, open loop); the set
     is Moore's. Weights are the shares of the cell that requests need, ``remaining / (rate x time to the deadline)``. Of
-    the others those for whom somebody waits are given up; the rest go on with a part of their weight, since the plan
-    may be wrong.
+    the others those whose place somebody waits for are given up; the rest go on with a part of their weight, since the
+    plan may be wrong.
 
     Parameters
     ----------
@@ -121,6 +124,8 @@ def open_loop_planner(
         Power of the share that is needed; in [0, 100].
     rest
         Part of its weight that a request outside of the plan keeps; in [0, 1].
+    always
+        Whether requests outside of the plan are given up even where nobody waits.
     objective, hopeless
         See :class:`~multispin_gym.baselines.estimators.deadline_rule.DeadlineRule`.
     """
@@ -128,13 +133,14 @@ def open_loop_planner(
     crowd = check_number("crowd", crowd, low=0.0, high=_MOST)
     exponent = check_number("exponent", exponent, low=0.0, high=_MOST)
     rest = check_number("rest", rest, low=0.0, high=1.0)
+    always = check_flag("always", always)
     machine = Machine.of(scenario)
 
     def weigh(pending: Pending, cell: Cell) -> tuple[FloatArray, BoolArray]:
         full = full_rates(pending, cell)
         served = planned(pending, full, machine, speed_up, crowd)
         weights = needed_share(pending, full) ** exponent
-        return np.where(served, weights, rest * weights), ~served & (pending.waiting[..., None] > 0.0)
+        return np.where(served, weights, rest * weights), ~served & (always | (pending.waiting[..., None] > 0.0))
 
     return DeadlineRule(scenario, weigh, objective=objective, hopeless=hopeless)
 
