@@ -18,6 +18,8 @@ _LITTLE = 1e-9
 # Seconds to a deadline below which a request is not more urgent.
 _SOON = 1e-3
 _NEVER = 1e9
+# Of a newcomer's time, what may be gone when it takes a place.
+_MOST_WAITED = 0.8
 
 
 class Base(NamedTuple):
@@ -29,6 +31,8 @@ class Base(NamedTuple):
         The powers.
     hopeless
         A request is given up that needs more than this share of its rate alone.
+    longest
+        A request with more tokens left for its value than so many newcomers is given up where somebody waits.
     parked
         Part of the weight that it keeps instead; 0 where it leaves its place.
     """
@@ -36,6 +40,7 @@ class Base(NamedTuple):
     needed: float
     left: float
     hopeless: float
+    longest: float
     parked: float
 
 
@@ -49,7 +54,7 @@ class Course:
     machine
         What the fluid model knows.
     bases
-        The base rules, a column for each of their numbers. Shape (M, 4).
+        The base rules, a column for each of their numbers. Shape (M, 5).
     there
         Whose place is taken.
     remaining, time_left, value
@@ -110,11 +115,13 @@ class Course:
 
     def decide(self) -> tuple[FloatArray, BoolArray]:
         """Weights, and who is given up, as the bases have it now."""
-        needed, left, hopeless, parked = (column[:, None] for column in self._bases.T)
+        needed, left, hopeless, longest, parked = (column[:, None] for column in self._bases.T)
         full = np.where(self.full > 0.0, self._full(), 1.0)
         tokens, seconds = np.maximum(self.remaining, 1.0), np.maximum(self.time_left, _SOON)
         weights = (tokens / (full * seconds)) ** needed * tokens**left
-        gone = self.there & (tokens > hopeless * self.alone * seconds)
+        late = tokens > hopeless * self.alone * seconds
+        long = (tokens > longest * self._machine.tokens_per_value * self.value) & (self.waiting >= 1.0)[:, None]
+        gone = self.there & (late | long)
         return np.where(gone, parked * weights, weights), gone & (parked == 0.0)
 
     def _rates(self) -> FloatArray:
@@ -151,17 +158,23 @@ class Course:
         self._enter()
 
     def _enter(self) -> None:
-        """Let whole requests that wait take free places, with lengths from all over their law in turn."""
+        """Let whole requests that wait take free places, with lengths from all over their law in turn.
+
+        By Little's law the first has waited for as many arrivals as wait; no more than most of its time is gone.
+        """
         machine, free = self._machine, ~self.there
+        waited = self.waiting / max(machine.arrivals, _LITTLE)
         order = np.cumsum(free, axis=-1)
         come = free & (order <= np.floor(self.waiting)[:, None]) & (self.left > 0.0)[:, None]
         which = (self._came[:, None] + order) % len(machine.lengths)
+        in_time = machine.times_left[which]
+        in_time = in_time - np.minimum(waited[:, None], _MOST_WAITED * in_time)
         number = come.sum(axis=-1)
         self.waiting, self._came = self.waiting - number, self._came + number
         self.there = self.there | come
         self.remaining = np.where(come, machine.lengths[which], self.remaining)
-        self.time_left = np.where(come, machine.times_left[which], self.time_left)
-        self.allowed = np.where(come, machine.times_left[which], self.allowed)
+        self.time_left = np.where(come, in_time, self.time_left)
+        self.allowed = np.where(come, in_time, self.allowed)
         self.value = np.where(come, machine.values[which], self.value)
         self.full = np.where(come, 1.0, self.full)
         self.alone = np.where(come, machine.typical[1], self.alone)

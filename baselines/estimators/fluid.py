@@ -69,6 +69,11 @@ class Machine:
     values: FloatArray
     arrivals: float
 
+    @property
+    def tokens_per_value(self) -> float:
+        """Tokens that newcomers ask for, over what they are worth."""
+        return float(self.lengths.sum() / self.values.sum())
+
     @classmethod
     def of(cls, scenario: Scenario) -> Machine:
         """Return what a scenario says of its requests; newcomers are at the means of their laws."""

@@ -24,9 +24,8 @@ GRIDS: dict[str, Mapping[str, Sequence[Any]]] = {
     "shortest_first": {"power": (0.25, 0.5, 1.0), "objective": OBJECTIVES, "hopeless": HOPELESS},
     "request_index": {
         "temperature": (0.3, 1.0),
-        "speed_up": (1.0, 2.0),
-        "power": (0.0, 0.5, 1.0),
-        "threshold": (0.0, 0.2, 0.4, 0.7),
+        "power": (0.0, 0.5),
+        "threshold": (0.0, 0.25, 0.4, 0.6),
         "objective": OBJECTIVES,
     },
     "open_loop_planner": {
@@ -35,7 +34,7 @@ GRIDS: dict[str, Mapping[str, Sequence[Any]]] = {
         "exponent": (0.0, 0.5, 1.0),
         "rest": (0.1, 0.5),
     },
-    "deadline_rollout": {"horizon": (10.0, 20.0, 40.0), "temperature": (0.1, 0.2, 0.4), "objective": OBJECTIVES},
+    "deadline_rollout": {"horizon": (10.0, 20.0, 40.0), "temperature": (0.2, 0.4), "caution": (0.1, 0.3, 0.6)},
 }
 OPPONENTS = (
     Opponent(label="server_only", name="server_only", knows="nothing"),
