@@ -12,9 +12,9 @@ so it may be counted in all of these intervals. Let, in expectation and for inte
 * ``y_j`` be the number of rounds, and ``Y_j`` the sum of their drafting times (of who drafts longest),
 * ``u_ij`` the number of rounds with request i, and ``V_ij`` the sum of its own drafting times in them.
 
-Then ``u_ij <= y_j``, ``V_ij <= Y_j``, ``sum_i u_ij <= K y_j``, and since a round lasts its longest drafting and its
-verification, ``fixed y_j + Y_j + per_draft sum_i u_ij <= D_j``. N of a real length is concave, so by Jensen's
-inequality the tokens that i gains are, for every length ``L_g``, at most the tangent
+Then ``u_ij <= y_j``, ``V_ij <= Y_j``, ``sum_i u_ij <= K y_j``, ``sum_i V_ij <= K Y_j``, and since a round lasts its
+longest drafting and its verification, ``fixed y_j + Y_j + per_draft sum_i u_ij <= D_j``. N of a real length is concave,
+so by Jensen's inequality the tokens that i gains are, for every length ``L_g``, at most the tangent
 ``sum_j (N(L_g) - L_g N'(L_g)) u_ij + N'(L_g) V_ij / tau_i``; the tangents are taken interval by interval. A request
 that is on time with probability ``x_i`` has gained ``x_i`` times its length at least, so what any policy earns,
 ``sum_i value_i x_i``, is no more than the maximum of this linear programme. The last round begins before the episode
@@ -140,7 +140,8 @@ def _constraints(
     rows.add(none, (pair, taken, one), (pair, rounds[when], -one))
     rows.add(none, (pair, own, one), (pair, drafting[when], -one))
     rows.add(none, (pair, own, one), (pair, taken, -longest[who]))
-    rows.add(np.zeros(spans), (when, taken, one), (every, rounds, -places * one))
+    for both, alone in ((rounds, taken), (drafting, own)):
+        rows.add(np.zeros(spans), (when, alone, one), (every, both, -places * one))
     rows.add(
         np.diff(cuts),
         (every, rounds, verification.fixed * one),

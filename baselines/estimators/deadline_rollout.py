@@ -27,6 +27,14 @@ LONGEST = (np.inf, 2.0, 1.4, 1.0, 0.7)
 _PARKED = 1e-3
 
 
+def bases_of(scenario: Scenario) -> tuple[Base, ...]:
+    """The base rules. Where nobody can be given up, nobody is made room for, and the hopeless are passed over."""
+    if scenario.clock is not None and scenario.clock.admission:
+        found = itertools.product(POWERS, HOPELESS, LONGEST)
+        return tuple(Base(*powers, hopeless, longest, 0.0) for powers, hopeless, longest in found)
+    return tuple(Base(*powers, hopeless, np.inf, _PARKED) for powers in POWERS for hopeless in HOPELESS[:2])
+
+
 def deadline_rollout(
     scenario: Scenario,
     *,
@@ -65,8 +73,7 @@ def deadline_rollout(
     temperature = check_number("temperature", temperature, low=0.0, high=_MOST, low_open=True)
     caution = check_number("caution", caution, low=0.0, high=_MOST)
     machine = Machine.of(scenario)
-    parked = 0.0 if scenario.clock is not None and scenario.clock.admission else _PARKED
-    bases = tuple(Base(*powers, *rest, parked) for powers, *rest in itertools.product(POWERS, HOPELESS, LONGEST))
+    bases = bases_of(scenario)
 
     def weigh(pending: Pending, cell: Cell) -> tuple[FloatArray, BoolArray]:
         full, alone = full_rates(pending, cell), rates_alone(pending.users, cell)
