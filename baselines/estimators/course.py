@@ -105,7 +105,7 @@ class Course:
         relative = full / machine.typical[number][:, None]
         cells = (pending.present, pending.remaining, pending.time_left, pending.value, relative, alone, pending.waiting)
         copies = [np.concatenate([array] * len(bases)) for array in cells]
-        columns = np.repeat(np.array(bases), len(full), axis=0)
+        columns = np.repeat(np.minimum(np.array(bases), _NEVER), len(full), axis=0)
         return cls(machine, columns, *copies, horizon)
 
     def _full(self) -> FloatArray:
