@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from multispin_gym._validation import FloatArray, IntArray
@@ -118,8 +118,9 @@ def on_time_bound(requests: EpisodeRequests, cell: Cell, places: int, seconds: f
     matrix, limits = rows.matrix(columns)
     cost, most = np.zeros(columns), np.full(columns, np.inf)
     cost[:number], most[:number] = -requests.value, 1.0
-    bounds = np.stack([np.zeros(columns), most], axis=1)
-    return float(-linprog(cost, A_ub=matrix.tocsr(), b_ub=limits, bounds=bounds).fun)
+    within = Bounds(np.zeros(columns), most)
+    found = milp(cost, bounds=within, constraints=LinearConstraint(matrix.tocsr(), -np.inf, limits))
+    return float(-found.fun)
 
 
 def _constraints(

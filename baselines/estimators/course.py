@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,6 +55,8 @@ class Course:
         What the fluid model knows.
     bases
         The base rules, a column for each of their numbers. Shape (M, 5).
+    horizon
+        Seconds.
     there
         Whose place is taken.
     remaining, time_left, value
@@ -65,14 +67,13 @@ class Course:
         Rates alone, token/s.
     waiting
         Who waits; parts of requests, too. Shape (M,).
-    horizon
-        Seconds.
     """
 
     def __init__(
         self,
         machine: Machine,
         bases: FloatArray,
+        horizon: float,
         there: BoolArray,
         remaining: FloatArray,
         time_left: FloatArray,
@@ -80,7 +81,6 @@ class Course:
         full: FloatArray,
         alone: FloatArray,
         waiting: FloatArray,
-        horizon: float,
     ) -> None:
         self._machine, self._bases = machine, bases
         self.there, self.remaining, self.time_left, self.value = there, remaining, time_left, value
@@ -104,14 +104,14 @@ class Course:
         number = np.count_nonzero(pending.present, axis=-1)
         relative = full / machine.typical[number][:, None]
         cells = (pending.present, pending.remaining, pending.time_left, pending.value, relative, alone, pending.waiting)
-        copies = [np.concatenate([array] * len(bases)) for array in cells]
+        copies: list[Any] = [np.concatenate([array] * len(bases)) for array in cells]
         columns = np.repeat(np.minimum(np.array(bases), _NEVER), len(full), axis=0)
-        return cls(machine, columns, *copies, horizon)
+        return cls(machine, columns, horizon, *copies)
 
     def _full(self) -> FloatArray:
         """Full rates for as many as are there, token/s."""
         number = np.count_nonzero(self.there, axis=-1)
-        return self.full * self._machine.typical[number][:, None]
+        return np.asarray(self.full * self._machine.typical[number][:, None])
 
     def decide(self) -> tuple[FloatArray, BoolArray]:
         """Weights, and who is given up, as the bases have it now."""

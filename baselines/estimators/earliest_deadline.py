@@ -48,6 +48,6 @@ def earliest_deadline(
         if by == "laxity":
             left = left - pending.remaining / rates_alone(pending.users, cell)
         order = np.argsort(np.where(pending.present, left, np.inf), axis=-1, kind="stable")
-        return decay ** np.argsort(order, axis=-1), nobody(pending)
+        return np.asarray(decay ** np.argsort(order, axis=-1)), nobody(pending)
 
     return DeadlineRule(scenario, weigh, objective=objective, hopeless=hopeless)

@@ -181,44 +181,60 @@ class Programme:
             total += chance * value
         return allowed, total
 
-    def _solve(self, choose: Callable[[int, FloatArray], dict[Action, BoolArray] | None]) -> float:
-        """Value at the beginning; ``choose`` says in which joint states of a time an action is taken, or None: best."""
-        last = len(self._reached)
-        later = [np.zeros([states.size for states in self._reached[time]]) for time in range(last)]
-        for time in range(self.cell.horizon - 1, -1, -1):
-            values = later[time]
-            if not values.size:
-                continue
-            taken = choose(time, values)
-            for action in self.cell.actions if taken is None else taken:
-                if (found := self._value_of(time, action, later)) is None:
-                    continue
-                block = np.ix_(*found[0])
-                if taken is None:
-                    values[block] = np.maximum(values[block], found[1])
-                else:
-                    values[block] = np.where(taken[action][block], found[1], values[block])
-        return float(later[0].item())
+    def _zeros(self) -> list[FloatArray]:
+        """A value of zero in the joint states of every time."""
+        return [np.zeros([states.size for states in here]) for here in self._reached]
 
     def optimum(self) -> float:
         """Most requests on time that can be expected."""
-        return self._solve(lambda _time, _values: None)
+        none = self._zeros()
+        return self._improved(none, none)
+
+    def rollout(self, rule: Rule) -> float:
+        """Requests on time that can be expected where each decision is the best if a rule decides ever after."""
+        return self._improved(self._values(rule), self._zeros())
+
+    def _improved(self, judged: list[FloatArray], later: list[FloatArray]) -> float:
+        """Value of the decisions that are best by the values of what follows; both may be the same arrays."""
+        for time in range(self.cell.horizon - 1, -1, -1):
+            best = np.full(later[time].shape, -1.0)
+            for action in self.cell.actions if best.size else ():
+                if (found := self._value_of(time, action, judged)) is None:
+                    continue
+                block = np.ix_(*found[0])
+                better = found[1] > best[block]
+                best[block] = np.where(better, found[1], best[block])
+                own = found if judged is later else self._value_of(time, action, later)
+                assert own is not None
+                later[time][block] = np.where(better, own[1], later[time][block])
+        return float(later[0].item())
 
     def value(self, rule: Rule) -> float:
         """Requests on time that can be expected of a rule."""
+        return float(self._values(rule)[0].item())
 
-        def choose(time: int, values: FloatArray) -> dict[Action, BoolArray]:
-            states = [self.cell.states(k) for k in range(self.cell.places)]
-            grid = np.meshgrid(*self._reached[time], indexing="ij")
-            left, due = (
-                np.stack([states[k][part][grid[k]].ravel() for k in range(self.cell.places)], axis=-1)
-                for part in (0, 1)
-            )
-            decided = np.where(left > 0, rule(left.astype(np.float64), due.astype(np.float64)), GONE)
-            actions, which = np.unique(decided, axis=0, return_inverse=True)
-            return {
-                tuple(action): (which.ravel() == index).reshape(values.shape)
-                for index, action in enumerate(actions.tolist())
-            }
+    def _values(self, rule: Rule) -> list[FloatArray]:
+        """A rule's value in the joint states of every time."""
+        later = self._zeros()
+        for time in range(self.cell.horizon - 1, -1, -1):
+            if not later[time].size:
+                continue
+            for action, taken in self._taken(time, rule).items():
+                found = self._value_of(time, action, later)
+                assert found is not None
+                block = np.ix_(*found[0])
+                later[time][block] = np.where(taken[block], found[1], later[time][block])
+        return later
 
-        return self._solve(choose)
+    def _taken(self, time: int, rule: Rule) -> dict[Action, BoolArray]:
+        """A rule's actions, and the joint states of a time in which it takes them."""
+        places = range(self.cell.places)
+        states = [self.cell.states(k) for k in places]
+        grid = np.meshgrid(*self._reached[time], indexing="ij")
+        left, due = (np.stack([states[k][part][grid[k]].ravel() for k in places], axis=-1) for part in (0, 1))
+        decided = np.where(left > 0, rule(left.astype(np.float64), due.astype(np.float64)), GONE)
+        actions, which = np.unique(decided, axis=0, return_inverse=True)
+        return {
+            tuple(action): (which.ravel() == index).reshape(grid[0].shape)
+            for index, action in enumerate(actions.tolist())
+        }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,20 +34,16 @@ BOTH = ("sum", "proportional_fair")
 RULES: dict[str, tuple[str, Mapping[str, Sequence[Any]]]] = {
     "the round's tokens": ("equal_weights", {"objective": ("sum",)}),
     "proportional fairness": ("equal_weights", {"objective": ("proportional_fair",)}),
-    "equal_weights, hopeless given up": ("equal_weights", {"objective": BOTH, "hopeless": (1.0, 0.8, 0.6)}),
-    "earliest_deadline": ("earliest_deadline", {"decay": (0.9, 0.6, 0.3), "hopeless": (math.inf, 1.0)}),
-    "required_rate": ("required_rate", {"exponent": (0.5, 1.0, 2.0), "hopeless": (math.inf, 1.0)}),
-    "shortest_first": ("shortest_first", {"power": (0.5, 1.0, 2.0), "hopeless": (math.inf, 1.0)}),
-    "request_index": ("request_index", {"temperature": (0.1, 0.3), "speed_up": (1.0, 1.5, 2.5)}),
-    "open_loop_planner": (
-        "open_loop_planner",
-        {"speed_up": (0.8, 1.0, 1.3), "always": (True,), "exponent": (0.5, 1.0)},
-    ),
-    "deadline_rollout": (
-        "deadline_rollout",
-        {"temperature": (0.05, 0.1, 0.2, 0.4), "horizon": (100.0,)},
-    ),
+    "equal_weights": ("equal_weights", {"hopeless": (3.0, 2.0, 1.4)}),
+    "earliest_deadline": ("earliest_deadline", {"decay": (0.9, 0.6, 0.3)}),
+    "required_rate": ("required_rate", {"exponent": (0.5, 1.0, 2.0)}),
+    "shortest_first": ("shortest_first", {"power": (0.5, 1.0, 2.0)}),
+    "request_index": ("request_index", {"temperature": (0.1, 0.3), "speed_up": (1.5, 2.5)}),
+    "open_loop_planner": ("open_loop_planner", {"speed_up": (1.3, 1.8), "always": (False, True)}),
+    "deadline_rollout": ("deadline_rollout", {"temperature": (0.1, 0.3), "caution": (0.1, 0.6)}),
 }
+ROLLOUT = "the best decision if {rule} decides ever after"
+ROLLED_OUT = ("proportional fairness", "open_loop_planner")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +55,12 @@ class SmallDeadlineCells(StudyInPieces):
 
     num_users: tuple[int, ...] = (2, 3)
     """Users of a cell."""
-    cells: int = 40
+    cells: int = 24
     """Random cells of each number."""
-    tuning_cells: int = 12
+    tuning_cells: int = 8
     """Cells on which options are chosen."""
-    tokens: int = 12
-    """Most tokens of a request."""
+    tokens: tuple[int, ...] = (24, 12)
+    """Most tokens of a request, for each number of users."""
     slack: tuple[float, float] = (0.5, 1.5)
     """Deadlines over the time that requests take with fair shares."""
     tick: float = 0.1
@@ -131,16 +126,18 @@ def measure(num_users: int, options: Mapping[str, Any]) -> dict[str, Any]:
     programmes = [Programme(cell) for cell in cells]
     tuning, test = programmes[: options["tuning_cells"]], programmes[options["tuning_cells"] :]
 
-    def values(name: str, choice: Mapping[str, Any], some: Sequence[Programme]) -> list[float]:
+    def reached(name: str, choice: Mapping[str, Any], some: Sequence[Programme], ahead: bool = False) -> list[float]:
         rule = make_estimator(name, scenario, **choice)
         assert isinstance(rule, DeadlineRule)
-        return [programme.value(on_ticks(rule, programme.cell)) for programme in some]
+        return [(programme.rollout if ahead else programme.value)(on_ticks(rule, programme.cell)) for programme in some]
 
     rows = {}
     for label, (name, grid) in RULES.items():
         choices = [dict(zip(grid, chosen, strict=True)) for chosen in itertools.product(*grid.values())]
-        best = max(choices, key=lambda choice: sum(values(name, choice, tuning))) if len(choices) > 1 else choices[0]
-        rows[label] = {"options": {key: str(value) for key, value in best.items()}, "values": values(name, best, test)}
+        best = max(choices, key=lambda choice: sum(reached(name, choice, tuning))) if len(choices) > 1 else choices[0]
+        rows[label] = {"options": best, "values": reached(name, best, test)}
+        if label in ROLLED_OUT:
+            rows[ROLLOUT.format(rule=label)] = {"options": best, "values": reached(name, best, test, ahead=True)}
     return {"optima": [programme.optimum() for programme in test], "rules": rows}
 
 
@@ -153,19 +150,19 @@ def losses(found: Mapping[str, Any], seed: int) -> dict[str, Estimate]:
 
 
 def study(options: SmallDeadlineCells, command: str) -> None:
-    settings = {name: getattr(options, name) for name in ("cells", "tuning_cells", "tokens", "slack", "tick", "seed")}
-    found = options.do(measure, {str(number): (number, settings) for number in options.num_users})
+    if len(options.tokens) != len(options.num_users):
+        raise ValueError(f"tokens must have an entry for each of num_users, got {options.tokens}")
+    settings = {name: getattr(options, name) for name in ("cells", "tuning_cells", "slack", "tick", "seed")}
+    sizes = zip(options.num_users, options.tokens, strict=True)
+    found = options.do(measure, {str(number): (number, {**settings, "tokens": most}) for number, most in sizes})
     lost = {number: losses(row, options.seed) for number, row in found.items()}
-    lines = [
-        [f"`{label}`" if label in dict(RULES).keys() - set(list(RULES)[:2]) else label]
-        + [_text(lost[number][label]) for number in found]
-        for label in RULES
-    ]
+    labels = list(next(iter(lost.values())))
+    lines = [[label, *(_text(lost[number][label]) for number in found)] for label in labels]
     text = table(["rule", *(f"K = {number}: lost" for number in found)], lines)
-    report = {**head(command), **settings, "num_users": found}
     for number, row in found.items():
         for label, estimate in lost[number].items():
             row["rules"][label]["lost"] = estimate.to_dict()
+    report = {**head(command), **settings, "tokens": options.tokens, "num_users": found}
     options.write({"small_deadline_cells.json": report, "small_deadline_cells.md": text})
     print(text)
 

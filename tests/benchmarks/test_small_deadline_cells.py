@@ -122,7 +122,17 @@ def test_the_value_of_a_rule_is_that_of_enumeration_and_no_more_than_the_optimum
 
     found = programme.value(rule)
     assert found == pytest.approx(enumerated(cell, choose), rel=1e-6)
+    # One step of policy improvement does not make it worse.
+    assert found <= programme.rollout(rule) <= programme.optimum() + 1e-12
     assert found < programme.optimum()
+
+
+def test_a_rollout_is_the_optimum_where_there_is_but_one_round(study):
+    def lazy(tokens, ticks):
+        return np.zeros(tokens.shape, int)
+
+    programme = study.Programme(two_users(study, horizon=1))
+    assert programme.value(lazy) < programme.rollout(lazy) == pytest.approx(programme.optimum())
 
 
 def test_giving_requests_up_is_worth_something(study):
@@ -135,6 +145,7 @@ def test_giving_requests_up_is_worth_something(study):
 
 def test_losses_are_those_of_the_cells_and_no_rule_is_above_the_optimum(study, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(study, "RULES", {name: study.RULES[name] for name in ("the round's tokens", "request_index")})
+    monkeypatch.setattr(study, "ROLLED_OUT", ("request_index",))
     words = ["--num-users", "2", "--cells", "3", "--tuning-cells", "1", "--tokens", "6", "--output", str(tmp_path)]
     assert study.main(words) == 0
     found = json.loads((tmp_path / "small_deadline_cells.json").read_text())["num_users"]["2"]
@@ -144,4 +155,8 @@ def test_losses_are_those_of_the_cells_and_no_rule_is_above_the_optimum(study, t
         assert (values <= optima + 1e-9).all()
         assert row["lost"]["mean"] == pytest.approx(1.0 - values.sum() / optima.sum())
     assert set(found["rules"]["request_index"]["options"]) == {"temperature", "speed_up"}
+    ahead = found["rules"]["the best decision if request_index decides ever after"]
+    assert (np.array(ahead["values"]) >= np.array(found["rules"]["request_index"]["values"]) - 1e-9).all()
     assert capsys.readouterr().out.startswith((tmp_path / "small_deadline_cells.md").read_text())
+    assert study.main(["--num-users", "2", "3", "--tokens", "6", "--output", str(tmp_path)]) != 0
+    assert "tokens must have an entry for each of num_users, got (6,)" in capsys.readouterr().err
