@@ -120,7 +120,8 @@ def on_time_bound(requests: EpisodeRequests, cell: Cell, places: int, seconds: f
     cost[:number], most[:number] = -requests.value, 1.0
     within = Bounds(np.zeros(columns), most)
     found = milp(cost, bounds=within, constraints=LinearConstraint(matrix.tocsr(), -np.inf, limits))
-    return float(-found.fun)
+    assert found.fun is not None
+    return -float(found.fun)
 
 
 def _constraints(

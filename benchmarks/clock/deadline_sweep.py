@@ -60,6 +60,8 @@ class DeadlineSweep(StudyInPieces):
     Every pair of a load and a slack is a piece. Writes deadline_sweep.json and deadline_sweep.md.
     """
 
+    scenario: str = "deadline"
+    """A scenario with requests that have deadlines."""
     loads: tuple[float, ...] = (0.6, 0.9, 1.2, 1.5)
     """Loads."""
     slacks: tuple[tuple[float, float], ...] = ((1.2, 3.0), (0.8, 2.0))
@@ -79,9 +81,9 @@ def with_slack(scenario: Scenario, slack: tuple[float, float]) -> Scenario:
     return dataclasses.replace(scenario, clock=dataclasses.replace(scenario.clock, requests=requests))
 
 
-def measure(load: float, slack: Sequence[float], episodes: int, seed: int) -> dict[str, Any]:
+def measure(name: str, load: float, slack: Sequence[float], episodes: int, seed: int) -> dict[str, Any]:
     """Requests on time of every rule, those that came, and the bound."""
-    scenario = at_load(with_slack(load_scenario("deadline"), (slack[0], slack[1])), load)
+    scenario = at_load(with_slack(load_scenario(name), (slack[0], slack[1])), load)
     assert scenario.clock is not None
     assert scenario.clock.episode_seconds is not None
     found = [requests_of(scenario, seed + episode) for episode in range(episodes)]
@@ -108,7 +110,7 @@ def gains(row: Mapping[str, Sequence[float]], seed: int) -> dict[str, Any]:
 
 def study(options: DeadlineSweep, command: str) -> None:
     points = list(itertools.product(options.loads, options.slacks))
-    pieces = {f"{load}, {low}..{high}": (load, (low, high), options.episodes, options.seed)
+    pieces = {f"{load}, {low}..{high}": (options.scenario, load, (low, high), options.episodes, options.seed)
               for load, (low, high) in points}  # fmt: skip
     found = options.do(measure, pieces)
     summary = {point: gains(row, options.seed) for point, row in found.items()}
@@ -117,7 +119,13 @@ def study(options: DeadlineSweep, command: str) -> None:
         for point, row in summary.items()
     ]
     text = table(["load, slack", *next(iter(summary.values()))], lines)
-    report = {**head(command), "episodes": options.episodes, "seed": options.seed, "points": summary}
+    report = {
+        **head(command),
+        "scenario": options.scenario,
+        "episodes": options.episodes,
+        "seed": options.seed,
+        "points": summary,
+    }
     options.write({"deadline_sweep.json": report, "deadline_sweep.md": text})
     print(text)
 
