@@ -22,7 +22,7 @@ from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.scenario import Scenario
 
 _FAIR = Objective("proportional_fair")
-_DRAWS = 64
+_DRAWS = 16
 _SEED = 0
 # Strata of the law of lengths in the order in which newcomers have them.
 _TURNS = (3, 6, 1, 4, 0, 7, 2, 5)
