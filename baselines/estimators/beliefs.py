@@ -38,7 +38,7 @@ def believed_users(scenario: Scenario, observation: Seen, acceptance_rate: Array
     ValueError
         If the observation has no channel gains, or neither it nor the caller says what the acceptance rates are.
     """
-    gain_db = _one_of(observation, "channel_gain_db", "reported_channel_gain_db")
+    gain_db = one_of(observation, "channel_gain_db", "reported_channel_gain_db")
     rates = observation.get("acceptance_rate", acceptance_rate)
     if rates is None:
         raise ValueError("acceptance_rate is missing: the observation shows none, so some must be believed")
@@ -51,7 +51,7 @@ def believed_users(scenario: Scenario, observation: Seen, acceptance_rate: Array
     )
 
 
-def _one_of(observation: Seen, *names: str) -> NDArray[Any]:
+def one_of(observation: Seen, *names: str) -> NDArray[Any]:
     for name in names:
         if name in observation:
             return observation[name]
