@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from multispin_gym._validation import FloatArray, check_choice, check_number
 from multispin_gym.baselines.controller import Controller
-from multispin_gym.baselines.estimators.beliefs import Seen, believed_users, task_rates
+from multispin_gym.baselines.estimators.beliefs import Seen, believed_users, one_of, task_rates
 from multispin_gym.baselines.estimators.channel_belief import ChannelBelief
+from multispin_gym.baselines.estimators.memoryless import Memoryless
 from multispin_gym.baselines.registry import make_controller
 from multispin_gym.physics.objectives import OBJECTIVES
 from multispin_gym.physics.rounds import Decision, compute_round
@@ -68,7 +69,7 @@ class _Cautious:
         return with_cutoff(decision, users, self._scenario, self._cutoff)
 
 
-class Backoff(_Cautious):
+class Backoff(_Cautious, Memoryless):
     """``heterogeneous`` on gains that lie a common margin below their reports.
 
     Parameters
@@ -87,17 +88,6 @@ class Backoff(_Cautious):
         super().__init__(scenario, cutoff, objective)
         self._decibels = check_number("decibels", decibels, low=0.0, high=60.0)
 
-    def reset(self, observation: Seen, info: Seen, rows: NDArray[np.bool_] | None = None) -> None:
-        """Begin new episodes; nothing is remembered.
-
-        Parameters
-        ----------
-        observation, info
-            What is seen. Entries of shape (N, K).
-        rows
-            Which of the batch begin anew; None: all. Shape (N,).
-        """
-
     def decide(self, observation: Seen, info: Seen) -> Decision:
         """Decide a round.
 
@@ -113,11 +103,8 @@ class Backoff(_Cautious):
         Decision
             The decision. Shape (N, K).
         """
-        from multispin_gym.baselines.estimators.beliefs import one_of
-
-        return self._decide(
-            observation, one_of(observation, "channel_gain_db", "reported_channel_gain_db") - self._decibels
-        )
+        reported = one_of(observation, "channel_gain_db", "reported_channel_gain_db")
+        return self._decide(observation, reported - self._decibels)
 
 
 class ChannelQuantile(_Cautious):
@@ -168,3 +155,15 @@ class ChannelQuantile(_Cautious):
             The decision. Shape (N, K).
         """
         return self._decide(observation, self._belief.observe(observation, info).quantile_db(self._level))
+
+
+def backoff(scenario: Scenario, *, decibels: float = 4.0, cutoff: float = 1.1, objective: str = "sum") -> Backoff:
+    """``heterogeneous`` on gains a common margin below their reports; see :class:`Backoff` (standard: a fade margin)."""
+    return Backoff(scenario, decibels, cutoff, objective)
+
+
+def channel_quantile(
+    scenario: Scenario, *, level: float = 0.15, cutoff: float = 1.2, objective: str = "sum"
+) -> ChannelQuantile:
+    """``heterogeneous`` on a quantile of the present gains; see :class:`ChannelQuantile` (standard: outage)."""
+    return ChannelQuantile(scenario, level, cutoff, objective)

@@ -8,7 +8,7 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.estimators.lossy_rounds import LossyRounds
-from multispin_gym.baselines.estimators.upload_plans import Plan, UploadPlanner
+from multispin_gym.baselines.estimators.upload_plans import FEW, MANY, Plan, UploadPlanner
 
 # Between neighbours of the first cut-offs tried; each refinement halves its logarithm.
 _RATIO = 1.7
@@ -58,9 +58,10 @@ def plan_rounds(rounds: LossyRounds, prices: Prices, first: float, last: float) 
 
 
 def _plan(rounds: LossyRounds, prices: Prices, first: float, last: float) -> Plan:
-    planner, count = UploadPlanner(rounds), len(rounds.tokens)
+    count = len(rounds.tokens)
     tried = np.geomspace(first, last, max(int(np.ceil(np.log(last / first) / np.log(_RATIO))) + 1, 2))
-    best = _best_of(planner, prices, np.tile(tried, (count, 1)))
+    best = _best_of(UploadPlanner(rounds, FEW), prices, np.tile(tried, (count, 1)))
+    planner = UploadPlanner(rounds, MANY)
     step = (tried[1] / tried[0]) ** 0.5
     for _ in range(_REFINEMENTS):
         near = np.clip(best.cutoff[:, None] * np.array([1.0 / step, step]), first, last)

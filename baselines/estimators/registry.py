@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from multispin_gym._validation import check_choice, check_options
+from multispin_gym.baselines.estimators.backoff import backoff, channel_quantile
 from multispin_gym.baselines.estimators.mean import mean_heterogeneous, mean_proportional_fair
+from multispin_gym.baselines.estimators.stochastic_programme import stochastic_programme
 from multispin_gym.baselines.protocols import Estimating
 from multispin_gym.scenarios.scenario import Scenario
 
@@ -20,6 +22,18 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Estimating]]] = {
     "mean_proportional_fair": (
         "the same, for the sum of the logarithms of token rates",
         mean_proportional_fair,
+    ),
+    "backoff": (
+        "heterogeneous on gains a common margin below their reports, with a cut-off behind the planned end of uploads",
+        backoff,
+    ),
+    "channel_quantile": (
+        "the same on a quantile of what reports and past uploads tell of the present gains",
+        channel_quantile,
+    ),
+    "stochastic_programme": (
+        "most expected tokens for the expected time, over lengths, shares and cut-off, by the same law of the gains",
+        stochastic_programme,
     ),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from multispin_gym._validation import FloatArray, check_choice, check_number
+from multispin_gym._validation import BoolArray, FloatArray, check_choice, check_number
 from multispin_gym.baselines.estimators.beliefs import Seen, present_in, task_rates
 from multispin_gym.baselines.estimators.channel_belief import ChannelBelief
 from multispin_gym.baselines.estimators.lossy_rounds import LossyRounds
@@ -19,7 +19,9 @@ from multispin_gym.scenarios.scenario import Scenario
 HORIZONS = ("long_run", "round")
 # Rounds whose weight the first estimate of the long run has.
 _FIRST = 10.0
-_ROUND_PASSES = 3
+_PASSES = 3
+# Expected tokens of a user, at least, for the weights of fairness.
+_LEAST_TOKENS = 0.05
 
 
 class MeanRates:
@@ -126,3 +128,49 @@ class StochasticProgramme:
         )
         plan = self._plan(rounds)
         return Decision.trusted(plan.lengths.astype(np.int64), plan.shares, plan.cutoff)
+
+    def _plan(self, rounds: LossyRounds) -> Plan:
+        present = rounds.present
+        new = present & (self._gained == 0.0)
+        begun = np.flatnonzero((self._rounds == 0.0) | (not self._looks_far))
+        if begun.size:
+            plan = self._settled(rounds[begun])
+            self._gained[begun], self._took[begun] = plan.expected.tokens, plan.expected.seconds
+            self._rounds[begun] = _FIRST
+            if begun.size == len(present):
+                return plan
+        self._gained[~present] = 0.0
+        known = present & (self._gained > 0.0)
+        mean = self._gained.sum(axis=-1, keepdims=True) / np.maximum(known.sum(axis=-1, keepdims=True), 1)
+        self._gained = np.where(new & ~known, np.maximum(mean, 1.0), self._gained)
+        plan = plan_rounds(rounds, self._prices(self._gained, self._took, present), *self._range)
+        self._rounds += 1.0
+        weight = np.where(present.any(axis=-1), 1.0 / self._rounds, 0.0)
+        self._took += weight * (plan.expected.seconds - self._took)
+        self._gained += np.where(present, weight[:, None] * (plan.expected.tokens - self._gained), 0.0)
+        return plan
+
+    def _settled(self, rounds: LossyRounds) -> Plan:
+        """Plans that are best at their own expectations: the ratio of the round, by Dinkelbach's iteration."""
+        gained = np.where(rounds.present, rounds.tokens[..., 0], 0.0)
+        took = np.asarray(rounds.cell.verification.round_time(np.zeros(gained.shape), rounds.present))
+        for _ in range(_PASSES):
+            plan = plan_rounds(rounds, self._prices(gained, took, rounds.present), *self._range)
+            gained, took = plan.expected.tokens, plan.expected.seconds
+        return plan
+
+    def _prices(self, gained: FloatArray, took: FloatArray, present: BoolArray) -> Prices:
+        """Prices at which a plan is best that gains and takes so much. Shapes: (N, K), (N,), (N, K)."""
+        total = gained.sum(axis=-1)
+        time = self._price * total / np.where(took > 0.0, took, 1.0)
+        if not self._fair:
+            return Prices(present.astype(np.float64), time)
+        mean = total / np.maximum(present.sum(axis=-1), 1)
+        return Prices(np.where(present, mean[:, None] / np.maximum(gained, _LEAST_TOKENS), 0.0), time)
+
+
+def stochastic_programme(
+    scenario: Scenario, *, objective: str = "sum", horizon: str = "long_run", price: float = 1.0
+) -> StochasticProgramme:
+    """Most expected tokens over expected time, lengths, shares and cut-off together; see :class:`StochasticProgramme`."""
+    return StochasticProgramme(scenario, objective, horizon, price)

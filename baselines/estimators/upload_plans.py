@@ -22,9 +22,13 @@ from multispin_gym._validation import BoolArray, FloatArray, IntArray
 from multispin_gym.baselines.estimators.lossy_rounds import Expected, LossyRounds
 from multispin_gym.physics.uplink import LN2
 
-CHANCES: FloatArray = np.array([0.005, 0.015, 0.03, 0.05, 0.075, 0.1, 0.14, 0.19, 0.26, 0.36, 0.5, 0.7])
-"""Chances of being late that users choose from."""
-_BISECTIONS = 14
+FEW: FloatArray = np.array([0.02, 0.07, 0.2])
+"""Chances of being late that users choose from while cut-offs are compared roughly."""
+MANY: FloatArray = np.array([0.005, 0.015, 0.03, 0.05, 0.075, 0.1, 0.14, 0.19, 0.26, 0.36, 0.5, 0.7])
+"""The same, for the plans that are kept."""
+_BISECTIONS = 11
+# Logarithms of the least and the largest price of the whole band, over what users are worth without a draft.
+_LEAST_PRICE, _MOST_PRICE = -6.0, 8.0
 _LEAST_SHARE = 1e-9
 
 
@@ -73,13 +77,16 @@ class UploadPlanner:
     ----------
     rounds
         The rounds. Shape (N, K).
+    chances
+        Chances of being late that users choose from. Shape (J,).
     """
 
-    def __init__(self, rounds: LossyRounds) -> None:
+    def __init__(self, rounds: LossyRounds, chances: FloatArray) -> None:
+        self._chances = chances
         self.rounds, cell = rounds, rounds.cell
         self._shortest = max(cell.min_draft_length, 1)
         self._lengths = np.arange(self._shortest, cell.max_draft_length + 1.0)
-        gains = np.stack([rounds.law.quantile_db(float(chance)) for chance in CHANCES], axis=-1)
+        gains = np.stack([rounds.law.quantile_db(float(chance)) for chance in chances], axis=-1)
         self._signal = 10.0 ** (0.1 * gains) * (rounds.power / cell.noise_density)
 
     def plan(self, cutoffs: FloatArray, weights: FloatArray, price: FloatArray) -> Plan:
@@ -95,7 +102,7 @@ class UploadPlanner:
         index = _choose(worth, np.minimum(share, 1.0), rounds.present)
         chosen = np.take_along_axis(share, index[..., None], axis=-1)[..., 0]
         drafts = rounds.present & ((index > 0) | (self.rounds.cell.min_draft_length > 0))
-        lengths = np.where(drafts, self._lengths[np.maximum(index - 1, 0) // CHANCES.size], 0.0)
+        lengths = np.where(drafts, self._lengths[np.maximum(index - 1, 0) // self._chances.size], 0.0)
         chosen = np.where(drafts, np.clip(chosen, _LEAST_SHARE, 1.0), 0.0)
         total = chosen.sum(axis=-1, keepdims=True)
         equal = rounds.present / np.maximum(rounds.present.sum(axis=-1, keepdims=True), 1)
@@ -106,13 +113,13 @@ class UploadPlanner:
         """What each choice is worth, the first of which is no draft. Shape (N, K, 1 + choices)."""
         in_batch = (price * self.rounds.draft_time)[:, None, None]
         drafted = weights[..., None] * self.rounds.tokens[..., self._shortest :] - in_batch
-        worth = (drafted[..., None] * (1.0 - CHANCES)).reshape(*weights.shape, -1)
+        worth = (drafted[..., None] * (1.0 - self._chances)).reshape(*weights.shape, -1)
         return np.concatenate([np.zeros((*weights.shape, 1)), worth], axis=-1)
 
     def _worth_of_none(self, weights: FloatArray, price: FloatArray) -> FloatArray:
         """What no draft is worth: the server's own token, where users may opt out. Shape (N, K)."""
         if self.rounds.cell.min_draft_length > 0:
-            return np.full(weights.shape, -1e300)
+            return np.full(weights.shape, -1e30)
         return np.asarray(weights * self.rounds.tokens[..., 0] - (price * self.rounds.draft_time)[:, None])
 
     def _shares_taken(self, cutoffs: FloatArray) -> FloatArray:
@@ -135,12 +142,14 @@ def _choose(worth: FloatArray, share: FloatArray, present: BoolArray) -> IntArra
 
     Shapes: worth and share (M, K, choices), present and result (M, K).
     """
-    scale = np.abs(np.where(present, worth[..., 0], 0.0)).clip(max=1e100).max(axis=-1) + 1.0
-    low, high = np.full(len(worth), -12.0), np.full(len(worth), 12.0)
+    scale = np.abs(np.where(present, worth[..., 0], 0.0)).clip(max=1e30).max(axis=-1) + 1.0
+    low, high = np.full(len(worth), _LEAST_PRICE), np.full(len(worth), _MOST_PRICE)
+    worth, share = worth.astype(np.float32), share.astype(np.float32)
     found = np.zeros(present.shape, np.int64)
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
-        index = np.argmax(worth - (np.exp(middle) * scale)[:, None, None] * share, axis=-1)
+        price = (np.exp(middle) * scale).astype(np.float32)[:, None, None]
+        index = np.argmax(worth - price * share, axis=-1)
         taken = np.take_along_axis(share, index[..., None], axis=-1)[..., 0]
         fits = (taken * present).sum(axis=-1) <= 1.0
         found[fits] = index[fits]
