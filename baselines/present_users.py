@@ -44,14 +44,15 @@ def solve_present(users: Users, objective: Objective | None, solve: Solve, into:
         return
     num_users, axes = users.num_users, users.present.ndim
     mask = users.present.reshape(-1, num_users)
-    fields = {name: getattr(users, name).reshape(-1, num_users) for name in Users.FIELDS}
+    fields = users.all_present().flattened().fields
     number = mask.sum(axis=-1)
     for count in np.unique(number[number > 0]).tolist():
         cells = np.flatnonzero(number == count)
         place = np.nonzero(mask[cells])[1].reshape(-1, count)
         # One cell stays one cell, not a batch of one.
         shape = (count,) if axes == 1 else (len(cells), count)
-        some = Users.trusted(**{name: values[cells[:, None], place].reshape(shape) for name, values in fields.items()})
+        picked = {name: values[cells[:, None], place] for name, values in fields.items()}
+        some = Users.trusted(**{name: values.reshape(*shape, *values.shape[2:]) for name, values in picked.items()})
         part = None if objective is None else objective.of_users(cells, place, num_users)
         for name, values in solve(some, part).items():
             if into[name].ndim == axes:
@@ -80,7 +81,7 @@ def decide_present(
     Returns
     -------
     Decision
-        Lengths and shares of 0 for absent users; the rule's cut-offs, if it sets any. Shape (..., K).
+        Lengths and shares of 0 for absent users; the rule's cut-offs and whom it gives up, if it does. Shape (..., K).
     """
 
     def decide(some: Users, part: Objective | None) -> Decision:
@@ -90,12 +91,11 @@ def decide_present(
         return decide(users, objective)
     shape = users.present.shape
     found: dict[str, NDArray[Any]] = {"draft_lengths": np.zeros(shape, np.int64), "bandwidth_shares": np.zeros(shape)}
-    cutoff = {"cutoff": np.full(shape[:-1], np.inf)}
+    optional = {"cutoff": np.full(shape[:-1], np.inf), "give_up": np.zeros(shape, np.bool_)}
 
     def solve(some: Users, part: Objective | None) -> Mapping[str, NDArray[Any]]:
         fields = vars(decide(some, part))
-        if "cutoff" in fields:
-            found.update(cutoff)
+        found.update({name: values for name, values in optional.items() if name in fields and name not in found})
         return fields
 
     solve_present(users, objective, solve, found)
@@ -106,3 +106,11 @@ def refuse_absent(users: Users, what: str) -> None:
     """Refuse users of whom somebody is absent, with a ValueError, where that would go unnoticed."""
     if users.present is not None and not users.present.all():
         raise ValueError(f"{what} takes users who are all present, got some for whom users.present is False")
+
+
+def refuse_curves(users: Users, what: str) -> None:
+    """Refuse users with acceptance curves of their own, with a ValueError, where only rates are understood."""
+    if users.survival is not None:
+        raise ValueError(
+            f"{what} takes users whose acceptance_rate says it all, got some with curves of their own in users.survival"
+        )

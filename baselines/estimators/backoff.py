@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from multispin_gym._validation import FloatArray, check_choice, check_number
-from multispin_gym.baselines.controller import Controller
-from multispin_gym.baselines.estimators.beliefs import Seen, believed_users, one_of, task_rates
+from multispin_gym._validation import BoolArray, FloatArray, check_number
+from multispin_gym.baselines.estimators.beliefs import Seen, reported_gain_db
+from multispin_gym.baselines.estimators.believing import Believer
 from multispin_gym.baselines.estimators.channel_belief import ChannelBelief
-from multispin_gym.baselines.estimators.memoryless import Memoryless
 from multispin_gym.baselines.registry import make_controller
-from multispin_gym.physics.objectives import OBJECTIVES
 from multispin_gym.physics.rounds import Decision, compute_round
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.clock import Clock
@@ -52,24 +49,35 @@ def in_range(clock: Clock, cutoff: FloatArray) -> FloatArray:
 
 
 class _Cautious:
-    """What the two kinds of rule share: an objective and a factor of the cut-off."""
+    """What the two kinds of rule share: beliefs about rates, an objective and a factor of the cut-off."""
 
-    def __init__(self, scenario: Scenario, cutoff: float, objective: str) -> None:
-        check_choice("objective", objective, OBJECTIVES)
+    def __init__(self, scenario: Scenario, cutoff: float, objective: str, belief: str) -> None:
         if cutoff != np.inf:
             cutoff = check_number("cutoff", cutoff, low=0.1, high=100.0)
         self._scenario, self._cutoff = scenario, float(cutoff)
-        self._controller: Controller = make_controller("heterogeneous", objective=objective)
+        self._controller = make_controller("heterogeneous", objective=objective)
+        self._believer = Believer(scenario, belief)
+
+    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
+        """Begin new episodes.
+
+        Parameters
+        ----------
+        observation, info
+            What is seen. Entries of shape (N, K).
+        rows
+            Which of the batch begin anew; None: all. Shape (N,).
+        """
+        self._believer.reset(observation, rows)
 
     def _decide(self, observation: Seen, gain_db: FloatArray) -> Decision:
-        shown = {key: value for key, value in observation.items() if not key.endswith("channel_gain_db")}
-        seen = {**shown, "channel_gain_db": gain_db}
-        users = believed_users(self._scenario, seen, task_rates(self._scenario, observation))
+        users = self._believer.users(observation)
+        users = Users.trusted(**{**users.fields, "channel_gain": self._scenario.db_to_gain(gain_db)})
         decision = self._controller(users, self._scenario.cell)
         return with_cutoff(decision, users, self._scenario, self._cutoff)
 
 
-class Backoff(_Cautious, Memoryless):
+class Backoff(_Cautious):
     """``heterogeneous`` on gains that lie a common margin below their reports.
 
     Parameters
@@ -82,10 +90,12 @@ class Backoff(_Cautious, Memoryless):
         The cut-off over the planned end of the uploads, in [0.1, 100]; infinite for none.
     objective
         One of :data:`multispin_gym.physics.objectives.OBJECTIVES`.
+    belief
+        What is believed of hidden acceptance rates, see :class:`Believer`.
     """
 
-    def __init__(self, scenario: Scenario, decibels: float, cutoff: float, objective: str) -> None:
-        super().__init__(scenario, cutoff, objective)
+    def __init__(self, scenario: Scenario, decibels: float, cutoff: float, objective: str, belief: str) -> None:
+        super().__init__(scenario, cutoff, objective, belief)
         self._decibels = check_number("decibels", decibels, low=0.0, high=60.0)
 
     def decide(self, observation: Seen, info: Seen) -> Decision:
@@ -103,7 +113,7 @@ class Backoff(_Cautious, Memoryless):
         Decision
             The decision. Shape (N, K).
         """
-        reported = one_of(observation, "channel_gain_db", "reported_channel_gain_db")
+        reported = reported_gain_db(observation)
         return self._decide(observation, reported - self._decibels)
 
 
@@ -120,14 +130,16 @@ class ChannelQuantile(_Cautious):
         The cut-off over the planned end of the uploads, in [0.1, 100]; infinite for none.
     objective
         One of :data:`multispin_gym.physics.objectives.OBJECTIVES`.
+    belief
+        What is believed of hidden acceptance rates, see :class:`Believer`.
     """
 
-    def __init__(self, scenario: Scenario, level: float, cutoff: float, objective: str) -> None:
-        super().__init__(scenario, cutoff, objective)
+    def __init__(self, scenario: Scenario, level: float, cutoff: float, objective: str, belief: str) -> None:
+        super().__init__(scenario, cutoff, objective, belief)
         self._level = check_number("level", level, low=0.001, high=0.999)
-        self._belief = ChannelBelief(scenario)
+        self._channels = ChannelBelief(scenario)
 
-    def reset(self, observation: Seen, info: Seen, rows: NDArray[np.bool_] | None = None) -> None:
+    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
         """Begin new episodes.
 
         Parameters
@@ -137,7 +149,8 @@ class ChannelQuantile(_Cautious):
         rows
             Which of the batch begin anew; None: all. Shape (N,).
         """
-        self._belief.reset(observation, info, rows)
+        super().reset(observation, info, rows)
+        self._channels.reset(observation, info, rows)
 
     def decide(self, observation: Seen, info: Seen) -> Decision:
         """Decide a round.
@@ -154,16 +167,28 @@ class ChannelQuantile(_Cautious):
         Decision
             The decision. Shape (N, K).
         """
-        return self._decide(observation, self._belief.observe(observation, info).quantile_db(self._level))
+        return self._decide(observation, self._channels.observe(observation, info).quantile_db(self._level))
 
 
-def backoff(scenario: Scenario, *, decibels: float = 4.0, cutoff: float = 1.1, objective: str = "sum") -> Backoff:
-    """``heterogeneous`` on gains a common margin below their reports; see :class:`Backoff` (standard: a fade margin)."""
-    return Backoff(scenario, decibels, cutoff, objective)
+def backoff(
+    scenario: Scenario,
+    *,
+    decibels: float = 4.0,
+    cutoff: float = 1.1,
+    objective: str = "sum",
+    belief: str = "posterior",
+) -> Backoff:
+    """``heterogeneous`` on gains a common margin below their reports; see :class:`Backoff` (standard: fade margin)."""
+    return Backoff(scenario, decibels, cutoff, objective, belief)
 
 
 def channel_quantile(
-    scenario: Scenario, *, level: float = 0.15, cutoff: float = 1.2, objective: str = "sum"
+    scenario: Scenario,
+    *,
+    level: float = 0.15,
+    cutoff: float = 1.2,
+    objective: str = "sum",
+    belief: str = "posterior",
 ) -> ChannelQuantile:
-    """``heterogeneous`` on a quantile of the present gains; see :class:`ChannelQuantile` (standard: outage)."""
-    return ChannelQuantile(scenario, level, cutoff, objective)
+    """``heterogeneous`` on a quantile of the present gains; see :class:`ChannelQuantile` (standard: outage level)."""
+    return ChannelQuantile(scenario, level, cutoff, objective, belief)

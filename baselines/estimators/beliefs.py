@@ -16,7 +16,12 @@ Seen = Mapping[str, NDArray[Any]]
 """An observation, or info, of a batch of rounds: arrays by name, with the batch axis first."""
 
 
-def believed_users(scenario: Scenario, observation: Seen, acceptance_rate: ArrayLike | None = None) -> Users:
+def believed_users(
+    scenario: Scenario,
+    observation: Seen,
+    acceptance_rate: ArrayLike | None = None,
+    survival: ArrayLike | None = None,
+) -> Users:
     """Return the users of an observation, with what is believed where it does not show them.
 
     Parameters
@@ -27,6 +32,8 @@ def believed_users(scenario: Scenario, observation: Seen, acceptance_rate: Array
         Observations of any environment of the family; entries of shape (..., K).
     acceptance_rate
         Believed acceptance rates, for where none are observed. Shape (..., K).
+    survival
+        Believed chances that the first i drafts are all accepted, for where no rates are observed. Shape (..., K, S).
 
     Returns
     -------
@@ -38,7 +45,7 @@ def believed_users(scenario: Scenario, observation: Seen, acceptance_rate: Array
     ValueError
         If the observation has no channel gains, or neither it nor the caller says what the acceptance rates are.
     """
-    gain_db = one_of(observation, "channel_gain_db", "reported_channel_gain_db")
+    gain_db = reported_gain_db(observation)
     rates = observation.get("acceptance_rate", acceptance_rate)
     if rates is None:
         raise ValueError("acceptance_rate is missing: the observation shows none, so some must be believed")
@@ -48,10 +55,13 @@ def believed_users(scenario: Scenario, observation: Seen, acceptance_rate: Array
         channel_gain=scenario.db_to_gain(gain_db),
         transmit_power=scenario.reference_power,
         present=present_in(observation) if "present" in observation else None,
+        survival=None if "acceptance_rate" in observation else survival,
     )
 
 
-def one_of(observation: Seen, *names: str) -> NDArray[Any]:
+def reported_gain_db(observation: Seen) -> NDArray[Any]:
+    """Return the channel gains of an observation, old or not, dB. Shape (..., K)."""
+    names = ("channel_gain_db", "reported_channel_gain_db")
     for name in names:
         if name in observation:
             return observation[name]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multispin_gym._validation import BoolArray, FloatArray, IntArray, check_flag, check_integer, check_number
-from multispin_gym.baselines.estimators.beliefs import Seen, one_of, present_in
+from multispin_gym.baselines.estimators.beliefs import Seen, present_in, reported_gain_db
 from multispin_gym.baselines.estimators.fade_grid import FadeGrid
 from multispin_gym.baselines.estimators.gain_law import GainLaw
 from multispin_gym.baselines.estimators.measured_gains import NOTHING, UNKNOWN_BEYOND, measured_gains
@@ -139,7 +139,7 @@ class ChannelBelief:
         reported = np.maximum(reported, self._at)
         self._mass = self._take_in(self._mass, self._at, reported, forget=True)
         self._at = reported
-        gain_db = np.asarray(one_of(observation, "channel_gain_db", "reported_channel_gain_db"), dtype=np.float64)
+        gain_db = np.asarray(reported_gain_db(observation), dtype=np.float64)
         self._mass = self._weigh(self._mass, gain_db, self._noise_db)
         now = np.broadcast_to(self._now[:, None], reported.shape)
         present_law = self._take_in(self._mass, self._at, now, forget=False)

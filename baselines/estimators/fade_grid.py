@@ -37,7 +37,7 @@ class FadeGrid:
     def __init__(self, correlation: float, spacing_db: float, fades: bool = True) -> None:
         low, high = _RANGE_DB if fades else (0.0, 0.0)
         count = round((high - low) / spacing_db) + 1
-        self.nodes_db: FloatArray = low + spacing_db * np.arange(count)
+        self.nodes_db: FloatArray = np.asarray(low + spacing_db * np.arange(count), dtype=np.float64)
         self.spacing_db = spacing_db
         self._correlation = correlation
         self._edges = 10.0 ** (0.1 * (self.nodes_db[:-1] + 0.5 * spacing_db))

@@ -1,4 +1,4 @@
-"""Rounds whose uploads may be late: what a decision gives in expectation, when channels are known by their laws only."""
+"""Rounds whose uploads may be late: what is expected of a decision where channels are known by their laws only."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Expected:
     @classmethod
     def joined(cls, parts: Sequence[Expected]) -> Expected:
         """What is expected in several batches as one batch."""
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
+        names = ("tokens", "in_time", "seconds")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def __getitem__(self, rows: Any) -> Expected:
         """Select rounds."""
@@ -73,8 +74,8 @@ class LossyRounds:
 
     def __getitem__(self, rows: Any) -> LossyRounds:
         """Select cells, or repeat them."""
-        arrays = (self.law, self.tokens, self.drafting_time, self.present)
-        return LossyRounds(self.cell, self.power, *(array[rows] for array in arrays))
+        tokens, drafting_time, present = (array[rows] for array in (self.tokens, self.drafting_time, self.present))
+        return LossyRounds(self.cell, self.power, self.law[rows], tokens, drafting_time, present)
 
     def in_by(self, lengths: FloatArray, shares: FloatArray, times: FloatArray) -> FloatArray:
         """Probability that each upload is in by some times; absent users always are.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +32,9 @@ class Prices:
         """The value of some plans. Shape (N,)."""
         return np.asarray((self.weight * plan.expected.tokens).sum(axis=-1) - self.time * plan.expected.seconds)
 
-    def __getitem__(self, rows: object) -> Prices:
+    def __getitem__(self, rows: Any) -> Prices:
         """Select rows, or repeat them."""
-        return Prices(self.weight[rows], self.time[rows])  # type: ignore[index]
+        return Prices(self.weight[rows], self.time[rows])
 
 
 def plan_rounds(rounds: LossyRounds, prices: Prices, first: float, last: float) -> Plan:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-from numpy.typing import NDArray
 
 from multispin_gym._validation import BoolArray, FloatArray, check_choice, check_number
-from multispin_gym.baselines.estimators.beliefs import Seen, present_in, task_rates
+from multispin_gym.baselines.estimators.beliefs import Seen, present_in
+from multispin_gym.baselines.estimators.believing import Believer
 from multispin_gym.baselines.estimators.channel_belief import ChannelBelief
 from multispin_gym.baselines.estimators.lossy_rounds import LossyRounds
 from multispin_gym.baselines.estimators.plan_search import Prices, plan_rounds
 from multispin_gym.baselines.estimators.upload_plans import Plan
-from multispin_gym.physics.acceptance import expected_tokens
+from multispin_gym.physics.acceptance import mean_tokens
+from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.objectives import OBJECTIVES
 from multispin_gym.physics.rounds import Decision
+from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.scenario import Scenario
 
 HORIZONS = ("long_run", "round")
@@ -24,28 +28,8 @@ _PASSES = 3
 _LEAST_TOKENS = 0.05
 
 
-class MeanRates:
-    """Expected tokens of drafts of every length, for users with the mean rate of their task or the rate seen.
-
-    Parameters
-    ----------
-    scenario
-        The scenario.
-    """
-
-    def __init__(self, scenario: Scenario) -> None:
-        self._scenario = scenario
-
-    def reset(self, observation: Seen, info: Seen, rows: NDArray[np.bool_] | None = None) -> None:
-        """Begin new episodes; nothing is remembered."""
-
-    def tokens(self, observation: Seen, info: Seen) -> FloatArray:
-        """Expected tokens of a verified draft of each length from 0 on. Shape (N, K, L + 1)."""
-        rates = observation.get("acceptance_rate")
-        rates = task_rates(self._scenario, observation) if rates is None else np.asarray(rates, dtype=np.float64)
-        if rates is None:
-            raise ValueError("acceptance_rate is missing: the observation shows neither rates nor tasks")
-        return expected_tokens(rates[..., None], np.arange(self._scenario.cell.max_draft_length + 1.0))
+Weights = Callable[[Seen], FloatArray]
+"""Weights of the present users' tokens by what is observed. Shape (N, K)."""
 
 
 class StochasticProgramme:
@@ -69,9 +53,21 @@ class StochasticProgramme:
         ``"long_run"`` or ``"round"``.
     price
         Factor on the price of time, in [0.1, 10].
+    belief
+        What is believed of hidden acceptance rates, see :class:`Believer`.
+    weights
+        Weights of the users' tokens, where they are not alike: such as by the time left to deadlines.
     """
 
-    def __init__(self, scenario: Scenario, objective: str, horizon: str, price: float) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        objective: str = "sum",
+        horizon: str = "long_run",
+        price: float = 1.0,
+        belief: str = "posterior",
+        weights: Weights | None = None,
+    ) -> None:
         check_choice("objective", objective, OBJECTIVES)
         check_choice("horizon", horizon, HORIZONS)
         clock = scenario.clock
@@ -79,11 +75,12 @@ class StochasticProgramme:
             raise ValueError("clock.cutoff must be true: without a cut-off no upload is lost, and none is planned")
         self._price = check_number("price", price, low=0.1, high=10.0)
         self._fair, self._looks_far = objective != "sum", horizon == "long_run"
-        self._scenario, self._channels, self._rates = scenario, ChannelBelief(scenario), MeanRates(scenario)
+        self._scenario, self._channels, self._rates = scenario, ChannelBelief(scenario), Believer(scenario, belief)
+        self._weights = weights
         limit = np.inf if clock.round_timeout is None else clock.round_timeout
         self._range = (clock.cutoff_min, float(min(clock.cutoff_max, limit)))
 
-    def reset(self, observation: Seen, info: Seen, rows: NDArray[np.bool_] | None = None) -> None:
+    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
         """Begin new episodes.
 
         Parameters
@@ -94,7 +91,7 @@ class StochasticProgramme:
             Which of the batch begin anew; None: all. Shape (N,).
         """
         self._channels.reset(observation, info, rows)
-        self._rates.reset(observation, info, rows)
+        self._rates.reset(observation, rows)
         shape = present_in(observation).shape
         if rows is None or not hasattr(self, "_rounds"):
             self._gained: FloatArray = np.zeros(shape)
@@ -117,24 +114,25 @@ class StochasticProgramme:
         Decision
             The decision. Shape (N, K).
         """
-        scenario, present = self._scenario, present_in(observation)
+        users = self._rates.users(observation)
         rounds = LossyRounds(
-            scenario.cell,
-            scenario.reference_power,
+            self._scenario.cell,
+            self._scenario.reference_power,
             self._channels.observe(observation, info),
-            self._rates.tokens(observation, info),
-            1.0 / np.asarray(observation["drafting_speed"], dtype=np.float64),
-            present,
+            _tokens(users, self._scenario.cell),
+            users.drafting_time,
+            present_in(observation),
         )
-        plan = self._plan(rounds)
+        weights = np.ones(users.acceptance_rate.shape) if self._weights is None else self._weights(observation)
+        plan = self._plan(rounds, weights)
         return Decision.trusted(plan.lengths.astype(np.int64), plan.shares, plan.cutoff)
 
-    def _plan(self, rounds: LossyRounds) -> Plan:
+    def _plan(self, rounds: LossyRounds, weights: FloatArray) -> Plan:
         present = rounds.present
         new = present & (self._gained == 0.0)
         begun = np.flatnonzero((self._rounds == 0.0) | (not self._looks_far))
         if begun.size:
-            plan = self._settled(rounds[begun])
+            plan = self._settled(rounds[begun], weights[begun])
             self._gained[begun], self._took[begun] = plan.expected.tokens, plan.expected.seconds
             self._rounds[begun] = _FIRST
             if begun.size == len(present):
@@ -143,34 +141,47 @@ class StochasticProgramme:
         known = present & (self._gained > 0.0)
         mean = self._gained.sum(axis=-1, keepdims=True) / np.maximum(known.sum(axis=-1, keepdims=True), 1)
         self._gained = np.where(new & ~known, np.maximum(mean, 1.0), self._gained)
-        plan = plan_rounds(rounds, self._prices(self._gained, self._took, present), *self._range)
+        plan = plan_rounds(rounds, self._prices(self._gained, self._took, present, weights), *self._range)
         self._rounds += 1.0
         weight = np.where(present.any(axis=-1), 1.0 / self._rounds, 0.0)
         self._took += weight * (plan.expected.seconds - self._took)
         self._gained += np.where(present, weight[:, None] * (plan.expected.tokens - self._gained), 0.0)
         return plan
 
-    def _settled(self, rounds: LossyRounds) -> Plan:
+    def _settled(self, rounds: LossyRounds, weights: FloatArray) -> Plan:
         """Plans that are best at their own expectations: the ratio of the round, by Dinkelbach's iteration."""
         gained = np.where(rounds.present, rounds.tokens[..., 0], 0.0)
         took = np.asarray(rounds.cell.verification.round_time(np.zeros(gained.shape), rounds.present))
         for _ in range(_PASSES):
-            plan = plan_rounds(rounds, self._prices(gained, took, rounds.present), *self._range)
+            plan = plan_rounds(rounds, self._prices(gained, took, rounds.present, weights), *self._range)
             gained, took = plan.expected.tokens, plan.expected.seconds
         return plan
 
-    def _prices(self, gained: FloatArray, took: FloatArray, present: BoolArray) -> Prices:
-        """Prices at which a plan is best that gains and takes so much. Shapes: (N, K), (N,), (N, K)."""
-        total = gained.sum(axis=-1)
-        time = self._price * total / np.where(took > 0.0, took, 1.0)
-        if not self._fair:
-            return Prices(present.astype(np.float64), time)
-        mean = total / np.maximum(present.sum(axis=-1), 1)
-        return Prices(np.where(present, mean[:, None] / np.maximum(gained, _LEAST_TOKENS), 0.0), time)
+    def _prices(self, gained: FloatArray, took: FloatArray, present: BoolArray, weights: FloatArray) -> Prices:
+        """Prices at which a plan is best that gains and takes so much. Shapes: (N, K), (N,), (N, K), (N, K)."""
+        weight = np.where(present, weights, 0.0)
+        if self._fair:
+            total = np.where(present, gained, 0.0).sum(axis=-1)
+            mean = total / np.maximum(weight.sum(axis=-1), 1e-300)
+            weight = weight * mean[:, None] / np.maximum(gained, _LEAST_TOKENS)
+        worth = (weight * gained).sum(axis=-1)
+        return Prices(weight, self._price * worth / np.where(took > 0.0, took, 1.0))
+
+
+def _tokens(users: Users, cell: Cell) -> FloatArray:
+    """Expected tokens of verified drafts of each length from 0 on. Shape (N, K, L + 1)."""
+    if users.survival is not None:
+        return users.token_table
+    return mean_tokens(users.acceptance_rate[..., None], np.arange(cell.max_draft_length + 1.0))
 
 
 def stochastic_programme(
-    scenario: Scenario, *, objective: str = "sum", horizon: str = "long_run", price: float = 1.0
+    scenario: Scenario,
+    *,
+    objective: str = "sum",
+    horizon: str = "long_run",
+    price: float = 1.0,
+    belief: str = "posterior",
 ) -> StochasticProgramme:
-    """Most expected tokens over expected time, lengths, shares and cut-off together; see :class:`StochasticProgramme`."""
-    return StochasticProgramme(scenario, objective, horizon, price)
+    """Most expected tokens for the expected time, over lengths, shares and cut-off: :class:`StochasticProgramme`."""
+    return StochasticProgramme(scenario, objective, horizon, price, belief)

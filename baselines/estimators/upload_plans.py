@@ -51,8 +51,9 @@ class Plan:
     @classmethod
     def joined(cls, parts: Sequence[Plan]) -> Plan:
         """Plans of several batches as one batch."""
-        fields = [np.concatenate([getattr(part, name) for part in parts]) for name in ("lengths", "shares", "cutoff")]
-        return cls(*fields, Expected.joined([part.expected for part in parts]))
+        names = ("lengths", "shares", "cutoff")
+        lengths, shares, cutoff = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+        return cls(lengths, shares, cutoff, Expected.joined([part.expected for part in parts]))
 
     def __getitem__(self, rows: Any) -> Plan:
         """Select rows."""

@@ -228,7 +228,7 @@ class _Directions:
         marginal = problem.marginal_tokens(lengths)
         # Along the ray through the point the deadline has no curvature: tokens must give some, however flat they are.
         least = _FLATTEST * time_price * (tangent.bend + tangent.prices)
-        diagonal = np.maximum(problem.decay * marginal, least)
+        diagonal = np.maximum(problem.curvature(lengths), least)
         hessian, gradient = _Curvature(diagonal, tangent, time_price), marginal - price
         count_price = np.zeros(len(lengths))
         if np.isfinite(problem.least).any() or np.isfinite(problem.most).any():

@@ -42,7 +42,7 @@ def best_whole(problem: Problem, cell: Cell) -> WholeLengths:
     as the polished best of the lengths nested under one deadline.
     """
     few = problem.curves.density or problem.alpha.size <= FEW
-    if not few or (rows := compiled_rows()) is None:
+    if not few or problem.tables is not None or (rows := compiled_rows()) is None:
         return _Search(problem, cell).run()
     found, solved = _compiled(rows, problem, cell)
     if (left := np.flatnonzero(~solved)).size:

@@ -84,3 +84,33 @@ def sampled_tokens(
     with np.errstate(divide="ignore", invalid="ignore"):
         accepted = np.ceil(np.log(uniforms) / logarithm) - 1.0
     return np.asarray(np.minimum(np.fmax(accepted, 0.0), length) + 1.0)
+
+
+def token_table(survival: FloatArray) -> FloatArray:
+    """Expected tokens of whole draft lengths 0, 1, ..., S of users with acceptance curves of S entries.
+
+    Shapes: curves (..., K, S), table (..., K, S + 1).
+    """
+    ones = np.ones((*survival.shape[:-1], 1))
+    return np.cumsum(np.concatenate([ones, survival], axis=-1), axis=-1)
+
+
+def tabled_tokens(table: FloatArray, length: FloatArray) -> FloatArray:
+    """Look expected tokens up: of lengths that are not whole those of the whole length below, cut to the table.
+
+    Shapes: table (..., K, S + 1) and lengths (..., K), whose axes broadcast; tokens of the lengths' common shape.
+    """
+    shape = np.broadcast_shapes(table.shape[:-1], length.shape)
+    index = np.broadcast_to(np.clip(length, 0.0, table.shape[-1] - 1.0).astype(np.int64), shape)
+    if table.shape[:-1] != shape:
+        table = np.broadcast_to(table, (*shape, table.shape[-1]))
+    return np.asarray(np.take_along_axis(table, index[..., None], axis=-1)[..., 0])
+
+
+def tabled_samples(survival: FloatArray, length: FloatArray, uniforms: FloatArray) -> FloatArray:
+    """Do :func:`sampled_tokens` for curves: the first i drafts are all accepted exactly when ``U < survival_i``.
+
+    Shapes: curves (..., K, S), lengths and uniforms (..., K).
+    """
+    accepted = (uniforms[..., None] < survival).sum(axis=-1)
+    return np.asarray(np.minimum(accepted, length) + 1.0)

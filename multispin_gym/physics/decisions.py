@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from multispin_gym._validation import LARGEST_WHOLE, BoolArray, FloatArray, IntArray, check_array, check_mask
 from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.users import Users
 
 # Shares may exceed one by their own rounding, no more: a larger excess would be bandwidth from nowhere.
 SHARE_TOLERANCE = 1e-9
@@ -162,3 +163,25 @@ def check_lengths(draft_lengths: IntArray, cell: Cell, present: BoolArray | None
         index = tuple(int(i) for i in np.argwhere(outside)[0])
         length = int(np.broadcast_to(draft_lengths, outside.shape)[index])
         raise ValueError(f"draft_lengths must lie in [{low}, {high}] (or all be 0), got {length} at index {index}")
+
+
+def check_survival(users: Users, cell: Cell) -> None:
+    """Refuse users whose acceptance curves do not reach the cell's longest draft.
+
+    Parameters
+    ----------
+    users
+        The users, with curves or without.
+    cell
+        The cell, whose range applies.
+
+    Raises
+    ------
+    ValueError
+        If there are curves with fewer entries than the cell has tokens in its longest draft.
+    """
+    if users.survival is not None and users.survival.shape[-1] < cell.max_draft_length:
+        raise ValueError(
+            f"users.survival must have an entry for each draft up to max_draft_length = {cell.max_draft_length}, got "
+            f"{users.survival.shape[-1]}"
+        )

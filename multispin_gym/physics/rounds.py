@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from multispin_gym._arrays import extremes, max_users, sum_users
 from multispin_gym._validation import BoolArray, FloatArray
-from multispin_gym.physics.acceptance import mean_tokens, sampled_tokens
 from multispin_gym.physics.cell import Cell
-from multispin_gym.physics.decisions import Decision, check_lengths
+from multispin_gym.physics.decisions import Decision, check_lengths, check_survival
 from multispin_gym.physics.users import Users
 
 __all__ = ["Decision", "RoundOutcome", "check_lengths", "compute_round", "play_round"]
@@ -118,8 +117,8 @@ def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.G
     Raises
     ------
     ValueError
-        If the numbers of users differ, the batch shapes do not broadcast, or a draft length of somebody present lies
-        outside the cell's range in a round that drafts at all.
+        If the numbers of users differ, the batch shapes do not broadcast, a draft length of somebody present lies
+        outside the cell's range in a round that drafts at all, or users' acceptance curves end before that range.
 
     Examples
     --------
@@ -142,6 +141,7 @@ def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.G
     if decision.give_up is not None:
         users = users.without(decision.give_up)
         shape = np.broadcast_shapes(shape, users.acceptance_rate.shape)
+    check_survival(users, cell)
     check_lengths(lengths, cell, users.present)
     uniforms = None if rng is None else rng.random(shape)
     return compute_round(users, cell, decision, uniforms)
@@ -159,7 +159,7 @@ def compute_round(
     Parameters
     ----------
     users
-        The users. Shape (..., K).
+        The users, whose curves, if any, reach as far as the lengths. Shape (..., K).
     cell
         The shared system.
     decision
@@ -179,8 +179,7 @@ def compute_round(
     if not (whole and cell.ends_with_verification):
         return _compute_incomplete(users, cell, decision, uniforms, upload_time)
     lengths = decision.draft_lengths.astype(np.float64)
-    alpha, terms = users.acceptance_rate, users.token_terms
-    tokens = mean_tokens(alpha, lengths, terms) if uniforms is None else sampled_tokens(alpha, lengths, uniforms, terms)
+    tokens = users.tokens(lengths, uniforms)
     drafting = lengths * users.drafting_time
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         rate = cell.uplink.quiet_rate(decision.bandwidth_shares * cell.bandwidth, cell.signal(users))
@@ -229,8 +228,7 @@ def _compute_incomplete(
         # Whoever has no draft is in at once, so only those who draft can be late.
         in_time = arrival <= cutoff[..., None]
         start, verified = np.minimum(start, cutoff), in_time if present is None else in_time & present
-    alpha, terms = users.acceptance_rate, users.token_terms
-    tokens = mean_tokens(alpha, lengths, terms) if uniforms is None else sampled_tokens(alpha, lengths, uniforms, terms)
+    tokens = users.tokens(lengths, uniforms)
     fields: dict[str, NDArray[Any]] = {}
     if verified is not None:
         fields["verified"] = verified = np.broadcast_to(verified, tokens.shape)

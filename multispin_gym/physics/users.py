@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from multispin_gym._validation import BoolArray, FloatArray, check_array, check_mask, shown
-from multispin_gym.physics.acceptance import token_terms
+from multispin_gym.physics.acceptance import (
+    mean_tokens,
+    sampled_tokens,
+    tabled_samples,
+    tabled_tokens,
+    token_table,
+    token_terms,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +42,16 @@ class Users:
     present
         Who is in the round, as booleans. Shape (..., K). None where everybody is. An absent user drafts and gains
         nothing and has no place in the server's batch, whatever is decided.
+    survival
+        Each user's own acceptance curve: the probabilities that the first i of its drafts are all accepted, for
+        i = 1, 2, ..., S; in [0, 1], and not increasing with i. Shape (..., K, S), with S at least the longest draft of
+        the cells that these users are in. It is what matters wherever it is given, and the acceptance rates are then
+        only shown. None where the curve is ``acceptance_rate**i``.
 
     Raises
     ------
     ValueError
-        If a value is out of range or NaN, the shapes do not broadcast, or there is no user axis.
+        If a value is out of range or NaN, a curve increases, the shapes do not broadcast, or there is no user axis.
     TypeError
         If a value is not numeric, or who is present is not given in booleans.
 
@@ -62,6 +74,7 @@ class Users:
     channel_gain: FloatArray
     transmit_power: FloatArray
     present: BoolArray | None = None
+    survival: FloatArray | None = None
 
     def __init__(
         self,
@@ -70,6 +83,7 @@ class Users:
         channel_gain: ArrayLike,
         transmit_power: ArrayLike,
         present: ArrayLike | None = None,
+        survival: ArrayLike | None = None,
     ) -> None:
         fields: dict[str, NDArray[Any]] = {
             "acceptance_rate": check_array("acceptance_rate", acceptance_rate, low=0.0, high=1.0),
@@ -80,15 +94,18 @@ class Users:
         # A field that is not there is None by the class, so that what copies the fields copies those there are.
         if present is not None:
             fields["present"] = check_mask("present", present)
+        if survival is not None:
+            fields["survival"] = _check_survival(survival)
         try:
-            shape = np.broadcast_shapes(*(array.shape for array in fields.values()))
+            shape = np.broadcast_shapes(*(_of_users(name, array.shape) for name, array in fields.items()))
         except ValueError:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in fields.items())
             raise ValueError(f"the shapes of the users' fields do not broadcast: {shapes}") from None
         if not shape or shape[-1] == 0:
             raise ValueError(f"users need a last axis of at least one user, got fields of shape {shape}")
         for name, array in fields.items():
-            full = np.ascontiguousarray(np.broadcast_to(array, shape))
+            own = array.shape[-1:] if name == "survival" else ()
+            full = np.ascontiguousarray(np.broadcast_to(array, shape + own))
             full.flags.writeable = False
             object.__setattr__(self, name, full)
 
@@ -100,7 +117,7 @@ class Users:
         ----------
         **fields
             The numeric fields, float64, and, where somebody is absent, ``present``, bool: C-contiguous, of one common
-            shape. Any cached property may be given, too.
+            shape; and ``survival``, with an axis more, where there are curves. Any cached property may be given, too.
 
         Returns
         -------
@@ -113,9 +130,12 @@ class Users:
 
     @property
     def fields(self) -> dict[str, NDArray[Any]]:
-        """The numeric fields by name, and ``present`` where it is given. Shape (..., K) each."""
+        """The numeric fields by name, of shape (..., K), and where given ``present`` and ``survival``, (..., K, S)."""
         fields: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in Users.FIELDS}
-        return fields if self.present is None else {**fields, "present": self.present}
+        for name, value in (("present", self.present), ("survival", self.survival)):
+            if value is not None:
+                fields[name] = value
+        return fields
 
     def all_present(self) -> Users:
         """The same users without a word on who is present: everybody is.
@@ -140,9 +160,23 @@ class Users:
         Users
             The users. Shape (..., K).
         """
-        shape = np.broadcast_shapes(self.acceptance_rate.shape, gone.shape)
-        fields = {name: np.ascontiguousarray(np.broadcast_to(array, shape)) for name, array in self.fields.items()}
+        shape, own = np.broadcast_shapes(self.acceptance_rate.shape, gone.shape), self.acceptance_rate.ndim
+        fields = {
+            name: np.ascontiguousarray(np.broadcast_to(array, shape + array.shape[own:]))
+            for name, array in self.fields.items()
+        }
         return Users.trusted(**{**fields, "present": fields.get("present", True) & ~np.broadcast_to(gone, shape)})
+
+    def flattened(self) -> Users:
+        """The same users with all batch axes made one.
+
+        Returns
+        -------
+        Users
+            Users that share memory with these. Shape (N, K).
+        """
+        axes = len(self.batch_shape)
+        return Users.trusted(**{name: array.reshape(-1, *array.shape[axes:]) for name, array in self.fields.items()})
 
     @property
     def num_users(self) -> int:
@@ -168,6 +202,38 @@ class Users:
         for array in terms:
             array.flags.writeable = False
         return terms
+
+    @cached_property
+    def token_table(self) -> FloatArray:
+        """Expected tokens of the draft lengths 0 to S of users with curves. Shape (..., K, S + 1)."""
+        assert self.survival is not None
+        table = token_table(self.survival)
+        table.flags.writeable = False
+        return table
+
+    def tokens(self, lengths: FloatArray, uniforms: FloatArray | None = None) -> FloatArray:
+        """Tokens of verified drafts, the server's own included.
+
+        Parameters
+        ----------
+        lengths
+            Draft lengths; whole ones, and no longer than the curves where there are curves. Shape (..., K).
+        uniforms
+            Uniform draws in [0, 1) that decide which drafts are accepted; by default tokens are expectations. Shape
+            (..., K).
+
+        Returns
+        -------
+        numpy.ndarray
+            Tokens. Shape (..., K).
+        """
+        if self.survival is not None:
+            if uniforms is None:
+                return tabled_tokens(self.token_table, lengths)
+            return tabled_samples(self.survival, lengths, uniforms)
+        if uniforms is None:
+            return mean_tokens(self.acceptance_rate, lengths, self.token_terms)
+        return sampled_tokens(self.acceptance_rate, lengths, uniforms, self.token_terms)
 
     @property
     def received_power(self) -> FloatArray:
@@ -201,7 +267,28 @@ class Users:
             raise IndexError(
                 f"the index {shown(index)} does not fit the batch shape {self.batch_shape}: {error}"
             ) from None
-        picked = {name: array.reshape(-1, self.num_users)[chosen] for name, array in self.fields.items()}
+        picked = {name: array[chosen] for name, array in self.flattened().fields.items()}
         for array in picked.values():
             array.flags.writeable = False
         return Users.trusted(**picked)
+
+
+def _of_users(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a field over cells and users."""
+    return shape[:-1] if name == "survival" else shape
+
+
+def _check_survival(survival: ArrayLike) -> FloatArray:
+    """Refuse what is no acceptance curve."""
+    curves = check_array("survival", survival, low=0.0, high=1.0)
+    if curves.ndim == 0 or curves.shape[-1] == 0:
+        raise ValueError(f"survival needs a last axis of at least one draft, got shape {curves.shape}")
+    rises = curves[..., 1:] > curves[..., :-1]
+    if rises.any():
+        index = tuple(int(i) for i in np.argwhere(rises)[0])
+        later = (*index[:-1], index[-1] + 1)
+        raise ValueError(
+            "survival must not increase along its last axis, where the first i drafts include all before: got "
+            f"{float(curves[later])!r} at index {later} after {float(curves[index])!r}"
+        )
+    return curves

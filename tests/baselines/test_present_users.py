@@ -304,3 +304,17 @@ def test_weights_of_each_cell_go_with_its_present_users(name):
         alone = Users(**{field: getattr(users, field)[row, here] for field in Users.FIELDS})
         expected = heterogeneous(alone, scenario.cell, Objective(name, list(weights[row, here])))
         assert found.draft_lengths[row, here].tolist() == expected.draft_lengths.tolist()
+
+
+def test_whom_a_rule_gives_up_comes_back_in_its_place():
+    scenario = load_scenario("deadline")
+    users = scenario.sample_users(np.random.default_rng(0), 4, (3,))
+    present = np.array([[True, False, True, True], [True, True, True, True], [False, True, False, False]])
+
+    def first_goes(users, cell):
+        lengths = np.ones((*users.batch_shape, users.num_users), np.int64)
+        return Decision(lengths, lengths / users.num_users, give_up=np.arange(users.num_users) == 0)
+
+    found = decide_present(first_goes, Users(**users.fields, present=present), scenario.cell)
+    assert found.cutoff is None
+    np.testing.assert_array_equal(found.give_up.nonzero(), [[0, 1, 2], [0, 0, 1]])

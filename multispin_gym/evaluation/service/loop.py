@@ -117,12 +117,13 @@ def play_round(player: Player, game: ClockGame, info: dict[str, Any]) -> tuple[P
     if isinstance(player.policy, Agent):
         played = game.play(player.action(game.observe(), game.actions.size))
     else:
-        played = game.play_decision(_decide(player, game, info))
+        played = game.play_decision(decide(player, game, info))
     game.advance()
     return played, round_info(played)
 
 
-def _decide(player: Player, game: ClockGame, info: dict[str, Any]) -> Decision:
+def decide(player: Player, game: ClockGame, info: dict[str, Any]) -> Decision:
+    """Return the decision of a policy that is no agent, by what it is to see, refusing one that does not fit."""
     if isinstance(player.policy, Estimating):
         decision = player.estimate(game.observe(), info)
     else:

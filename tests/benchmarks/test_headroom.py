@@ -1,0 +1,105 @@
+"""The study of what careful rules leave: tuned where it says, played as an evaluation plays, compared by hand."""
+
+import json
+
+import numpy as np
+import pytest
+from library import ROOT
+
+from multispin_gym import load_scenario
+from multispin_gym.evaluation import evaluate
+
+HIDDEN = "multispin_gym/MultiSpinHidden-v0"
+
+
+@pytest.fixture
+def headroom(benchmark, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "clock"))
+    return benchmark("headroom")
+
+
+def opponent(headroom, **changes):
+    return headroom.Opponent(**{"label": "mine", "name": "uniform_fixed", "knows": "nothing", **changes})
+
+
+def test_trials_are_all_combinations_or_as_many_as_are_allowed(headroom):
+    rule = opponent(headroom, grid={"a": (1, 2, 3), "b": (4, 5)})
+    every = rule.trials(6, 0)
+    assert every == [{"a": a, "b": b} for a in (1, 2, 3) for b in (4, 5)]
+    some = rule.trials(4, 0)
+    assert len(some) == 4
+    assert all(choice in every for choice in some)
+    assert some == rule.trials(4, 0)
+    assert opponent(headroom).trials(6, 0) == [{}]
+
+
+def test_a_rule_is_played_in_its_own_clock(headroom):
+    scenario = load_scenario("deadline")
+    assert opponent(headroom, clock={"admission": True}).scenario(scenario).clock.admission
+    assert opponent(headroom).scenario(scenario) is scenario
+
+
+@pytest.mark.slow
+def test_a_rule_is_tuned_on_validation_seeds_and_played_on_others(headroom, monkeypatch):
+    rule = opponent(headroom, grid={"draft_length": (1, 3, 5)})
+    monkeypatch.setattr(headroom, "opponents_of", lambda task: {"mine": rule})
+    options = {
+        "trials": 12, "validation_episodes": 2, "validation_seed": 70, "episodes": 2, "seed": 5, "batch": 4,
+    }  # fmt: skip
+    found = headroom.measure("hidden", None, "mine", options)
+    returns = {}
+    for length in (1, 3, 5):
+        played = evaluate({"mine": rule.player(load_scenario("hidden"), {"draft_length": length}).policy},
+                          env_id=HIDDEN, episodes=2, seed=70)  # fmt: skip
+        returns[length] = float(played.policies["mine"].returns.mean())
+    assert {trial["options"]["draft_length"]: trial["return"] for trial in found["trials"]} == returns
+    best = max(returns, key=returns.__getitem__)
+    assert found["options"] == {"draft_length": best}
+    policy = rule.player(load_scenario("hidden"), {"draft_length": best}).policy
+    tested = evaluate({"mine": policy}, env_id=HIDDEN, episodes=2, seed=5).policies["mine"]
+    assert found["returns"] == tested.returns.tolist()
+    assert min(found["microseconds"].values()) > 0.0
+
+
+def rows(**returns):
+    return {
+        name: {"knows": "truth" if name.startswith("seer") else "means", "returns": values, "name": name}
+        for name, values in returns.items()
+    }
+
+
+def test_losses_are_against_the_best_rule_and_the_best_of_all(headroom):
+    found = rows(poor=[5.0, 5.0], good=[9.0, 9.0], seer=[10.0, 10.0])
+    headroom.compare(found, 0)
+    assert found["poor"]["loss_to_best_rule"]["mean"] == pytest.approx(4 / 9)
+    assert found["poor"]["loss_to_best_clairvoyant"]["mean"] == pytest.approx(0.5)
+    assert found["seer"]["loss_to_best_rule"]["mean"] == pytest.approx(-1 / 9)
+    assert found["good"]["loss_to_best_rule"]["best"]
+    assert found["seer"]["loss_to_best_clairvoyant"]["best"]
+
+
+@pytest.mark.parametrize(
+    ("seer", "text"),
+    [
+        (10.0, "good has 10.0% (10.0%, 10.0%) less than seer, which knows the truth: no policy that sees"),
+        (9.09, "good has 1.0% (1.0%, 1.0%) less than seer, which knows the truth: less than 2%, so nothing is left"),
+        (8.0, "No rule that knows the truth is above good."),
+    ],
+)
+def test_the_verdict_says_what_is_left(headroom, seer, text):
+    found = rows(poor=[5.0, 5.0], good=[9.0, 9.0], seer=np.full(2, seer))
+    headroom.compare(found, 0)
+    assert headroom.verdict({"rules": found}).startswith(text)
+
+
+@pytest.mark.slow
+def test_the_study_writes_a_line_for_each_rule(headroom, tmp_path, capsys):
+    command = ["--task", "hidden", "--labels", "server_only", "fixed_bw_l", "--episodes", "2", "--batch", "3"]
+    assert headroom.main([*command, "--output", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "headroom_hidden.json").read_text())
+    assert set(report["rules"]) == {"server_only", "fixed_bw_l"}
+    text = (tmp_path / "headroom_hidden.md").read_text()
+    assert capsys.readouterr().out.startswith(text)
+    assert f"{report['rules']['fixed_bw_l']['return']['mean']:,.0f}" in text
+    assert headroom.main(["--task", "hidden", "--labels", "best", "--output", str(tmp_path)]) == 1
+    assert "labels must be among server_only, " in capsys.readouterr().err
