@@ -82,8 +82,8 @@ class ChannelBelief:
         self._gain_db: FloatArray = means[:, None] + self._grid.nodes_db
         self._prior = np.broadcast_to(self._grid.stationary / levels, self._gain_db.shape)
         self._first_db, self._onto = _common_grid(self._gain_db, spacing_db)
-        rounding = max(spacing_db**2 / 12.0, 0.25 * spacing_db**2 - self._clock.report_noise_db**2)
-        self._noise_db = float(np.sqrt(self._clock.report_noise_db**2 + rounding))
+        # Narrower likelihoods would fall between the nodes.
+        self._noise_db = max(self._clock.report_noise_db, 0.5 * spacing_db)
         self._measuring_db = 0.5 * spacing_db
 
     def reset(self, observation: Seen, info: Seen, rows: NDArray[np.bool_] | None = None) -> None:
@@ -125,8 +125,8 @@ class ChannelBelief:
             The laws of the present gains. Shape (N, K).
         """
         time = np.asarray(info["time"], dtype=np.float64)
+        self._round = self._round + 1
         before, self._now = self._now, self._instants(time[:, None])[:, 0]
-        self._round += 1
         present = present_in(observation)
         new = self._new(observation, present)
         if self._uploads:
