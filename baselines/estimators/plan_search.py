@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ _REFINEMENTS = 3
 _CLIMBS = 2
 # Steps of the climb: for slopes, and what of the steepest change of a logarithm is tried.
 _SLOPE, _STEPS = 0.05, np.array([0.4, 0.2, 0.1, 0.05, 0.0125])
+# Logarithms of the factors by which cut-offs are put off before: plans are made as if verification began at them.
+_LATER = np.log([1.1, 1.3, 1.8, 3.0])
 # Rows planned at a time; the tables take some hundred kilobytes each.
 _CHUNK = 128
 
@@ -31,6 +34,11 @@ class Prices:
     def value(self, plan: Plan) -> FloatArray:
         """The value of some plans. Shape (N,)."""
         return np.asarray((self.weight * plan.expected.tokens).sum(axis=-1) - self.time * plan.expected.seconds)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Prices]) -> Prices:
+        """Prices of several batches as one batch."""
+        return cls(np.concatenate([part.weight for part in parts]), np.concatenate([part.time for part in parts]))
 
     def __getitem__(self, rows: Any) -> Prices:
         """Select rows, or repeat them."""
@@ -68,6 +76,10 @@ def _plan(rounds: LossyRounds, prices: Prices, first: float, last: float) -> Pla
         near = np.clip(best.cutoff[:, None] * np.array([1.0 / step, step]), first, last)
         best = best.or_better(_best_of(planner, prices, near), prices)
         step = step**0.5
+    later = np.zeros((_LATER.size, best.lengths.shape[1] + 1))
+    later[:, -1] = _LATER
+    waiting = _moved(rounds, best, np.tile(later, (count, 1)), first, last)
+    best = best.or_better(waiting.best_of_each(prices[np.repeat(np.arange(count), _LATER.size)], _LATER.size), prices)
     return climb(rounds, prices, best, first, last)
 
 

@@ -10,7 +10,7 @@ from multispin_gym._validation import BoolArray, FloatArray, check_choice, check
 from multispin_gym.baselines.estimators.beliefs import Seen, present_in
 from multispin_gym.baselines.estimators.believing import Believer
 from multispin_gym.baselines.estimators.channel_belief import ChannelBelief
-from multispin_gym.baselines.estimators.lossy_rounds import LossyRounds
+from multispin_gym.baselines.estimators.lossy_rounds import Expected, LossyRounds
 from multispin_gym.baselines.estimators.plan_search import Prices, plan_rounds
 from multispin_gym.baselines.estimators.upload_plans import Plan
 from multispin_gym.physics.acceptance import mean_tokens
@@ -23,7 +23,7 @@ from multispin_gym.scenarios.scenario import Scenario
 HORIZONS = ("long_run", "round")
 # Rounds whose weight the first estimate of the long run has.
 _FIRST = 10.0
-_PASSES = 3
+_PASSES = 4
 # Expected tokens of a user, at least, for the weights of fairness.
 _LEAST_TOKENS = 0.05
 
@@ -57,7 +57,15 @@ class StochasticProgramme:
         What is believed of hidden acceptance rates, see :class:`Believer`.
     weights
         Weights of the users' tokens, where they are not alike: such as by the time left to deadlines.
+
+    Attributes
+    ----------
+    prices, expected
+        At which prices the last decision was best, and what is expected of it.
     """
+
+    prices: Prices
+    expected: Expected
 
     def __init__(
         self,
@@ -125,37 +133,53 @@ class StochasticProgramme:
         )
         weights = np.ones(users.acceptance_rate.shape) if self._weights is None else self._weights(observation)
         plan = self._plan(rounds, weights)
+        self.expected = plan.expected
         return Decision.trusted(plan.lengths.astype(np.int64), plan.shares, plan.cutoff)
 
     def _plan(self, rounds: LossyRounds, weights: FloatArray) -> Plan:
-        present = rounds.present
-        new = present & (self._gained == 0.0)
-        begun = np.flatnonzero((self._rounds == 0.0) | (not self._looks_far))
-        if begun.size:
-            plan = self._settled(rounds[begun], weights[begun])
-            self._gained[begun], self._took[begun] = plan.expected.tokens, plan.expected.seconds
-            self._rounds[begun] = _FIRST
-            if begun.size == len(present):
-                return plan
-        self._gained[~present] = 0.0
-        known = present & (self._gained > 0.0)
-        mean = self._gained.sum(axis=-1, keepdims=True) / np.maximum(known.sum(axis=-1, keepdims=True), 1)
-        self._gained = np.where(new & ~known, np.maximum(mean, 1.0), self._gained)
-        plan = plan_rounds(rounds, self._prices(self._gained, self._took, present, weights), *self._range)
-        self._rounds += 1.0
-        weight = np.where(present.any(axis=-1), 1.0 / self._rounds, 0.0)
-        self._took += weight * (plan.expected.seconds - self._took)
-        self._gained += np.where(present, weight[:, None] * (plan.expected.tokens - self._gained), 0.0)
+        """Plans for all rows: first rounds of episodes by their own rate, others by that of the rounds so far."""
+        self._let_in(rounds.present)
+        first = (self._rounds == 0.0) | (not self._looks_far)
+        parts = [np.flatnonzero(first), np.flatnonzero(~first)]
+        plans, prices = [], []
+        for rows, settle in zip(parts, (True, False), strict=True):
+            if rows.size:
+                found = self._planned(rounds[rows], weights[rows], self._gained[rows], self._took[rows], settle)
+                plans.append(found[0])
+                prices.append(found[1])
+        back = np.argsort(np.concatenate(parts))
+        plan = Plan.joined(plans)[back]
+        self.prices = Prices.joined(prices)[back]
+        self._remember(plan, rounds.present, first)
         return plan
 
-    def _settled(self, rounds: LossyRounds, weights: FloatArray) -> Plan:
-        """Plans that are best at their own expectations: the ratio of the round, by Dinkelbach's iteration."""
-        gained = np.where(rounds.present, rounds.tokens[..., 0], 0.0)
-        took = np.asarray(rounds.cell.verification.round_time(np.zeros(gained.shape), rounds.present))
-        for _ in range(_PASSES):
-            plan = plan_rounds(rounds, self._prices(gained, took, rounds.present, weights), *self._range)
+    def _planned(
+        self, rounds: LossyRounds, weights: FloatArray, gained: FloatArray, took: FloatArray, settle: bool
+    ) -> tuple[Plan, Prices]:
+        """Plans at the prices of what rounds so far gain and take; or, by Dinkelbach's iteration, of their own."""
+        if settle:
+            gained = np.where(rounds.present, rounds.tokens[..., 0], 0.0)
+            took = np.asarray(rounds.cell.verification.round_time(np.zeros(gained.shape), rounds.present))
+        for _ in range(_PASSES if settle else 1):
+            prices = self._prices(gained, took, rounds.present, weights)
+            plan = plan_rounds(rounds, prices, *self._range)
             gained, took = plan.expected.tokens, plan.expected.seconds
-        return plan
+        return plan, prices
+
+    def _let_in(self, present: BoolArray) -> None:
+        """Forget what those had who left, and give newcomers what the others have on average."""
+        self._gained = np.where(present, self._gained, 0.0)
+        known = self._gained > 0.0
+        mean = self._gained.sum(axis=-1, keepdims=True) / np.maximum(known.sum(axis=-1, keepdims=True), 1)
+        self._gained = np.where(present & ~known, np.maximum(mean, 1.0), self._gained)
+
+    def _remember(self, plan: Plan, present: BoolArray, first: BoolArray) -> None:
+        """Take a round into the means of what rounds gain and take."""
+        self._rounds = np.where(first, _FIRST, self._rounds + 1.0)
+        weight = np.where(present.any(axis=-1), np.where(first, 1.0, 1.0 / self._rounds), 0.0)
+        self._took += weight * (plan.expected.seconds - self._took)
+        change = weight[:, None] * (plan.expected.tokens - self._gained)
+        self._gained += np.where(present, change, 0.0)
 
     def _prices(self, gained: FloatArray, took: FloatArray, present: BoolArray, weights: FloatArray) -> Prices:
         """Prices at which a plan is best that gains and takes so much. Shapes: (N, K), (N,), (N, K), (N, K)."""
