@@ -127,7 +127,7 @@ class StochasticProgramme:
             self._scenario.cell,
             self._scenario.reference_power,
             self._channels.observe(observation, info),
-            _tokens(users, self._scenario.cell),
+            _tokens(users, self._scenario.cell, observation),
             users.drafting_time,
             present_in(observation),
         )
@@ -192,11 +192,20 @@ class StochasticProgramme:
         return Prices(weight, self._price * worth / np.where(took > 0.0, took, 1.0))
 
 
-def _tokens(users: Users, cell: Cell) -> FloatArray:
-    """Expected tokens of verified drafts of each length from 0 on. Shape (N, K, L + 1)."""
+def _tokens(users: Users, cell: Cell, observation: Seen) -> FloatArray:
+    """Expected tokens of use of verified drafts of each length from 0 on. Shape (N, K, L + 1).
+
+    What is accepted beyond a request's end is of no use: with r tokens left no draft gives more than one of r - 1.
+    """
+    lengths = np.arange(cell.max_draft_length + 1)
     if users.survival is not None:
-        return users.token_table
-    return mean_tokens(users.acceptance_rate[..., None], np.arange(cell.max_draft_length + 1.0))
+        table = users.token_table
+    else:
+        table = mean_tokens(users.acceptance_rate[..., None], lengths.astype(np.float64))
+    if "remaining_tokens" not in observation:
+        return table
+    last = np.maximum(np.ceil(observation["remaining_tokens"]) - 1.0, 0.0).astype(np.int64)
+    return np.take_along_axis(table, np.minimum(lengths, last[..., None]), axis=-1)
 
 
 def stochastic_programme(

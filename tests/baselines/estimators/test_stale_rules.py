@@ -184,3 +184,17 @@ def test_planning_with_what_is_believed_beats_believing_the_reports():
     for name in RULES:
         assert goodput[name].mean() > 1.05 * goodput["mean_heterogeneous"].mean()
     assert (goodput["stochastic_programme"] - goodput["backoff"]).mean() > 0.0
+
+
+def test_nothing_is_drafted_beyond_the_end_of_a_request():
+    scenario = ms.load_scenario("serve")
+    rule, drafted = StochasticProgramme(scenario), 0
+    for observation, info, _ in played("serve", make_estimator("backoff", scenario), 6):
+        short = {**observation, "remaining_tokens": np.full_like(observation["remaining_tokens"], 3.0)}
+        rule.reset(short, info)
+        decision = rule.decide(short, info)
+        # Who is not worth a place in the batch may be left out by a draft that cannot be in.
+        serious = (observation["present"] > 0.5) & (rule.expected.in_time > 0.3)
+        assert (decision.draft_lengths[serious] <= 2).all()
+        drafted += int((decision.draft_lengths[serious] == 2).sum())
+    assert drafted > 10
