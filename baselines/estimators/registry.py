@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from multispin_gym._validation import check_choice, check_options
+from multispin_gym.baselines.estimators.backoff import backoff, channel_quantile
 from multispin_gym.baselines.estimators.believing import (
     law_heterogeneous,
     posterior_heterogeneous,
@@ -25,6 +26,7 @@ from multispin_gym.baselines.estimators.required_rate import required_rate
 from multispin_gym.baselines.estimators.shortest_first import equal_weights, shortest_first
 from multispin_gym.baselines.estimators.smart_spec import SmartSpec
 from multispin_gym.baselines.estimators.spec_stop import SpecStop
+from multispin_gym.baselines.estimators.stochastic_programme import stochastic_programme
 from multispin_gym.baselines.protocols import Estimating
 from multispin_gym.scenarios.scenario import Scenario
 
@@ -37,6 +39,18 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Estimating]]] = {
     "mean_proportional_fair": (
         "the same, for the sum of the logarithms of token rates",
         mean_proportional_fair,
+    ),
+    "backoff": (
+        "heterogeneous on gains a common margin below their reports, with a cut-off behind the planned end of uploads",
+        backoff,
+    ),
+    "channel_quantile": (
+        "the same on a quantile of what reports and past uploads tell of the present gains",
+        channel_quantile,
+    ),
+    "stochastic_programme": (
+        "most expected tokens for the expected time, over lengths, shares and cut-off, by the same law of the gains",
+        stochastic_programme,
     ),
     "law_heterogeneous": (
         "heterogeneous, with the chances of a request of the task of which nothing more is known",
