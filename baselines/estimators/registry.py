@@ -23,6 +23,7 @@ from multispin_gym.baselines.estimators.open_loop_planner import open_loop_plann
 from multispin_gym.baselines.estimators.ranking import survival_ranking
 from multispin_gym.baselines.estimators.request_index import request_index
 from multispin_gym.baselines.estimators.required_rate import required_rate
+from multispin_gym.baselines.estimators.serving import index_programme, index_quantile
 from multispin_gym.baselines.estimators.shortest_first import equal_weights, shortest_first
 from multispin_gym.baselines.estimators.smart_spec import SmartSpec
 from multispin_gym.baselines.estimators.spec_stop import SpecStop
@@ -96,6 +97,14 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Estimating]]] = {
     ),
     "open_loop_planner": ("serves the largest set that a plan brings home on time", open_loop_planner),
     "deadline_rollout": ("the base rule that earns most when it is played out in a fluid model", deadline_rollout),
+    "index_quantile": (
+        "all at once: a quantile of the channels, the rates' posterior, a request's index (docstring: the options)",
+        index_quantile,
+    ),
+    "index_programme": (
+        "all at once: the programme of a round for channels and rates as believed, weighed by the request's index",
+        index_programme,
+    ),
 }
 
 

@@ -60,13 +60,35 @@ def request_index(
     waits = threshold * worth_of_newcomer(scenario)
 
     def weigh(pending: Pending, cell: Cell) -> tuple[FloatArray, BoolArray]:
-        fair = decide_present(heterogeneous, pending.users, cell, _FAIR)
-        chance = chance_on_time(pending, speed_up * rates_of(pending.users, cell, fair), temperature)
+        chance = fair_chance(pending, cell, speed_up, temperature)
         left = np.maximum(pending.remaining, 1.0)
         unworthy = (pending.value / left * chance < waits) & (pending.waiting[..., None] > 0.0)
         return pending.value / left**power * chance, unworthy
 
     return DeadlineRule(scenario, weigh, objective=objective, hopeless=hopeless)
+
+
+def fair_chance(pending: Pending, cell: Cell, speed_up: float, temperature: float) -> FloatArray:
+    """Return :func:`chance_on_time` at so many times the rates that proportional fairness gives.
+
+    Parameters
+    ----------
+    pending
+        The requests. Shape (N, K).
+    cell
+        The shared system.
+    speed_up
+        What the rates are multiplied with.
+    temperature
+        Width of the step in logarithms of rates.
+
+    Returns
+    -------
+    numpy.ndarray
+        Chances in (0, 1). Shape (N, K).
+    """
+    fair = decide_present(heterogeneous, pending.users, cell, _FAIR)
+    return chance_on_time(pending, speed_up * rates_of(pending.users, cell, fair), temperature)
 
 
 def chance_on_time(pending: Pending, rate: FloatArray, temperature: float) -> FloatArray:
