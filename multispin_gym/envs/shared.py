@@ -159,9 +159,9 @@ def round_info(played: PlayedRound) -> dict[str, Any]:
             # Nobody has measured how long an upload would have taken that was cut off.
             cutoff = played.decision.cutoff
             assert cutoff is not None
-            until = np.broadcast_to(cutoff[:, None], late.shape)
-            drafting = np.where(late, np.minimum(outcome.drafting_time, until), outcome.drafting_time)
-            info["drafting_time"] = drafting
+            until = np.repeat(cutoff, late.shape[1]).reshape(late.shape)
+            # Whoever is in by then has drafted by then.
+            info["drafting_time"] = drafting = np.minimum(outcome.drafting_time, until)
             info["upload_time"] = np.where(late, until - drafting, outcome.upload_time)
     return info
 

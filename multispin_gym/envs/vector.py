@@ -218,7 +218,9 @@ class MultiSpinVectorEnv(CellAccess, VectorDisplay, VectorEnv[Observation, Float
         ended, playing = self._ended, ~self._ended
         rows = np.flatnonzero(ended)
         if rows.size < self.num_envs:
-            played = self._game.play(np.where(playing[:, None], actions, 0.0))
+            chosen = actions.copy()
+            chosen[rows] = 0.0
+            played = self._game.play(chosen)
             self._game.advance(rows)
             self._remember(played)
         else:
