@@ -79,7 +79,8 @@ def test_who_cannot_be_on_time_gets_next_to_nothing(seen):
         rule = make_estimator(name, scenario, temperature=1.0)
         rule.reset(hopeless, info)
         decision = rule.decide(hopeless, info)
-        assert (decision.draft_lengths[rows, first] == 0).mean() > 0.9
+        # Drafts that are never in by the cut-off leave the batch, which is shorter without them.
+        assert decision.bandwidth_shares[rows, first].max() < 0.01
         assert (decision.draft_lengths.sum(axis=1) > 0).all()
 
 
