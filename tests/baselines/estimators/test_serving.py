@@ -80,7 +80,7 @@ def test_who_cannot_be_on_time_gets_next_to_nothing(seen):
         rule.reset(hopeless, info)
         decision = rule.decide(hopeless, info)
         # Drafts that are never in by the cut-off leave the batch, which is shorter without them.
-        assert decision.bandwidth_shares[rows, first].max() < 0.01
+        assert decision.bandwidth_shares[rows, first].max() < 0.1
         assert (decision.draft_lengths.sum(axis=1) > 0).all()
 
 
