@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from multispin_gym.scenarios.scenario import Scenario
 
 Seen = Mapping[str, NDArray[Any]]
 """An observation, or info, of a batch of rounds: arrays by name, with the batch axis first."""
+Weights = Callable[[Seen], FloatArray]
+"""Weights of the users' tokens by what is observed. Shape (N, K)."""
 
 
 def believed_users(
@@ -45,7 +47,7 @@ def believed_users(
     ValueError
         If the observation has no channel gains, or neither it nor the caller says what the acceptance rates are.
     """
-    gain_db = _one_of(observation, "channel_gain_db", "reported_channel_gain_db")
+    gain_db = reported_gain_db(observation)
     rates = observation.get("acceptance_rate", acceptance_rate)
     if rates is None:
         raise ValueError("acceptance_rate is missing: the observation shows none, so some must be believed")
@@ -59,7 +61,9 @@ def believed_users(
     )
 
 
-def _one_of(observation: Seen, *names: str) -> NDArray[Any]:
+def reported_gain_db(observation: Seen) -> NDArray[Any]:
+    """Return the channel gains of an observation, old or not, dB. Shape (..., K)."""
+    names = ("channel_gain_db", "reported_channel_gain_db")
     for name in names:
         if name in observation:
             return observation[name]

@@ -1,0 +1,154 @@
+"""Rounds whose uploads may be late: expectations against simulation, plans against exhaustive search."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+import multispin_gym as ms
+from multispin_gym.baselines.estimators.gain_law import GainLaw
+from multispin_gym.baselines.estimators.lossy_rounds import LossyRounds
+from multispin_gym.baselines.estimators.plan_search import Prices, plan_rounds
+from multispin_gym.physics.acceptance import expected_tokens
+from multispin_gym.physics.rounds import play_round
+
+SCENARIO = ms.load_scenario("stale")
+CELL = SCENARIO.cell
+# A short menu of lengths makes exhaustive search short.
+SMALL = dataclasses.replace(CELL, max_draft_length=8)
+
+
+def rounds_of(cell, medians_db, spreads_db, alpha, speed, present=None):
+    """One cell of users whose gains are normal in decibels, cut to cells of 1 dB."""
+    from scipy.stats import norm
+
+    ends = -40.0 + np.arange(56.0)
+    below = norm.cdf((ends - np.array(medians_db)[:, None]) / np.array(spreads_db)[:, None])
+    below = (below - below[:, :1]) / (below[:, -1:] - below[:, :1])
+    tokens = expected_tokens(np.array(alpha)[:, None], np.arange(cell.max_draft_length + 1))
+    present = np.ones(len(alpha), np.bool_) if present is None else np.array(present)
+    return LossyRounds(
+        cell,
+        SCENARIO.reference_power,
+        GainLaw(-40.0, 1.0, below[None]),
+        tokens[None],
+        1.0 / np.array(speed, dtype=np.float64)[None],
+        present[None],
+    )
+
+
+def draws(rounds, count):
+    """Gains drawn from the laws. Shape (count, K)."""
+    levels = np.random.default_rng(0).random((count, *rounds.present.shape))
+    return 10.0 ** (0.1 * np.stack([rounds.law.quantile_db(level) for level in levels])[:, 0])
+
+
+CELLS = {
+    "stale": CELL,
+    "total": dataclasses.replace(CELL, power="total", noise_psd=1e-17, noise_power=None),
+    "trip": dataclasses.replace(CELL, round_trip=0.02, downlink=1e6),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("present", [(True, True, True), (True, False, True)])
+def test_expectations_are_those_of_simulated_rounds(name, present):
+    rounds = rounds_of(CELLS[name], [-4, -9, -6], [3, 5, 1], [0.8, 0.9, 0.95], [27, 30, 25], present)
+    lengths = np.array([[6.0, 4.0 * present[1], 0.0]])
+    shares = np.array([[0.4, 0.35 * present[1], 0.25]])
+    found = rounds.expect(lengths, shares, np.array([0.3]))
+    users = ms.Users([0.8, 0.9, 0.95], [27, 30, 25], draws(rounds, 20_000), SCENARIO.reference_power, present)
+    played = play_round(users, rounds.cell, ms.Decision(lengths[0].astype(int), shares[0], 0.3))
+    assert found.in_time[0] == pytest.approx(played.verified.mean(axis=0), abs=0.01)
+    assert found.tokens[0] == pytest.approx(played.tokens.mean(axis=0), rel=0.01)
+    assert found.seconds[0] == pytest.approx(played.latency.mean(), rel=1e-3)
+
+
+def test_a_round_without_drafts_takes_its_verification_and_one_without_users_nothing():
+    rounds = rounds_of(CELL, [-4, -4], [3, 3], [0.8, 0.9], [27, 30])
+    nothing, half = np.zeros((1, 2)), np.full((1, 2), 0.5)
+    found = rounds.expect(nothing, half, np.array([0.5]))
+    assert found.tokens[0].tolist() == [1.0, 1.0]
+    assert found.seconds[0] == pytest.approx(CELL.verification.fixed + 2 * CELL.verification.per_draft)
+    absent = rounds_of(CELL, [-4, -4], [3, 3], [0.8, 0.9], [27, 30], [False, False])
+    assert absent.expect(nothing, half, np.array([0.5])).seconds[0] == 0.0
+
+
+def exhaustive(rounds, prices):
+    """The best value of all lengths, and of shares and cut-offs on dense grids."""
+    users, most = rounds.present.shape[1], rounds.cell.max_draft_length
+    every = np.array(list(itertools.product(range(most + 1), repeat=users)), dtype=np.float64)
+    part = np.linspace(0.02, 0.98, 33)
+    splits = np.stack([part, 1.0 - part], axis=1) if users == 2 else np.ones((1, 1))
+    best = -np.inf
+    for cutoff in np.geomspace(0.05, 1.2, 120):
+        for split in splits:
+            copies = rounds[np.zeros(len(every), np.int64)]
+            found = copies.expect(every, np.tile(split, (len(every), 1)), np.full(len(every), cutoff))
+            value = (prices.weight * found.tokens).sum(axis=-1) - prices.time * found.seconds
+            best = max(best, float(value.max()))
+    return best
+
+
+CASES = {
+    "alone": ([-5], [4], [0.9], [28], 12.0, None),
+    "poor": ([-22], [3], [0.95], [28], 9.0, None),
+    "two": ([-4, -9], [3, 5], [0.81, 0.965], [27, 31], 22.0, None),
+    "uneven": ([-2, -18], [1, 6], [0.93, 0.93], [26, 32], 18.0, None),
+    "weighted": ([-6, -6], [4, 4], [0.93, 0.81], [30, 30], 30.0, (0.5, 2.0)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_plans_are_as_good_as_the_best_of_all_lengths_shares_and_cutoffs(case):
+    medians, spreads, alpha, speed, price, weights = CASES[case]
+    rounds = rounds_of(SMALL, medians, spreads, alpha, speed)
+    prices = Prices(np.array([weights or [1.0] * len(alpha)]), np.array([price]))
+    plan = plan_rounds(rounds, prices, 0.05, 5.0)
+    best = exhaustive(rounds, prices)
+    # Value is tokens less the price of time: what is lost is counted in time at that price.
+    assert best - prices.value(plan)[0] < 0.003 * price * plan.expected.seconds[0]
+    again = rounds.expect(plan.lengths, plan.shares, plan.cutoff)
+    assert again.tokens == pytest.approx(plan.expected.tokens, rel=1e-9)
+    assert plan.shares.sum() == pytest.approx(1.0)
+
+
+def test_who_cannot_be_heard_drafts_nothing_where_users_may_opt_out():
+    medians, rest = [-3, -38], ([2, 0.5], [0.9, 0.9], [28, 28])
+    prices = Prices(np.ones((1, 2)), np.array([20.0]))
+    plan = plan_rounds(rounds_of(CELL, medians, *rest), prices, 0.05, 5.0)
+    assert plan.lengths[0, 1] == 0.0
+    assert plan.lengths[0, 0] > 0.0
+    assert plan.expected.tokens[0, 1] == 1.0
+    must = dataclasses.replace(CELL, min_draft_length=1)
+    assert (plan_rounds(rounds_of(must, medians, *rest), prices, 0.05, 5.0).lengths >= 1.0).all()
+
+
+def test_uplinks_with_a_fixed_power_are_planned_for_as_well():
+    rounds = rounds_of(dataclasses.replace(CELLS["total"], max_draft_length=8), [-4, -9], [3, 5], [0.8, 0.95], [27, 31])
+    prices = Prices(np.ones((1, 2)), np.array([22.0]))
+    plan = plan_rounds(rounds, prices, 0.05, 5.0)
+    assert exhaustive(rounds, prices) - prices.value(plan)[0] < 0.003 * 22.0 * plan.expected.seconds[0]
+
+
+def test_cells_of_a_batch_are_planned_as_alone():
+    parts = [
+        rounds_of(CELL, [-4, -9], [3, 5], [0.8, 0.95], [27, 31]),
+        rounds_of(CELL, [-12, -3], [1, 2], [0.9, 0.9], [30, 30]),
+    ]
+    both = dataclasses.replace(
+        parts[0],
+        law=GainLaw(-40.0, 1.0, np.concatenate([part.law.below for part in parts])),
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("tokens", "drafting_time", "present")
+        },
+    )
+    rows = np.tile([0, 1], 100)
+    prices = Prices(np.ones((200, 2)), np.full(200, 20.0))
+    plan = plan_rounds(both[rows], prices, 0.05, 5.0)
+    for index, part in enumerate(parts):
+        alone = plan_rounds(part, prices[:1], 0.05, 5.0)
+        assert (plan.lengths[rows == index] == alone.lengths).all()
+        assert plan.cutoff[rows == index] == pytest.approx(alone.cutoff[0])
