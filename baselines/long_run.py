@@ -17,7 +17,7 @@ import numpy as np
 from multispin_gym._validation import FloatArray, check_choice, check_integer, check_number
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.homogeneous import homogeneous
-from multispin_gym.baselines.present_users import refuse_absent
+from multispin_gym.baselines.present_users import refuse_absent, refuse_curves
 from multispin_gym.baselines.protocols import Rule
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision, compute_round
@@ -71,6 +71,7 @@ def long_run(
     rng = np.random.default_rng(check_integer("seed", seed, low=0))
     shape = (-1, users.num_users)
     refuse_absent(users, "long_run")
+    refuse_curves(users, "long_run")
     sets = {name: getattr(users, name).reshape(shape) for name in Users.FIELDS}
     fading = scenario.fading.sample(rng, (samples, 1, users.num_users))
     gains = scenario.db_to_gain(scenario.gain_to_db(sets["channel_gain"] * fading))

@@ -9,6 +9,7 @@ from scipy.special import wrightomega
 
 from multispin_gym._validation import FloatArray, check_choice, check_integer, check_number, shown
 from multispin_gym.baselines.heterogeneous import whole_decision
+from multispin_gym.baselines.present_users import refuse_curves
 from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, play_whole
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.server import server_of
@@ -97,9 +98,10 @@ def multi_spin(users: Users, cell: Cell, grid: Grid | None = None) -> Decision:
     Raises
     ------
     ValueError
-        If the cell is of another kind.
+        If the cell is of another kind, or the users have acceptance curves.
     """
     _check(cell)
+    refuse_curves(users, "multi_spin")
     grid, problem = Grid() if grid is None else grid, Problem.of(users, cell)
     chunk = max(_CHUNK // (grid.multipliers * users.num_users), 1)
     parts = range(0, max(len(problem.alpha), 1), chunk)

@@ -44,9 +44,7 @@ def solve_present(users: Users, objective: Objective | None, solve: Solve, into:
         return
     num_users, axes = users.num_users, users.present.ndim
     mask = users.present.reshape(-1, num_users)
-    fields = {
-        name: values.reshape(-1, *values.shape[axes - 1 :]) for name, values in users.all_present().fields.items()
-    }
+    fields = users.all_present().flattened().fields
     number = mask.sum(axis=-1)
     for count in np.unique(number[number > 0]).tolist():
         cells = np.flatnonzero(number == count)
@@ -108,3 +106,11 @@ def refuse_absent(users: Users, what: str) -> None:
     """Refuse users of whom somebody is absent, with a ValueError, where that would go unnoticed."""
     if users.present is not None and not users.present.all():
         raise ValueError(f"{what} takes users who are all present, got some for whom users.present is False")
+
+
+def refuse_curves(users: Users, what: str) -> None:
+    """Refuse users with acceptance curves of their own, with a ValueError, where only rates are understood."""
+    if users.survival is not None:
+        raise ValueError(
+            f"{what} takes users whose acceptance_rate says it all, got some with curves of their own in users.survival"
+        )

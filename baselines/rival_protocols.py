@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import FloatArray, IntArray, check_number
-from multispin_gym.baselines.present_users import solve_present
+from multispin_gym.baselines.present_users import refuse_curves, solve_present
 from multispin_gym.baselines.solver.common_lengths import common_lengths
 from multispin_gym.baselines.solver.marginal_drafts import MarginalDrafts, first_allowed
 from multispin_gym.baselines.solver.server import answering_server, server_of
-from multispin_gym.physics.acceptance import mean_tokens
 from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.decisions import check_survival
 from multispin_gym.physics.users import Users
 from multispin_gym.physics.verification import Verification
 
@@ -73,12 +73,13 @@ def p2p_spin(users: Users, cell: Cell) -> ProtocolOutcome:
     """
     if users.present is not None:
         return _of_present(users, lambda some: p2p_spin(some, cell))
+    check_survival(users, cell)
     lengths = common_lengths(cell)
     server = server_of(cell, 1)
     with np.errstate(divide="ignore", over="ignore"):
         upload = cell.payload / cell.uplink.rate(np.full(1, cell.bandwidth), cell.signal(users))
     delay = np.minimum(users.drafting_time + upload, 1e200)[..., None]
-    tokens = mean_tokens(users.acceptance_rate[..., None], lengths)
+    tokens = np.stack([users.tokens(np.full(1, length)) for length in lengths], axis=-1)
     seconds = lengths * delay + server.time(lengths + 1.0)
     goodput, best = np.full(users.batch_shape, -np.inf), np.zeros(users.acceptance_rate.shape, dtype=np.int64)
     index = (tokens / seconds).argmax(axis=-1)
@@ -116,7 +117,7 @@ def cen_spin(users: Users, cell: Cell, drafting_time: float = 0.016, batched: bo
     Raises
     ------
     ValueError
-        If the drafting time is not positive.
+        If the drafting time is not positive, or the users have acceptance curves.
 
     Notes
     -----
@@ -136,16 +137,17 @@ def cen_spin(users: Users, cell: Cell, drafting_time: float = 0.016, batched: bo
     drafting_time = check_number("drafting_time", drafting_time, low=0.0, low_open=True)
     if users.present is not None:
         return _of_present(users, lambda some: cen_spin(some, cell, drafting_time, batched))
+    refuse_curves(users, "cen_spin")
     low, high, num_users = cell.min_draft_length, cell.max_draft_length, users.num_users
     server = answering_server(cell, num_users)
-    alpha = users.acceptance_rate.reshape(-1, num_users)
-    goodput, lengths = np.empty(len(alpha)), np.empty(alpha.shape)
+    cells = users.flattened()
+    goodput, lengths = np.empty(len(cells.acceptance_rate)), np.empty(cells.acceptance_rate.shape)
     chunk = max(_CHUNK // (num_users * (high - low + 1)), 1)
-    for first in range(0, len(alpha), chunk):
+    for first in range(0, len(goodput), chunk):
         rows = slice(first, first + chunk)
-        drafts = MarginalDrafts.of(alpha[rows], low, high)
+        drafts = MarginalDrafts.of(cells[rows], low, high)
         # A padded batch is charged for a longest draft only where somebody makes it: whom it suits best.
-        leading = alpha[rows].argmax(axis=-1) if server.batching == "padded" else None
+        leading = cells.acceptance_rate[rows].argmax(axis=-1) if server.batching == "padded" else None
         goodput[rows], lengths[rows] = _best_at_server(drafts, leading, num_users, server, drafting_time, batched)
     shape = users.acceptance_rate.shape
     return ProtocolOutcome(goodput.reshape(shape[:-1]), lengths.reshape(shape).astype(np.int64))

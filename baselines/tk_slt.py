@@ -7,8 +7,8 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.equal_shares import equal_shares, upload_time
 from multispin_gym.baselines.solver.server import drafting_server
-from multispin_gym.physics.acceptance import mean_tokens
 from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.decisions import check_survival
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
 from multispin_gym.physics.verification import AffineVerification
@@ -55,12 +55,13 @@ def tk_slt(users: Users, cell: Cell) -> Decision:
     """Equal shares, and for each user the length that is best if it were alone at the server.
 
     The single-user optimum (:func:`tk_slt_length`) for affine verification, whose time per token counts as part of the
-    drafted token's; a table is searched over the whole lengths.
+    drafted token's; tables, and curves of the users' own, are searched over the whole lengths.
     """
+    check_survival(users, cell)
     low, high = max(1, cell.min_draft_length), cell.max_draft_length
     upload, drafting = upload_time(users, cell), users.drafting_time
     server = drafting_server(cell, 1)
-    if isinstance(server, AffineVerification):
+    if isinstance(server, AffineVerification) and users.survival is None:
         # One user's batch of L + 1 tokens takes fixed + per_token (L + 1), padded or ragged.
         alone = server.fixed + server.per_token
         real = tk_slt_length(users.acceptance_rate, upload, drafting + server.per_token, alone)
@@ -70,6 +71,6 @@ def tk_slt(users: Users, cell: Cell) -> Decision:
         lengths = np.arange(low, high + 1, dtype=np.float64)
         options = np.broadcast_to(lengths.reshape(-1, *(1,) * upload.ndim), (len(lengths), *upload.shape))
     seconds = options * (upload + drafting) + server.time(options + 1.0)
-    speed = mean_tokens(users.acceptance_rate, options) / seconds
+    speed = users.tokens(options) / seconds
     best = np.take_along_axis(options, speed.argmax(axis=0)[None], axis=0)[0]
     return equal_shares(users, best)

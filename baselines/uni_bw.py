@@ -12,6 +12,7 @@ from multispin_gym.baselines.equal_shares import equal_shares, upload_time
 from multispin_gym.baselines.solver.marginal_drafts import MarginalDrafts, first_allowed
 from multispin_gym.baselines.solver.server import answering_server
 from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.decisions import check_survival
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
 from multispin_gym.physics.verification import AffineVerification, Verification
@@ -53,8 +54,9 @@ def uni_bw(users: Users, cell: Cell) -> Decision:
     Raises
     ------
     ValueError
-        If users times draft lengths are too many to list.
+        If users times draft lengths are too many to list, or the users' acceptance curves end before the longest draft.
     """
+    check_survival(users, cell)
     low, high, num_users = cell.min_draft_length, cell.max_draft_length, users.num_users
     server = answering_server(cell, num_users)
     squared = not isinstance(server, AffineVerification) and server.batching == "ragged"
@@ -64,15 +66,15 @@ def uni_bw(users: Users, cell: Cell) -> Decision:
         raise ValueError(
             f"uni_bw lists num_users * (max - min draft length) drafts, at most {most}{batch}; got {drafts}"
         )
-    alpha = users.acceptance_rate.reshape(-1, num_users)
-    delay = np.minimum(users.drafting_time + upload_time(users, cell), _NEVER).reshape(alpha.shape)
-    lengths = np.empty_like(alpha)
+    cells = users.flattened()
+    delay = np.minimum(cells.drafting_time + upload_time(cells, cell), _NEVER)
+    lengths = np.empty_like(delay)
     pieces = _pieces(server, low, high, num_users)
     chunk = max(_CHUNK // max(drafts, 1), 1)
-    for first in range(0, len(alpha), chunk):
+    for first in range(0, len(delay), chunk):
         rows = slice(first, first + chunk)
-        cells = _Cells.of(alpha[rows], delay[rows], low, high, cell.round_trip)
-        lengths[rows] = cells.by_number(server) if squared else cells.by_deadline(pieces)
+        some = _Cells.of(cells[rows], delay[rows], low, high, cell.round_trip)
+        lengths[rows] = some.by_number(server) if squared else some.by_deadline(pieces)
     return equal_shares(users, lengths.reshape(users.acceptance_rate.shape))
 
 
@@ -100,10 +102,10 @@ class _Cells:
     round_trip: float
 
     @classmethod
-    def of(cls, alpha: FloatArray, delay: FloatArray, low: int, high: int, round_trip: float) -> _Cells:
+    def of(cls, users: Users, delay: FloatArray, low: int, high: int, round_trip: float) -> _Cells:
         start = low * max_users(delay) + (round_trip if low else 0.0)
-        time = (delay[..., None] * np.arange(low + 1.0, high + 1.0)).reshape(len(alpha), -1) + round_trip
-        return cls(MarginalDrafts.of(alpha, low, high), delay, start, np.maximum(time, start[:, None]), round_trip)
+        time = (delay[..., None] * np.arange(low + 1.0, high + 1.0)).reshape(len(delay), -1) + round_trip
+        return cls(MarginalDrafts.of(users, low, high), delay, start, np.maximum(time, start[:, None]), round_trip)
 
     def by_deadline(self, pieces: list[tuple[int, float, float]]) -> FloatArray:
         """Best lengths over all deadlines and pieces. Shape (M, K)."""

@@ -8,8 +8,8 @@ from multispin_gym._validation import shown
 from multispin_gym.baselines.equal_shares import equal_shares, upload_time
 from multispin_gym.baselines.solver.common_lengths import common_lengths
 from multispin_gym.baselines.solver.server import server_of
-from multispin_gym.physics.acceptance import mean_tokens
 from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.decisions import check_survival
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
 
@@ -51,6 +51,7 @@ def fixed_bw_l(users: Users, cell: Cell) -> Decision:
 
 def uniform_best(users: Users, cell: Cell) -> Decision:
     """Equal shares and the common draft length that is best with them."""
+    check_survival(users, cell)
     slowest = (users.drafting_time + upload_time(users, cell)).max(axis=-1)
     options, server = common_lengths(cell), server_of(cell, users.num_users)
     goodput = []
@@ -58,6 +59,6 @@ def uniform_best(users: Users, cell: Cell) -> Decision:
         drafts = np.broadcast_to(length, users.acceptance_rate.shape)
         # A user in so deep a fade that its rate is zero still costs nothing when nobody drafts.
         drafting = length * slowest if length else 0.0
-        tokens = mean_tokens(users.acceptance_rate, drafts).sum(axis=-1)
+        tokens = users.tokens(drafts).sum(axis=-1)
         goodput.append(tokens / (drafting + server.round_time(drafts)))
     return equal_shares(users, options[np.argmax(goodput, axis=0)][..., None])

@@ -16,7 +16,12 @@ Seen = Mapping[str, NDArray[Any]]
 """An observation, or info, of a batch of rounds: arrays by name, with the batch axis first."""
 
 
-def believed_users(scenario: Scenario, observation: Seen, acceptance_rate: ArrayLike | None = None) -> Users:
+def believed_users(
+    scenario: Scenario,
+    observation: Seen,
+    acceptance_rate: ArrayLike | None = None,
+    survival: ArrayLike | None = None,
+) -> Users:
     """Return the users of an observation, with what is believed where it does not show them.
 
     Parameters
@@ -27,6 +32,8 @@ def believed_users(scenario: Scenario, observation: Seen, acceptance_rate: Array
         Observations of any environment of the family; entries of shape (..., K).
     acceptance_rate
         Believed acceptance rates, for where none are observed. Shape (..., K).
+    survival
+        Believed chances that the first i drafts are all accepted, for where no rates are observed. Shape (..., K, S).
 
     Returns
     -------
@@ -48,6 +55,7 @@ def believed_users(scenario: Scenario, observation: Seen, acceptance_rate: Array
         channel_gain=scenario.db_to_gain(gain_db),
         transmit_power=scenario.reference_power,
         present=present_in(observation) if "present" in observation else None,
+        survival=None if "acceptance_rate" in observation else survival,
     )
 
 

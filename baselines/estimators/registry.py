@@ -7,13 +7,23 @@ from collections.abc import Callable
 from typing import Any
 
 from multispin_gym._validation import check_choice, check_options
+from multispin_gym.baselines.estimators.believing import (
+    law_heterogeneous,
+    posterior_heterogeneous,
+    posterior_proportional_fair,
+    thompson,
+)
 from multispin_gym.baselines.estimators.deadline_rollout import deadline_rollout
 from multispin_gym.baselines.estimators.earliest_deadline import earliest_deadline
+from multispin_gym.baselines.estimators.good_speed import GoodSpeed
 from multispin_gym.baselines.estimators.mean import mean_heterogeneous, mean_proportional_fair
 from multispin_gym.baselines.estimators.open_loop_planner import open_loop_planner
+from multispin_gym.baselines.estimators.ranking import survival_ranking
 from multispin_gym.baselines.estimators.request_index import request_index
 from multispin_gym.baselines.estimators.required_rate import required_rate
 from multispin_gym.baselines.estimators.shortest_first import equal_weights, shortest_first
+from multispin_gym.baselines.estimators.smart_spec import SmartSpec
+from multispin_gym.baselines.estimators.spec_stop import SpecStop
 from multispin_gym.baselines.protocols import Estimating
 from multispin_gym.scenarios.scenario import Scenario
 
@@ -37,6 +47,35 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Estimating]]] = {
     ),
     "open_loop_planner": ("serves the largest set that a plan brings home on time", open_loop_planner),
     "deadline_rollout": ("the base rule that earns most when it is played out in a fluid model", deadline_rollout),
+    "law_heterogeneous": (
+        "heterogeneous, with the chances of a request of the task of which nothing more is known",
+        law_heterogeneous,
+    ),
+    "posterior_heterogeneous": (
+        "heterogeneous, with the chances that a request's own counts leave (option: belief)",
+        posterior_heterogeneous,
+    ),
+    "posterior_proportional_fair": (
+        "the same for the sum of the logarithms of token rates: where requests end, the rule to use (option: belief)",
+        posterior_proportional_fair,
+    ),
+    "thompson": (
+        "heterogeneous, for rates drawn from what the counts leave (options: objective, seed)",
+        thompson,
+    ),
+    "survival_ranking": (
+        "everybody's tokens ranked by survival over cost, as many as give the most tokens a second (option: belief)",
+        survival_ranking,
+    ),
+    "smart_spec": (
+        "one length for all, by a moving estimate of the acceptance rate (options: memory, prior)",
+        SmartSpec,
+    ),
+    "spec_stop": ("a bandit over one length for all, UCB-SpecStop (options: beta, bonus, states)", SpecStop),
+    "good_speed": (
+        "a budget of tokens shared fairly by moving estimates, GoodSpeed (options: budget, rate_step, speed_step)",
+        GoodSpeed,
+    ),
 }
 
 

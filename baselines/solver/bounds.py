@@ -64,7 +64,7 @@ def table_bound(
     rows, num_users = problem.alpha.shape
     span = int((problem.high - problem.low).max())
     drafted = problem.low[..., None] + np.arange(1, span + 1)
-    gains = (problem.weight[..., None] * problem.alpha[..., None] ** drafted).reshape(rows, -1)
+    gains = problem.gains(drafted).reshape(rows, -1)
     allowed = (drafted <= problem.high[..., None]).reshape(rows, -1)
     costs = np.repeat(prices, span, axis=-1)
     first = problem.low.sum(axis=-1) + num_users

@@ -184,7 +184,7 @@ def _halves(boxes: Boxes, linear: Problem) -> tuple[Boxes, Boxes]:
     inside = np.clip(boxes.start, boxes.low, boxes.high)
     floor = np.clip(np.floor(inside), boxes.low, np.maximum(boxes.high - 1.0, boxes.low))
     part = inside - floor
-    steep = linear.decay * linear.marginal_tokens(inside)
+    steep = linear.curvature(inside)
     score = np.where(boxes.high > boxes.low, steep * (np.minimum(part, 1.0 - part) + 1e-3), -1.0)
     user = score.argmax(axis=-1)
     row = np.arange(len(boxes))

@@ -25,6 +25,8 @@ class Packed:
         Tokens that a second costs, or NaN. Shape (M,).
     flags
         Whether the uplink has a fixed density, the objective is a geometric mean, and the batch is padded.
+    sums
+        Expected tokens of the users' whole lengths where they have curves, shape (M, K, S + 1); else (M, 0, 0).
     waiting
         Verification time, s, by the longest draft of a padded batch or by the drafted tokens of a ragged one.
     """
@@ -32,6 +34,7 @@ class Packed:
     users: FloatArray
     time_price: FloatArray
     flags: tuple[bool, bool, bool]
+    sums: FloatArray
     waiting: FloatArray
 
     @classmethod
@@ -43,9 +46,10 @@ class Packed:
         drafted = np.arange(high + 1.0) * num_users if padded else np.arange(high * num_users + 1.0)
         waiting = server.of_batch(num_users).time(drafted + num_users)
         flags = curves.density, not problem.objective.total.linear, padded
-        return cls(np.stack(curves.fields + fields, axis=1), problem.time_price, flags, waiting)
+        sums = np.empty((len(problem.alpha), 0, 0)) if problem.tables is None else problem.tables.sums
+        return cls(np.stack(curves.fields + fields, axis=1), problem.time_price, flags, sums, waiting)
 
     @property
     def arguments(self) -> tuple[Any, ...]:
         """The first arguments of the searches in :mod:`.compiled_rows`."""
-        return self.users, self.time_price, self.flags, self.waiting
+        return self.users, self.time_price, self.flags, self.sums, self.waiting

@@ -10,12 +10,13 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import local_search
-from multispin_gym.baselines.solver.compiled_curves import tangent, tokens_of
+from multispin_gym.baselines.solver.compiled_curves import tangent
 from multispin_gym.baselines.solver.compiled_moves import (
     Row,
     above,
     better,
     may_gain,
+    tokens_at,
     total_tokens,
     wait,
     wait_for,
@@ -49,13 +50,13 @@ def _gains(row: Row, lengths: FloatArray, weights: FloatArray, cost: FloatArray,
     """Fill in what all single moves gain at given costs of a token, without verification; shape (3, K)."""
     for user in range(len(lengths)):
         length = lengths[user]
-        tokens = tokens_of(length, row.logarithm[user], row.difference[user])
+        tokens = tokens_at(row, user, length)
         for kind in range(3):
             target = 0.0 if kind == 2 else length + 1.0 - 2.0 * kind
             if target < row.low[user] or target > row.high[user] or target == length:
                 gain[kind, user] = -np.inf
             else:
-                after = tokens_of(target, row.logarithm[user], row.difference[user])
+                after = tokens_at(row, user, target)
                 gain[kind, user] = weights[user] * (after - tokens) - cost[user] * (target - length)
 
 

@@ -29,8 +29,9 @@ TOLERANCE = 1e-5
 class Row(NamedTuple):
     """One cell: see :class:`.problem.Problem`.
 
-    Arrays over the users have shape (K,). ``waiting`` are verification times by the longest draft of a padded batch, or
-    by the drafted tokens of a ragged one.
+    Arrays over the users have shape (K,). ``sums`` are the expected tokens of users with curves at the lengths from
+    zero, of shape (K, S + 1), and empty where they have rates. ``waiting`` are verification times by the longest draft
+    of a padded batch, or by the drafted tokens of a ragged one.
     """
 
     curves: Curves
@@ -43,7 +44,16 @@ class Row(NamedTuple):
     time_price: float
     geometric: bool
     padded: bool
+    sums: FloatArray
     waiting: FloatArray
+
+
+@compiled
+def tokens_at(row: Row, user: int, length: float) -> float:
+    """Expected tokens of a user at a length; with a curve at the whole length below, which is cut to the curve."""
+    if row.sums.size:
+        return row.sums[user, int(min(max(length, 0.0), row.sums.shape[1] - 1.0))]
+    return tokens_of(length, row.logarithm[user], row.difference[user])
 
 
 @compiled
@@ -51,7 +61,7 @@ def total_tokens(row: Row, lengths: FloatArray) -> float:
     """The objective's total of the users' tokens."""
     total = 0.0
     for user in range(len(lengths)):
-        tokens = tokens_of(lengths[user], row.logarithm[user], row.difference[user])
+        tokens = tokens_at(row, user, lengths[user])
         total += row.importance[user] * (np.log(tokens) if row.geometric else tokens)
     return np.exp(total) if row.geometric else total
 
@@ -81,7 +91,7 @@ def weights_at(row: Row, lengths: FloatArray, weights: FloatArray) -> None:
     for user in range(len(lengths)):
         weights[user] = row.importance[user]
         if row.geometric:
-            weights[user] *= total / tokens_of(lengths[user], row.logarithm[user], row.difference[user])
+            weights[user] *= total / tokens_at(row, user, lengths[user])
 
 
 @compiled
@@ -106,7 +116,7 @@ def _judge(
     weights_at(row, lengths, weights)
     total, runner_up, ties = 0.0, 0.0, 0
     for user in range(users):
-        total += weights[user] * tokens_of(lengths[user], row.logarithm[user], row.difference[user])
+        total += weights[user] * tokens_at(row, user, lengths[user])
         if lengths[user] == longest:
             ties += 1
         else:
@@ -114,7 +124,7 @@ def _judge(
     now, time_price = wait(row, lengths), score if np.isnan(row.time_price) else row.time_price
     for user in range(users):
         length = lengths[user]
-        tokens = tokens_of(length, row.logarithm[user], row.difference[user])
+        tokens = tokens_at(row, user, length)
         others = runner_up if ties == 1 and length == longest else longest
         for kind in range(3):
             target = 0.0 if kind == 2 else length + 1.0 - 2.0 * kind
@@ -123,7 +133,7 @@ def _judge(
                 continue
             drafted = target - length
             after = wait_for(row, max(others, target) if row.padded else count + drafted)
-            gain = weights[user] * (tokens_of(target, row.logarithm[user], row.difference[user]) - tokens)
+            gain = weights[user] * (tokens_at(row, user, target) - tokens)
             added = prices[user] * drafted
             bound[kind, user] = value(row, total + gain, max(deadline + added, 0.0) + after)
             if target > 0.0:
@@ -205,8 +215,8 @@ def may_gain(
     for place in range(2):
         user = users[place]
         if place == 0 or user != users[0]:
-            gain = tokens_of(moved[user], row.logarithm[user], row.difference[user])
-            gain -= tokens_of(here[user], row.logarithm[user], row.difference[user])
+            gain = tokens_at(row, user, moved[user])
+            gain -= tokens_at(row, user, here[user])
             total += row.importance[user] * gain
     later = break_even(row, total, wait(row, moved), score) / deadline
     taken = 1.0 - spread * (later - 1.0)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver.compiled_curves import least_deadline, tangent, tokens_of
+from multispin_gym.baselines.solver.compiled_curves import least_deadline, tangent
 from multispin_gym.baselines.solver.compiled_moves import (
     TOLERANCE,
     Row,
     above,
     better,
+    tokens_at,
     total_tokens,
     value,
     wait,
@@ -29,15 +30,19 @@ def _tighten(
 ) -> None:
     """Lower the bounds of all members with some prices and weights; see :class:`.nested_lengths.Members`."""
     tokens = drafting = 0.0
-    gain = np.empty(len(prices))
+    gain, made, curved = np.empty(len(prices)), np.empty(len(prices)), row.sums.size > 0
     for who in range(len(prices)):
-        tokens += weights[who] * tokens_of(row.low[who], row.logarithm[who], row.difference[who])
+        tokens += weights[who] * tokens_at(row, who, row.low[who])
         drafting += prices[who] * row.low[who]
         gain[who] = weights[who] * row.alpha[who] ** row.low[who]
+        made[who] = row.low[who]
     for index in range(len(bound)):
         if index:
             who = user[index - 1]
             gain[who] *= row.alpha[who]
+            made[who] += 1.0
+            if curved:
+                gain[who] = weights[who] * (tokens_at(row, who, made[who]) - tokens_at(row, who, made[who] - 1.0))
             tokens += gain[who]
             drafting += prices[who]
         if bound[index] > -np.inf:

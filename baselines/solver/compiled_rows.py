@@ -23,11 +23,24 @@ Members = tuple[FloatArray, FloatArray, np.ndarray, FloatArray]
 
 
 @compiled
-def _row(users: FloatArray, time_price: float, flags: tuple[bool, bool, bool], waiting: FloatArray) -> Row:
+def _row(
+    users: FloatArray, time_price: float, flags: tuple[bool, bool, bool], sums: FloatArray, waiting: FloatArray
+) -> Row:
     """One row of what :class:`.compiled.Packed` packs."""
     curves = curves_of(flags[0], users[0], users[1], users[2])
     return Row(
-        curves, users[3], users[4], users[5], users[6], users[7], users[8], time_price, flags[1], flags[2], waiting
+        curves,
+        users[3],
+        users[4],
+        users[5],
+        users[6],
+        users[7],
+        users[8],
+        time_price,
+        flags[1],
+        flags[2],
+        sums,
+        waiting,
     )
 
 
@@ -80,6 +93,7 @@ def improve(
     users: FloatArray,
     time_price: FloatArray,
     flags: tuple[bool, bool, bool],
+    sums: FloatArray,
     waiting: FloatArray,
     lengths: FloatArray,
     deadline: FloatArray,
@@ -88,7 +102,7 @@ def improve(
     """Do :func:`.local_search.improve` in place."""
     known = np.full(lengths.shape[1], np.nan)
     for index in range(len(score)):
-        row = _row(users[index], time_price[index], flags, waiting)
+        row = _row(users[index], time_price[index], flags, sums[index], waiting)
         deadline[index], score[index] = compiled_improve.improve(
             row, lengths[index], deadline[index], score[index], known
         )
@@ -99,6 +113,7 @@ def scan(
     users: FloatArray,
     time_price: FloatArray,
     flags: tuple[bool, bool, bool],
+    sums: FloatArray,
     waiting: FloatArray,
     members: Members,
     polish: bool,
@@ -109,7 +124,7 @@ def scan(
     """Do :func:`.nested_lengths.best_nested`, of whose members the arrays are given."""
     token_time, until, user, after = members
     for index in range(len(score)):
-        row = _row(users[index], time_price[index], flags, waiting)
+        row = _row(users[index], time_price[index], flags, sums[index], waiting)
         deadline[index], score[index] = compiled_nested.scan(
             row, token_time[index], until[index], user[index], after[index], lengths[index]
         )
@@ -122,6 +137,7 @@ def search(
     users: FloatArray,
     time_price: FloatArray,
     flags: tuple[bool, bool, bool],
+    sums: FloatArray,
     waiting: FloatArray,
     extra: FloatArray,
     pieces: tuple[bool, FloatArray, np.ndarray, np.ndarray, FloatArray, FloatArray],
@@ -139,7 +155,7 @@ def search(
     ranged, high, first, last, base, slope = pieces
     token_time, until, user, after = members
     for index in range(len(score)):
-        row = _row(users[index], time_price[index], flags, waiting)
+        row = _row(users[index], time_price[index], flags, sums[index], waiting)
         duals = Duals(ranged, high, first, last, np.full(len(high), np.inf), base.copy(), slope.copy())
         here, found = lengths[index], np.empty(lengths.shape[1])
         deadline[index], score[index] = compiled_search.common(row, here)
@@ -149,7 +165,7 @@ def search(
             if reached > score[index]:
                 here[:], deadline[index], score[index] = found, time, reached
         deadline[index], score[index], solved[index] = compiled_search.search(
-            row, extra[index], duals, dropped, here, deadline[index], score[index]
+            row, extra[index], duals, dropped, here, deadline[index], score[index], len(after) > 0
         )
 
 
@@ -160,7 +176,7 @@ def warm_up() -> None:
     users[:, 3:6] = np.array([0.5, np.log(0.5), -0.5])[:, None]
     users[:, 7] = 0.0
     lengths, deadline, score = np.ones((1, 2)), np.ones(1), np.ones(1)
-    flags = True, False, False
+    flags, sums = (True, False, False), np.empty((1, 0, 0))
     curves = users[:, :3].copy()
     least_deadline(True, curves, lengths, 1e-6, deadline)
     finish_together(True, curves, lengths, 1e-6, deadline, np.ones((1, 2)))
@@ -173,10 +189,22 @@ def warm_up() -> None:
         np.zeros((1, 1), dtype=np.int64),
         np.array([[1.0, np.inf]]),
     )
-    scan(users, price, flags, waiting, members, True, lengths, deadline, score)
-    improve(users, price, flags, waiting, lengths, deadline, score)
+    scan(users, price, flags, sums, waiting, members, True, lengths, deadline, score)
+    improve(users, price, flags, sums, waiting, lengths, deadline, score)
     piece, whole = np.ones(1), np.ones(1, dtype=np.int64)
     pieces = False, piece, whole, whole, piece, piece
     search(
-        users, price, flags, waiting, relaxed[:, :3].copy(), pieces, members, whole, lengths, deadline, score, whole > 0
+        users,
+        price,
+        flags,
+        sums,
+        waiting,
+        relaxed[:, :3].copy(),
+        pieces,
+        members,
+        whole,
+        lengths,
+        deadline,
+        score,
+        whole > 0,
     )

@@ -9,15 +9,15 @@ import numpy as np
 
 from multispin_gym._arrays import sum_users
 from multispin_gym._validation import FloatArray, IntArray
-from multispin_gym.physics.acceptance import mean_tokens
+from multispin_gym.physics.users import Users
 
 
 @dataclass(frozen=True, eq=False)
 class MarginalDrafts:
     """Every draft beyond the shortest that the users of some cells may make, E of them in a cell.
 
-    The l-th draft of a user adds ``alpha**l`` tokens, which falls with l: whatever the price of a draft, who makes one
-    has made all before it. The drafts of one user stand side by side.
+    The l-th draft of a user adds ``alpha**l`` tokens, or the l-th entry of its curve, which falls with l: whatever the
+    price of a draft, who makes one has made all before it. The drafts of one user stand side by side.
 
     Parameters
     ----------
@@ -37,13 +37,14 @@ class MarginalDrafts:
     gain: FloatArray
 
     @classmethod
-    def of(cls, alpha: FloatArray, shortest: int, longest: int) -> MarginalDrafts:
-        """List the drafts of users with acceptance rates of shape (M, K)."""
+    def of(cls, users: Users, shortest: int, longest: int) -> MarginalDrafts:
+        """List the drafts of users of shape (M, K)."""
         levels = np.arange(shortest + 1, longest + 1, dtype=np.float64)
-        rows, num_users = alpha.shape
-        base = sum_users(mean_tokens(alpha, np.full(1, float(shortest))))
-        gain = (alpha[..., None] ** levels).reshape(rows, num_users * len(levels))
-        return cls(shortest, base, np.tile(levels, num_users), gain)
+        rows, num_users = users.acceptance_rate.shape
+        base = sum_users(users.tokens(np.full(1, float(shortest))))
+        curves, rates = users.survival, users.acceptance_rate[..., None]
+        gain = rates**levels if curves is None else curves[..., shortest:longest]
+        return cls(shortest, base, np.tile(levels, num_users), gain.reshape(rows, num_users * len(levels)))
 
     def lengths(self, made: np.ndarray, num_users: int) -> FloatArray:
         """Draft lengths of those who make the marked drafts. Shapes: marks (M, E), lengths (M, K)."""

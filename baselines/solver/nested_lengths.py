@@ -96,8 +96,7 @@ class Members:
         Shapes: ``linear``, the rows with the weighted sum to be bounded, and prices, s per token, (C, K).
         """
         user, length = self.user[rows], self.length[rows]
-        weight, alpha = np.take_along_axis(linear.weight, user, -1), np.take_along_axis(linear.alpha, user, -1)
-        tokens = _running(linear.tokens(linear.low), weight * alpha**length)
+        tokens = _running(linear.tokens(linear.low), linear.gains(length, user))
         drafting = _running(prices * linear.low, np.take_along_axis(prices, user, -1))
         with np.errstate(invalid="ignore"):
             bound = linear.value(tokens, drafting + self.waiting[rows])

@@ -102,7 +102,7 @@ def _solve_weighted(
         if running.size == 0 or clock.over:
             break
         active = active[running]
-        if step < _RESTARTS:
+        if step < _RESTARTS and problem.tables is None:
             part, here = part[running], here[running]
             again = RelaxedPoint.at(part, *settle(part, here.lengths))
             better = again.score > here.score
@@ -228,7 +228,7 @@ class _Directions:
         marginal = problem.marginal_tokens(lengths)
         # Along the ray through the point the deadline has no curvature: tokens must give some, however flat they are.
         least = _FLATTEST * time_price * (tangent.bend + tangent.prices)
-        diagonal = np.maximum(problem.decay * marginal, least)
+        diagonal = np.maximum(problem.curvature(lengths), least)
         hessian, gradient = _Curvature(diagonal, tangent, time_price), marginal - price
         count_price = np.zeros(len(lengths))
         if np.isfinite(problem.least).any() or np.isfinite(problem.most).any():

@@ -14,7 +14,6 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.pieces import Pieces
 from multispin_gym.baselines.solver.problem import Problem
-from multispin_gym.physics.acceptance import mean_tokens
 from multispin_gym.physics.verification import TableVerification, Verification
 
 
@@ -58,8 +57,7 @@ class PieceDuals:
         slope, shape = pieces.slope[0], (len(linear.alpha), len(pieces))
         wanted = linear.best_whole_lengths(time_price[:, None] * (prices + slope))
         lengths = np.minimum(wanted[:, None], pieces.high[:, None])
-        terms = linear.terms[0][:, None], linear.terms[1][:, None]
-        tokens = (linear.weight[:, None] * mean_tokens(linear.alpha[:, None], lengths, terms)).sum(axis=-1)
+        tokens = (linear.weight[:, None] * linear.expected(lengths)).sum(axis=-1)
         seconds = ((prices + slope)[:, None] * lengths).sum(axis=-1) + pieces.base + slope * linear.num_users
         base, slopes = (np.broadcast_to(every, shape) for every in (pieces.base, pieces.slope))
         return cls(tokens - time_price[:, None] * seconds, base, slopes)
@@ -71,7 +69,7 @@ class PieceDuals:
         """One order of all drafted tokens serves every number of them in the batch."""
         rows, num_users = linear.alpha.shape
         low, span = linear.low[0, 0], int(linear.high[0, 0] - linear.low[0, 0])
-        gains = linear.weight[..., None] * linear.alpha[..., None] ** (low + np.arange(1, span + 1))
+        gains = linear.gains(low + np.arange(1, span + 1))
         worth = (gains - (time_price[:, None] * prices)[..., None]).reshape(rows, -1)
         order = np.argsort(-worth, axis=-1, kind="stable")
         worth = np.take_along_axis(worth, order, -1)

@@ -11,8 +11,10 @@ from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.present_users import refuse_absent
 from multispin_gym.baselines.solver.pieces import Pieces
 from multispin_gym.baselines.solver.share_curves import ShareCurves
+from multispin_gym.baselines.solver.token_tables import TokenTables
 from multispin_gym.physics.acceptance import mean_tokens
 from multispin_gym.physics.cell import Cell
+from multispin_gym.physics.decisions import check_survival
 from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.users import Users
 
@@ -80,6 +82,8 @@ class Problem:
         The verification piece of each row. Shape (M,).
     time_price
         Tokens that a second costs, or NaN where the score is a ratio. Shape (M,).
+    tables
+        The users' own acceptance curves, in place of their rates; None where they have none.
     """
 
     curves: ShareCurves
@@ -97,6 +101,7 @@ class Problem:
     least: FloatArray
     most: FloatArray
     time_price: FloatArray
+    tables: TokenTables | None = None
 
     @classmethod
     def of(
@@ -112,6 +117,7 @@ class Problem:
         default; its weights must fit the users. ``time_price``, token/s, broadcasts to shape (...,).
         """
         refuse_absent(users, "a solver")
+        check_survival(users, cell)
         alpha, *terms = (a.reshape(-1, users.num_users) for a in (users.acceptance_rate, *users.token_terms))
         with np.errstate(divide="ignore", invalid="ignore"):
             decay = np.minimum(-np.log(alpha), _STEEPEST) + 0.0
@@ -135,6 +141,7 @@ class Problem:
             none,
             none,
             np.broadcast_to(price, users.batch_shape).reshape(-1).astype(np.float64),
+            TokenTables.of_users(users, cell.max_draft_length),
         )
 
     @property
@@ -147,9 +154,10 @@ class Problem:
         if isinstance(rows, np.ndarray) and rows.size == len(self.alpha) == 1 and rows.dtype != bool:
             # There is but one row to select.
             return self
-        whole = ("objective", "terms")
+        whole = ("objective", "terms", "tables")
         picked = {name: array[rows] for name, array in self.__dict__.items() if name not in whole}
-        return self._with(terms=(self.terms[0][rows], self.terms[1][rows]), **picked)
+        tables = None if self.tables is None else self.tables[rows]
+        return self._with(terms=(self.terms[0][rows], self.terms[1][rows]), tables=tables, **picked)
 
     def _with(self, **changed: Any) -> Problem:
         """The same problem with other fields; in less time than :func:`dataclasses.replace` takes."""
@@ -182,8 +190,7 @@ class Problem:
         """
         if self.objective.total.linear:
             return self
-        tokens = mean_tokens(self.alpha, lengths, self.terms)
-        return self._with(weight=self.objective.total.tangent(tokens, self.importance))
+        return self._with(weight=self.objective.total.tangent(self.expected(lengths), self.importance))
 
     def as_weighted_sum(self) -> Problem:
         """The same rows with their weighted sum for the objective."""
@@ -198,9 +205,8 @@ class Problem:
 
     def total(self, lengths: FloatArray) -> FloatArray:
         """The objective's total of the users' tokens. Shapes: as in :meth:`score`."""
-        row = (slice(None), None) if lengths.ndim == 3 else slice(None)
-        tokens = mean_tokens(self.alpha, lengths, (self.terms[0][row], self.terms[1][row]))
-        return self.objective.total.of(tokens, self.importance[row])
+        importance = self.importance[:, None] if lengths.ndim == 3 else self.importance
+        return self.objective.total.of(self.expected(lengths), importance)
 
     def value(self, total: FloatArray, seconds: FloatArray) -> FloatArray:
         """Score of rounds with a given total of tokens and time, s; also several in a row. Shapes: (M,) or (M, C)."""
@@ -214,13 +220,41 @@ class Problem:
         """
         return np.where(np.isnan(self.time_price), score, self.time_price)
 
+    def expected(self, lengths: FloatArray) -> FloatArray:
+        """Expected tokens of each user at real lengths (M, K), or at C whole ones of each row, (M, C, K)."""
+        if self.tables is not None:
+            return self.tables.tokens(lengths) if lengths.ndim == 2 else self.tables.whole_tokens(lengths)
+        row = (slice(None), None) if lengths.ndim == 3 else slice(None)
+        return mean_tokens(self.alpha, lengths, (self.terms[0][row], self.terms[1][row]))
+
     def tokens(self, lengths: FloatArray) -> FloatArray:
         """Weighted expected tokens of each user at real lengths. Shapes: (M, K)."""
-        return np.asarray(self.weight * mean_tokens(self.alpha, lengths, self.terms))
+        return np.asarray(self.weight * self.expected(lengths))
 
     def marginal_tokens(self, lengths: FloatArray) -> FloatArray:
         """Derivative of :meth:`tokens` by the length, tokens per drafted token. Shapes: (M, K)."""
+        if self.tables is not None:
+            return np.asarray(self.weight * self.tables.marginal(lengths))
         return np.asarray(marginal_of(lengths, self.weight, self.gain, self.decay))
+
+    def curvature(self, lengths: FloatArray) -> FloatArray:
+        """Minus the derivative of :meth:`marginal_tokens` by the length. Shapes: (M, K)."""
+        if self.tables is not None:
+            return np.asarray(self.weight * self.tables.bend(lengths))
+        return np.asarray(self.decay * self.marginal_tokens(lengths))
+
+    def gains(self, drafts: FloatArray, user: np.ndarray | None = None) -> FloatArray:
+        """Weighted tokens that single drafts add, of which is given which of its user's drafts each is.
+
+        Shapes: E drafts of each user in turn, (M, K, E) or what broadcasts to it; or, with their users, a list of
+        drafts of a row, (M, P) each. Gains have the shape of the drafts.
+        """
+        row = np.arange(len(self.alpha))[:, None]
+        if user is None:
+            row, user = row[:, None], np.arange(self.num_users)[:, None]
+        if self.tables is not None:
+            return np.asarray(self.weight[row, user] * self.tables.gains(row, user, drafts))
+        return np.asarray(self.weight[row, user] * self.alpha[row, user] ** drafts)
 
     def verification_time(self, lengths: FloatArray) -> FloatArray:
         """Verification time by the row's piece, s. Shapes: lengths (M, K), times (M,)."""
@@ -232,15 +266,19 @@ class Problem:
         The price of a drafted token, in tokens, broadcasts to shape (M, K), which the lengths have.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
+            if self.tables is not None:
+                return self._in_range(self.tables.best_real(price / self.weight), price)
             return self._in_range(real_length(self.weight * self.gain, price, self.decay), price)
 
     def best_whole_lengths(self, price: FloatArray) -> FloatArray:
         """Whole lengths in the row's range that maximise ``tokens - price * L`` user by user.
 
-        The l-th draft adds ``weight * alpha**l`` tokens, so it is made while that exceeds its price. Shapes and units
-        are those of :meth:`best_real_lengths`.
+        The l-th draft adds ``weight * alpha**l`` tokens, or the weight times the curve's entry, so it is made while
+        that exceeds its price. Shapes and units are those of :meth:`best_real_lengths`.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
+            if self.tables is not None:
+                return self._in_range(self.tables.best_whole(price / self.weight), price)
             return self._in_range(whole_length(self.weight, price, self.decay), price)
 
     def _in_range(self, wanted: FloatArray, price: FloatArray) -> FloatArray:

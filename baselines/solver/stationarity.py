@@ -88,8 +88,11 @@ def settle(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, FloatArra
     """Approach the stationary point from some lengths: lengths within the limits, and a guess of their deadline.
 
     A few rows may not settle; they only cost the caller a longer way from what is returned. A range of the number of
-    tokens in the batch is met only at the end. Shapes: lengths (M, K), deadline (M,), s.
+    tokens in the batch is met only at the end. With acceptance curves, whose derivative is no power, the lengths stay
+    where they are. Shapes: lengths (M, K), deadline (M,), s.
     """
+    if problem.tables is not None:
+        return into_range(problem, lengths), np.zeros(len(lengths))
     # A row that overflows on its way is put back to its start.
     with np.errstate(all="ignore"):
         settled, deadline = _iterate(problem, lengths)

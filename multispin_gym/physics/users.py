@@ -160,13 +160,23 @@ class Users:
         Users
             The users. Shape (..., K).
         """
-        shape = np.broadcast_shapes(self.acceptance_rate.shape, gone.shape)
-        own = len(self.acceptance_rate.shape)
+        shape, own = np.broadcast_shapes(self.acceptance_rate.shape, gone.shape), self.acceptance_rate.ndim
         fields = {
             name: np.ascontiguousarray(np.broadcast_to(array, shape + array.shape[own:]))
             for name, array in self.fields.items()
         }
         return Users.trusted(**{**fields, "present": fields.get("present", True) & ~np.broadcast_to(gone, shape)})
+
+    def flattened(self) -> Users:
+        """The same users with all batch axes made one.
+
+        Returns
+        -------
+        Users
+            Users that share memory with these. Shape (N, K).
+        """
+        axes = len(self.batch_shape)
+        return Users.trusted(**{name: array.reshape(-1, *array.shape[axes:]) for name, array in self.fields.items()})
 
     @property
     def num_users(self) -> int:
@@ -257,8 +267,7 @@ class Users:
             raise IndexError(
                 f"the index {shown(index)} does not fit the batch shape {self.batch_shape}: {error}"
             ) from None
-        own = len(self.batch_shape)
-        picked = {name: array.reshape(-1, *array.shape[own:])[chosen] for name, array in self.fields.items()}
+        picked = {name: array[chosen] for name, array in self.flattened().fields.items()}
         for array in picked.values():
             array.flags.writeable = False
         return Users.trusted(**picked)
