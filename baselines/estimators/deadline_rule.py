@@ -8,7 +8,7 @@ import numpy as np
 
 from multispin_gym._validation import BoolArray, FloatArray, IntArray, check_array, check_choice
 from multispin_gym.baselines.estimators.beliefs import Seen
-from multispin_gym.baselines.estimators.memoryless import Memoryless
+from multispin_gym.baselines.estimators.believing import Believer
 from multispin_gym.baselines.estimators.pending import Pending, pending_requests, rates_alone
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.present_users import decide_present
@@ -26,8 +26,10 @@ Weigh = Callable[[Pending, Cell], tuple[FloatArray, BoolArray]]
 LEAST_WEIGHT = 1e-6
 
 
-class DeadlineRule(Memoryless):
+class DeadlineRule:
     """Weighs requests, lets those go that are not worth their place, and decides the round by ``heterogeneous``.
+
+    Where acceptance rates are hidden, users have what the counts of their requests leave of the law of their task.
 
     Parameters
     ----------
@@ -50,9 +52,22 @@ class DeadlineRule(Memoryless):
 
     def __init__(self, scenario: Scenario, weigh: Weigh, *, objective: str, hopeless: float) -> None:
         self._scenario, self._weigh = scenario, weigh
+        self._believer = Believer(scenario)
         self._objective = check_choice("objective", objective, OBJECTIVES)
         self._hopeless = float(check_array("hopeless", hopeless, low=0.0, low_open=True, infinite=True))
         self._admits = scenario.clock is not None and scenario.clock.admission
+
+    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
+        """Begin new episodes.
+
+        Parameters
+        ----------
+        observation, info
+            What is seen. Entries of shape (N, K).
+        rows
+            Which of the batch begin anew; None: all. Shape (N,).
+        """
+        self._believer.reset(observation, rows)
 
     def decide(self, observation: Seen, info: Seen) -> Decision:
         """Decide a round.
@@ -69,7 +84,8 @@ class DeadlineRule(Memoryless):
         Decision
             The decision, with whom it gives up where that can be decided. Shape (N, K).
         """
-        return self.decide_for(pending_requests(self._scenario, observation), self._scenario.cell)
+        pending = pending_requests(self._scenario, observation, self._believer.users(observation))
+        return self.decide_for(pending, self._scenario.cell)
 
     def decide_for(self, pending: Pending, cell: Cell) -> Decision:
         """Decide a round for given requests.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multispin_gym._validation import BoolArray, FloatArray
-from multispin_gym.baselines.estimators.beliefs import Seen, believed_users, present_in, task_rates
+from multispin_gym.baselines.estimators.beliefs import Seen, present_in
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.decisions import Decision
 from multispin_gym.physics.rounds import compute_round
@@ -50,15 +50,17 @@ class Pending:
         return Pending(self.users.without(gone), self.remaining, self.time_left, self.value, self.waiting)
 
 
-def pending_requests(scenario: Scenario, observation: Seen) -> Pending:
+def pending_requests(scenario: Scenario, observation: Seen, users: Users) -> Pending:
     """Read an observation of requests with deadlines.
 
     Parameters
     ----------
     scenario
-        The scenario; where rates are hidden, everybody is believed to have the mean rate of its task.
+        The scenario, which says what is rewarded.
     observation
         What is seen, with ``remaining_tokens`` and ``time_to_deadline``. Entries of shape (N, K).
+    users
+        The users as they are believed to be. Shape (N, K).
 
     Returns
     -------
@@ -66,7 +68,6 @@ def pending_requests(scenario: Scenario, observation: Seen) -> Pending:
         The requests. Where tokens on time are rewarded, a request is worth its tokens as far as they are known: those
         left, and those accepted so far.
     """
-    users = believed_users(scenario, observation, task_rates(scenario, observation))
     present = present_in(observation)
     left = np.where(present, np.asarray(observation["remaining_tokens"], dtype=np.float64), 0.0)
     time_left = np.asarray(observation["time_to_deadline"], dtype=np.float64)
@@ -93,7 +94,11 @@ def rates_alone(users: Users, cell: Cell) -> FloatArray:
     numpy.ndarray
         Expected token/s. Shape (..., K).
     """
-    alone = Users.trusted(**{name: getattr(users, name)[..., None] for name in Users.FIELDS})
+    fields = {name: value for name, value in users.fields.items() if name != "present"}
+    # One user in each of K cells; a curve of its own keeps its axis.
+    alone = Users.trusted(
+        **{name: np.expand_dims(value, -2 if name == "survival" else -1) for name, value in fields.items()}
+    )
     lengths = np.arange(cell.min_draft_length, cell.max_draft_length + 1)
     drafts = lengths.reshape(-1, *[1] * alone.acceptance_rate.ndim)
     outcome = compute_round(alone, cell, Decision.trusted(drafts, np.ones(drafts.shape)))

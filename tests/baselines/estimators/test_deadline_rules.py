@@ -49,6 +49,10 @@ def seen(rows=24, waiting=None, seed=0):
     return {key: np.asarray(value, dtype=np.float32) for key, value in observation.items()}
 
 
+def pending_in(own, observation):
+    return pending_requests(own, observation, believed_users(own, observation, 0.5))
+
+
 def decided(name, own, observation, **options):
     rule = make_estimator(name, own, **options)
     rule.reset(observation, {})
@@ -133,7 +137,7 @@ def test_the_index_is_value_over_tokens_left_times_the_odds_at_a_fair_rate():
 def test_laxity_is_the_time_that_is_left_beyond_the_request_alone():
     own, observation = scenario(), seen()
     found = decided("earliest_deadline", own, observation, decay=0.5, by="laxity")
-    pending = pending_requests(own, observation)
+    pending = pending_in(own, observation)
     for index, row in rows_of(observation):
         alone = rates_alone(pending.users[index], own.cell)
         laxity = np.where(row["present"], row["time_to_deadline"] - row["remaining_tokens"] / alone, 1e9)
@@ -150,11 +154,19 @@ def test_rates_alone_are_the_best_of_all_lengths():
         assert found[row, place] == pytest.approx(float(best))
 
 
+def test_rates_alone_go_by_curves_where_users_have_them():
+    own = scenario()
+    users = own.sample_users(np.random.default_rng(1), batch=5)
+    curves = users.acceptance_rate[..., None] ** np.arange(1, 26)
+    same = ms.Users(*(getattr(users, name) for name in ms.Users.FIELDS), survival=curves)
+    assert rates_alone(same, own.cell) == pytest.approx(rates_alone(users, own.cell))
+
+
 @pytest.mark.parametrize("admission", [False, True])
 def test_who_cannot_be_on_time_alone_is_given_up_or_has_next_to_no_weight(admission):
     own, observation = scenario(admission), seen()
     found = decided("equal_weights", own, observation, objective="sum", hopeless=0.6)
-    pending = pending_requests(own, observation)
+    pending = pending_in(own, observation)
     late = (pending.remaining > 0.6 * rates_alone(pending.users, own.cell) * pending.time_left) & pending.present
     assert late.any()
     if admission:
@@ -172,7 +184,7 @@ def test_who_cannot_be_on_time_alone_is_given_up_or_has_next_to_no_weight(admiss
 def test_nothing_is_drafted_that_no_request_can_use():
     own, observation = scenario(), seen(rows=200, seed=3)
     observation["remaining_tokens"] = np.ceil(observation["remaining_tokens"] / 40.0)
-    pending = pending_requests(own, observation)
+    pending = pending_in(own, observation)
     whole = make_controller("heterogeneous")(pending.users, own.cell)
     lengths, shares = without_surplus(pending.users, own.cell, whole, pending.remaining)
     before, after = (
@@ -264,7 +276,8 @@ def test_requests_are_worth_their_tokens_where_these_are_paid():
     observation["reported_channel_gain_db"] = observation.pop("channel_gain_db")
     del observation["acceptance_rate"]
     observation["accepted_count"] = np.full((5, 4), 7.0, np.float32)
-    pending = pending_requests(own, observation)
+    observation["drafted_count"] = np.full((5, 4), 9.0, np.float32)
+    pending = pending_in(own, observation)
     left = np.where(observation["present"], observation["remaining_tokens"], 0.0)
     assert pending.value == pytest.approx(left + 7.0)
     assert worth_of_newcomer(own) == 1.0

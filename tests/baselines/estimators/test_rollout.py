@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_deadline_rules import decided, scenario, seen
+from test_deadline_rules import decided, pending_in, scenario, seen
 
 import multispin_gym as ms
 from multispin_gym.baselines import make_controller
 from multispin_gym.baselines.estimators.course import Base, Course
 from multispin_gym.baselines.estimators.deadline_rollout import bases_of
 from multispin_gym.baselines.estimators.machine import Machine, full_rates
-from multispin_gym.baselines.estimators.pending import Pending, pending_requests, rates_of
+from multispin_gym.baselines.estimators.pending import Pending, rates_of
 
 NEVER = float("inf")
 
@@ -88,7 +88,7 @@ def test_who_waits_takes_free_places_with_the_time_that_is_left():
 
 def test_full_rates_are_fair_rates_times_the_number_present():
     own, observation = scenario(), seen()
-    pending = pending_requests(own, observation)
+    pending = pending_in(own, observation)
     fair = make_controller("heterogeneous", objective="proportional_fair")(pending.users, own.cell)
     number = pending.present.sum(axis=-1, keepdims=True)
     assert full_rates(pending, own.cell) == pytest.approx(rates_of(pending.users, own.cell, fair) * number)
