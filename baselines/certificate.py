@@ -59,8 +59,8 @@ def certify(
 ) -> Certificate:
     """Find the optimal whole draft lengths and bandwidth, and prove how good they are.
 
-    Branch and bound over the convex relaxation (model, section 5). It can be stopped at any time: the decisions are the
-    best found and the bounds hold.
+    Branch and bound over the convex relaxation (model, section 5; with acceptance curves: section 10). It can be
+    stopped at any time: the decisions are the best found and the bounds hold.
 
     Parameters
     ----------
@@ -84,7 +84,8 @@ def certify(
     Raises
     ------
     ValueError
-        If the gap is negative, the time limit is not positive, or the objective's weights do not fit.
+        If the gap is negative, the time limit is not positive, the objective's weights do not fit, or the users'
+        acceptance curves end before the cell's longest draft.
     RuntimeError
         If the cell takes the goodput or its bound out of the range of numbers.
 

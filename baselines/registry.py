@@ -258,6 +258,7 @@ def make_controller(name: str, **options: Any) -> Controller:
     Controller
         A callable ``(users, cell) -> Decision`` for any batch shape. Absent users get nothing, and the others are
         decided on as if there were no more; only ``long_run``, once prepared, refuses absent users with a ValueError.
+        Users may have acceptance curves, but for ``multi_spin`` and a prepared ``long_run``.
 
     Raises
     ------

@@ -45,7 +45,9 @@ def relax(users: Users, cell: Cell, objective: Objective | None = None) -> Relax
     """Maximise the sum goodput over real draft lengths and the split of the band.
 
     Source: model, section 5. The verification time is interpolated between whole batch sizes; a padded batch is
-    charged for its longest draft, so each longest draft is solved as a problem of its own.
+    charged for its longest draft, so each longest draft is solved as a problem of its own. Users' acceptance curves are
+    joined smoothly between whole lengths (model, section 10); where one falls to nothing at once the relaxed optimum is
+    only approached, and the bound holds all the same.
 
     Parameters
     ----------
@@ -64,6 +66,8 @@ def relax(users: Users, cell: Cell, objective: Objective | None = None) -> Relax
 
     Raises
     ------
+    ValueError
+        If the users' acceptance curves end before the cell's longest draft.
     RuntimeError
         If the cell takes the goodput or its bound out of the range of numbers.
 

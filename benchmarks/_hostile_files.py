@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar
 
+import gymnasium as gym
 import numpy as np
 from _hostile_text import (
     ALLOWED,
@@ -41,10 +42,14 @@ from multispin_gym.agents import tune
 from multispin_gym.agents.hyperparameter_files import hyperparameters
 from multispin_gym.baselines import certify, make_controller
 from multispin_gym.envs import MultiSpinEnv
+from multispin_gym.envs.serve import MultiSpinServeEnv
+from multispin_gym.envs.stale import MultiSpinStaleEnv
 from multispin_gym.evaluation import evaluate
 from multispin_gym.evaluation.report import check_output, to_json
 
 CONTROLLERS = ("server_only", "uniform_best", "tk_slt", "homogeneous", "heterogeneous")
+# Presets in which time passes: users who stay, and requests that come and go.
+_CLOCKS = ("stale", "serve")
 # What a refusal is; anything else is a failure.
 REFUSALS = (ValueError, TypeError, OSError)
 _OUT_OF_NUMBERS = "out of the range of numbers"
@@ -157,7 +162,7 @@ class TextKind(Kind):
             value = float(10.0 ** np.clip(rng.uniform(middle - width, middle + width), low, high))
             tree = put(tree, way, value)
             words.append(f"{dotted(way)} = {value:.3g}")
-        for name in ("distance", "speed_range", "rate_range"):
+        for name in ("distance", "speed_range", "rate_range", "slack"):
             for way in [way for way in paths(tree) if way[-1] == name]:
                 tree = put(tree, way, sorted(get(tree, way)))
         return Case(", ".join(words), self.emit(tree).encode())
@@ -267,6 +272,7 @@ def _scenario_trees() -> list[dict[str, Any]]:
     named = {"table": "a100_llama2_7b", "scale": 4.0, "batching": "ragged"}
     payload = {"protocol": "top_k", "vocabulary_size": 32000, "k": 64}
     cell = {**template["cell"], "power": "density", "min_draft_length": 0}
+    cell |= {"round_trip": 0.02, "downlink": 1e6, "downlink_payload": 64.0}
     others = [
         {**template, "cell": {**cell, "verification": server, "payload": payload}},
         {**template, "cell": {**template["cell"], "verification": named}, "fading": {"correlation": 0.9}},
@@ -274,19 +280,18 @@ def _scenario_trees() -> list[dict[str, Any]]:
     return [
         template,
         *others,
-        *(tomllib.loads(ms.load_scenario(name).to_toml()) for name in ("laptops_60ms", "paper_qwen35")),
+        *(tomllib.loads(ms.load_scenario(name).to_toml()) for name in ("laptops_60ms", "paper_qwen35", *_CLOCKS)),
     ]
 
 
 def play_scenario(scenario: ms.Scenario, rng: Rng) -> None:
     """Play a round by an environment, one by each controller, and where it is quick one that is certified."""
-    env = MultiSpinEnv(scenario)
-    observation, _ = env.reset(seed=0)
-    expect(env.observation_space.contains(observation), "an observation outside of its space")
-    env.action_space.seed(int(rng.integers(2**31)))
-    seen, reward, *_ = env.step(env.action_space.sample())
-    expect(env.observation_space.contains(seen), "an observation outside of its space")
-    expect(np.isfinite(reward) and reward >= 0.0, f"a reward of {reward}")
+    if scenario.clock is None:
+        observation = step(MultiSpinEnv(scenario), rng)
+    elif scenario.clock.requests is None:
+        step(MultiSpinStaleEnv(scenario), rng)
+    else:
+        step(MultiSpinServeEnv(scenario), rng)
     few = min(scenario.num_users, 3)
     users = scenario.sample_users(np.random.default_rng(0), few, (2,))
     best = np.zeros(2)
@@ -307,8 +312,19 @@ def play_scenario(scenario: ms.Scenario, rng: Rng) -> None:
             bound = certificate.upper_bound
             expect(np.isfinite(bound).all(), f"a certificate of {bound}")
             expect((best <= bound * (1.0 + 1e-9)).all(), f"goodput {best} above the certificate {bound}")
-    if rng.random() < 0.25 and scenario.cell.max_draft_length <= 100:
+    if rng.random() < 0.25 and scenario.cell.max_draft_length <= 100 and scenario.clock is None:
         act_untrained(scenario, observation)
+
+
+def step(env: gym.Env[Any, Any], rng: Rng) -> dict[str, Any]:
+    """Make one step, and return the observation before it."""
+    observation, _ = env.reset(seed=0)
+    expect(env.observation_space.contains(observation), "an observation outside of its space")
+    env.action_space.seed(int(rng.integers(2**31)))
+    seen, reward, *_ = env.step(env.action_space.sample())
+    expect(env.observation_space.contains(seen), "an observation outside of its space")
+    expect(np.isfinite(reward) and reward >= 0.0, f"a reward of {reward}")
+    return dict(observation)
 
 
 @contextlib.contextmanager

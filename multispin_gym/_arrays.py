@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multispin_gym._validation import FloatArray
+from multispin_gym._validation import BoolArray, FloatArray, IntArray
 
 Float32Array = NDArray[np.float32]
 
@@ -23,6 +23,12 @@ def sum_users(values: FloatArray) -> FloatArray:
     """Sum over the users, in the same order for every batch shape. Shapes: ``values`` (..., K), result (...,)."""
     # On short rows several times faster than values.sum(axis=-1).
     return np.asarray(np.einsum("...k->...", values))
+
+
+def count_users(chosen: BoolArray) -> IntArray:
+    """Count users who are chosen. Shapes: ``chosen`` (..., K), result (...,)."""
+    # A product of small whole numbers is exact, and several times faster than to count.
+    return np.asarray((chosen.astype(np.float32) @ np.ones(chosen.shape[-1], np.float32)).astype(np.int64))
 
 
 def max_users(values: FloatArray) -> FloatArray:

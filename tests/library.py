@@ -4,6 +4,7 @@ import ast
 import importlib
 import pkgutil
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -35,6 +36,13 @@ def tracked_files(*patterns: str) -> list[Path]:
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     paths = (ROOT / name for name in listed.split("\0") if name)
     return sorted({path for path in paths if path.is_file() and not path.is_symlink()})
+
+
+def until_there_is(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait for a file of a process that is under way, without keeping it from its core."""
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
 
 
 def imported_names(nodes: Iterable[ast.AST]) -> Iterator[str]:

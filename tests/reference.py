@@ -64,10 +64,18 @@ def all_lengths(cell, num_users):
     return np.array(list(itertools.product(options, repeat=num_users)), dtype=np.float64)
 
 
+def tokens_of(users, lengths):
+    """Expected tokens of each user at whole lengths, by its rate or by its curve."""
+    if users.survival is None:
+        return expected_tokens(users.acceptance_rate, lengths)
+    made = np.arange(1, users.survival.shape[-1] + 1) <= lengths[..., None]
+    return 1.0 + np.where(made, users.survival, 0.0).sum(axis=-1)
+
+
 def brute_force(users, cell, lengths=None):
     """Best goodput over whole lengths, and the lengths; the deadline of each by bisection, hopeless ones dropped."""
     lengths = all_lengths(cell, users.num_users) if lengths is None else lengths
-    tokens = expected_tokens(users.acceptance_rate, lengths).sum(axis=-1)
+    tokens = tokens_of(users, lengths).sum(axis=-1)
     waiting = verification_seconds(cell, lengths)
     tau = 1.0 / users.drafting_speed
     # Nobody is faster than on the whole band alone; everybody can finish on equal shares.
@@ -103,9 +111,21 @@ def best_common(users, cell):
     for length in range(cell.min_draft_length, cell.max_draft_length + 1):
         drafts = np.full(users.num_users, float(length))
         seconds = length * per_token + float(verification_seconds(cell, drafts))
-        goodput[length] = float(expected_tokens(users.acceptance_rate, drafts).sum()) / seconds
+        goodput[length] = float(tokens_of(users, drafts).sum()) / seconds
     best = max(goodput, key=goodput.get)
     return best, goodput[best], shares
+
+
+def nested_family(users, cell):
+    """Every nested member of one cell, and the least lengths, for which no deadline is needed."""
+    rate = rate_on(users, cell, cell.bandwidth / users.num_users)
+    per_token = 1.0 / users.drafting_speed + cell.payload / rate
+    low, high = cell.min_draft_length, cell.max_draft_length
+    members = [np.full(users.num_users, float(low))]
+    for deadline in (np.arange(1, high + 1)[:, None] * per_token).ravel():
+        # The deadline is one user's time for whole tokens, which a quotient can miss by its rounding.
+        members.append(np.clip(np.floor(deadline / per_token * (1.0 + 1e-12)), low, high))
+    return np.unique(members, axis=0)
 
 
 def relaxed_optimum(users, cell, starts, rng):
@@ -199,6 +219,14 @@ def random_users(rng, num_users):
         10.0 ** rng.uniform(-12.5, -10.0, num_users),
         rng.uniform(0.01, 0.03, num_users),
     )
+
+
+def random_curves(rng, shape, longest):
+    """Acceptance curves of every kind: smooth, in steps, certain or hopeless from some draft on."""
+    curves = np.sort(rng.random((*shape, longest)), axis=-1)[..., ::-1]
+    kind = rng.integers(0, 4, (*shape, 1))
+    until = np.arange(longest) < rng.integers(0, longest + 1, (*shape, 1))
+    return np.select([kind == 0, kind == 1, kind == 2], [curves, np.round(curves, 1), until * 1.0], curves * until)
 
 
 FORMS = list(itertools.product(("affine", "table"), ("padded", "ragged"), ("total", "density")))

@@ -86,14 +86,12 @@ class AcceptanceBelief:
             Which of the batch begin anew; None: all. Shape (N,).
         """
         shape = np.shape(observation["task"])
-        kept = np.zeros(shape, np.bool_)
-        if rows is not None and self.refusals.shape == shape:
-            kept |= ~rows[:, None]
-            self.refusals, self._drafted, self.accepted = (
-                np.where(kept, values, 0.0) for values in (self.refusals, self._drafted, self.accepted)
-            )
-        else:
+        if rows is None or self.refusals.shape != shape:
             self.refusals = self._drafted = self.accepted = np.zeros(shape)
+            return
+        self.refusals, self._drafted, self.accepted = (
+            np.where(rows[:, None], 0.0, values) for values in (self.refusals, self._drafted, self.accepted)
+        )
 
     def update(self, observation: Seen) -> None:
         """Take in what is seen before a round; seeing the same twice changes nothing.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from multispin_gym._validation import BoolArray, FloatArray, check_number
-from multispin_gym.baselines.estimators.beliefs import Seen, reported_gain_db
+from multispin_gym.baselines.estimators.beliefs import Seen, Weights, reported_gain_db
 from multispin_gym.baselines.estimators.believing import Believer
 from multispin_gym.baselines.estimators.channel_belief import ChannelBelief
-from multispin_gym.baselines.registry import make_controller
+from multispin_gym.baselines.heterogeneous import heterogeneous
+from multispin_gym.baselines.present_users import decide_present
+from multispin_gym.physics.objectives import Objective
 from multispin_gym.physics.rounds import Decision, compute_round
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.clock import Clock
@@ -49,13 +51,15 @@ def in_range(clock: Clock, cutoff: FloatArray) -> FloatArray:
 
 
 class _Cautious:
-    """What the two kinds of rule share: beliefs about rates, an objective and a factor of the cut-off."""
+    """What the two kinds of rule share: beliefs about rates, an objective, weights and a factor of the cut-off."""
 
-    def __init__(self, scenario: Scenario, cutoff: float, objective: str, belief: str) -> None:
+    def __init__(
+        self, scenario: Scenario, cutoff: float, objective: str, belief: str, weights: Weights | None = None
+    ) -> None:
         if cutoff != np.inf:
             cutoff = check_number("cutoff", cutoff, low=0.1, high=100.0)
         self._scenario, self._cutoff = scenario, float(cutoff)
-        self._controller = make_controller("heterogeneous", objective=objective)
+        self._objective, self._weights = Objective(objective), weights
         self._believer = Believer(scenario, belief)
 
     def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
@@ -73,7 +77,10 @@ class _Cautious:
     def _decide(self, observation: Seen, gain_db: FloatArray) -> Decision:
         users = self._believer.users(observation)
         users = Users.trusted(**{**users.fields, "channel_gain": self._scenario.db_to_gain(gain_db)})
-        decision = self._controller(users, self._scenario.cell)
+        goal = self._objective
+        if self._weights is not None:
+            goal = Objective.for_cells(goal.name, self._weights(observation))
+        decision = decide_present(heterogeneous, users, self._scenario.cell, goal)
         return with_cutoff(decision, users, self._scenario, self._cutoff)
 
 
@@ -132,10 +139,20 @@ class ChannelQuantile(_Cautious):
         One of :data:`multispin_gym.physics.objectives.OBJECTIVES`.
     belief
         What is believed of hidden acceptance rates, see :class:`Believer`.
+    weights
+        Weights of the users' tokens by what is observed, positive; all one by default.
     """
 
-    def __init__(self, scenario: Scenario, level: float, cutoff: float, objective: str, belief: str) -> None:
-        super().__init__(scenario, cutoff, objective, belief)
+    def __init__(
+        self,
+        scenario: Scenario,
+        level: float,
+        cutoff: float,
+        objective: str,
+        belief: str,
+        weights: Weights | None = None,
+    ) -> None:
+        super().__init__(scenario, cutoff, objective, belief, weights)
         self._level = check_number("level", level, low=0.001, high=0.999)
         self._channels = ChannelBelief(scenario)
 

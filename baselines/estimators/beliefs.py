@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from multispin_gym.scenarios.scenario import Scenario
 
 Seen = Mapping[str, NDArray[Any]]
 """An observation, or info, of a batch of rounds: arrays by name, with the batch axis first."""
+Weights = Callable[[Seen], FloatArray]
+"""Weights of the users' tokens by what is observed. Shape (N, K)."""
 
 
 def believed_users(

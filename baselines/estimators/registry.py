@@ -14,9 +14,17 @@ from multispin_gym.baselines.estimators.believing import (
     posterior_proportional_fair,
     thompson,
 )
+from multispin_gym.baselines.estimators.deadline_rollout import deadline_rollout
+from multispin_gym.baselines.estimators.earliest_deadline import earliest_deadline
+from multispin_gym.baselines.estimators.fluid import Fluid, mean_fluid
 from multispin_gym.baselines.estimators.good_speed import GoodSpeed
 from multispin_gym.baselines.estimators.mean import mean_heterogeneous, mean_proportional_fair
+from multispin_gym.baselines.estimators.open_loop_planner import open_loop_planner
 from multispin_gym.baselines.estimators.ranking import survival_ranking
+from multispin_gym.baselines.estimators.request_index import request_index
+from multispin_gym.baselines.estimators.required_rate import required_rate
+from multispin_gym.baselines.estimators.serving import index_programme, index_quantile
+from multispin_gym.baselines.estimators.shortest_first import equal_weights, shortest_first
 from multispin_gym.baselines.estimators.smart_spec import SmartSpec
 from multispin_gym.baselines.estimators.spec_stop import SpecStop
 from multispin_gym.baselines.estimators.stochastic_programme import stochastic_programme
@@ -57,6 +65,11 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Estimating]]] = {
         "the same for the sum of the logarithms of token rates: where requests end, the rule to use (option: belief)",
         posterior_proportional_fair,
     ),
+    "posterior_fluid": (
+        "tokens weighed by what their kind costs in time, with the counts (options: factor, prior, kinds, belief)",
+        Fluid,
+    ),
+    "mean_fluid": ("the same with the mean rate of a request's task (options: factor, prior)", mean_fluid),
     "thompson": (
         "heterogeneous, for rates drawn from what the counts leave (options: objective, seed)",
         thompson,
@@ -73,6 +86,24 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Estimating]]] = {
     "good_speed": (
         "a budget of tokens shared fairly by moving estimates, GoodSpeed (options: budget, rate_step, speed_step)",
         GoodSpeed,
+    ),
+    "equal_weights": ("requests with deadlines weigh the same; hopeless ones are given up", equal_weights),
+    "earliest_deadline": ("earliest deadline first: weights fall with the order of deadlines", earliest_deadline),
+    "required_rate": ("weights by the rate that a request needs to be on time", required_rate),
+    "shortest_first": ("shortest request first: weights fall with the tokens that are left", shortest_first),
+    "request_index": (
+        "an index: value of a request over its tokens left, times the odds of being on time",
+        request_index,
+    ),
+    "open_loop_planner": ("serves the largest set that a plan brings home on time", open_loop_planner),
+    "deadline_rollout": ("the base rule that earns most when it is played out in a fluid model", deadline_rollout),
+    "index_quantile": (
+        "all at once: a quantile of the channels, the rates' posterior, a request's index (docstring: the options)",
+        index_quantile,
+    ),
+    "index_programme": (
+        "all at once: the programme of a round for channels and rates as believed, weighed by the request's index",
+        index_programme,
     ),
 }
 

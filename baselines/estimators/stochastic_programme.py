@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from multispin_gym._validation import BoolArray, FloatArray, check_choice, check_number
-from multispin_gym.baselines.estimators.beliefs import Seen, present_in
+from multispin_gym.baselines.estimators.beliefs import Seen, Weights, present_in
 from multispin_gym.baselines.estimators.believing import Believer
 from multispin_gym.baselines.estimators.channel_belief import ChannelBelief
 from multispin_gym.baselines.estimators.lossy_rounds import Expected, LossyRounds
@@ -26,10 +24,6 @@ _FIRST = 10.0
 _PASSES = 4
 # Expected tokens of a user, at least, for the weights of fairness.
 _LEAST_TOKENS = 0.05
-
-
-Weights = Callable[[Seen], FloatArray]
-"""Weights of the present users' tokens by what is observed. Shape (N, K)."""
 
 
 class StochasticProgramme:

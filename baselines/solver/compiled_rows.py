@@ -165,7 +165,7 @@ def search(
             if reached > score[index]:
                 here[:], deadline[index], score[index] = found, time, reached
         deadline[index], score[index], solved[index] = compiled_search.search(
-            row, extra[index], duals, dropped, here, deadline[index], score[index]
+            row, extra[index], duals, dropped, here, deadline[index], score[index], len(after) > 0
         )
 
 

@@ -98,20 +98,16 @@ def _round(
     options = np.empty((OPTIONS, users))
     fill(relaxed, lengths, high, dual, options)
     time, score = best_of(row, options, prices, deadline, best)
-    time, score = improve(row, best, time, score, known)
-    if users == 1 or relaxed.least.any():
-        return time, score
-    for family in range(2):
+    for family in range(0 if users == 1 or relaxed.least.any() else 2):
         if family:
             options = np.empty((len(dropped), users))
             opt_out(relaxed, high, lengths, prices, dropped, options)
         else:
             options = np.maximum(options, 1.0)
         later, reached = best_of(row, options, prices, deadline, found)
-        later, reached = improve(row, found, later, reached, known)
         if reached > score:
             best[:], time, score = found, later, reached
-    return time, score
+    return improve(row, best, time, score, known)
 
 
 @compiled
@@ -154,6 +150,7 @@ def _open(
     weights: FloatArray,
     known: FloatArray,
     found: FloatArray,
+    scanned: bool,
 ) -> tuple[float, float, bool]:
     """Fill in the best lengths found from one piece; deadline, score, and whether its relaxation was solved.
 
@@ -180,7 +177,7 @@ def _open(
     )
     time, reached = _relax(row, relaxed, high, lengths)
     tangent(row.curves, lengths, time, prices, bend, own)
-    if not _at_prices(relaxed, high, lengths, prices, reached, dual):
+    if not _at_prices(relaxed, high, lengths, prices, reached, dual) and not scanned:
         return time, reached, False
     if row.geometric:
         weights_at(row, lengths, weights)
@@ -193,7 +190,14 @@ def _open(
 
 @compiled
 def search(
-    row: Row, extra: FloatArray, duals: Duals, dropped: np.ndarray, best: FloatArray, deadline: float, score: float
+    row: Row,
+    extra: FloatArray,
+    duals: Duals,
+    dropped: np.ndarray,
+    best: FloatArray,
+    deadline: float,
+    score: float,
+    scanned: bool,
 ) -> tuple[float, float, bool]:
     """Improve one cell's lengths in place; deadline, score, and whether every relaxation was solved.
 
@@ -210,7 +214,7 @@ def search(
         if opened[index] or not duals.excess[index] > _WORTH_OPENING * total_tokens(row, best):
             return deadline, score, True
         opened[index] = True
-        time, reached, solved = _open(row, extra, duals, index, dropped, score, weights, known, found)
+        time, reached, solved = _open(row, extra, duals, index, dropped, score, weights, known, found, scanned)
         if not solved:
             return deadline, score, False
         if reached > score:

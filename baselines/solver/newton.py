@@ -102,7 +102,7 @@ def _solve_weighted(
         if running.size == 0 or clock.over:
             break
         active = active[running]
-        if step < _RESTARTS:
+        if step < _RESTARTS and problem.tables is None:
             part, here = part[running], here[running]
             again = RelaxedPoint.at(part, *settle(part, here.lengths))
             better = again.score > here.score

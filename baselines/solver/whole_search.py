@@ -6,6 +6,7 @@ Which pieces are promising is told by the separated maximum at the prices of the
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ _NO_MEMBERS = np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0), dtype=np.int6
 def best_whole(problem: Problem, cell: Cell) -> WholeLengths:
     """Find whole lengths for each cell, which is in no piece.
 
-    They are at least as good as the best common length and, where there are several pieces and users are not very many,
-    as the polished best of the lengths nested under one deadline.
+    They are at least as good as the best common length and, where there are several pieces or users may opt out, and
+    users are not very many, as the polished best of the lengths nested under one deadline.
     """
     few = problem.curves.density or problem.alpha.size <= FEW
     if not few or problem.tables is not None or (rows := compiled_rows()) is None:
@@ -51,8 +52,11 @@ def best_whole(problem: Problem, cell: Cell) -> WholeLengths:
 
 
 def _is_scanned(problem: Problem, pieces: Pieces) -> bool:
-    """Whether the search starts with a scan over all pieces, which leaves few of them that may be better."""
-    return len(pieces) > 1 and problem.num_users <= MANY
+    """Whether the search starts with nested lengths, over all pieces and all who may opt out.
+
+    They leave few pieces that may be better, and are so good that relaxations need not be solved to the end.
+    """
+    return (len(pieces) > 1 or not problem.low.all()) and problem.num_users <= MANY
 
 
 def _compiled(rows: Any, problem: Problem, cell: Cell) -> tuple[WholeLengths, np.ndarray]:
@@ -80,7 +84,8 @@ class _Search:
         self.problem, self.pieces = problem, pieces_of(cell, problem.num_users)
         self.server, self.drafting = server_of(cell, problem.num_users), drafting_server(cell, problem.num_users)
         self.best = play_whole(problem, self.server, best_common_lengths(problem, cell))
-        if _is_scanned(problem, self.pieces):
+        self.scanned = _is_scanned(problem, self.pieces)
+        if self.scanned:
             self.best = self.best.better(best_nested(problem, self.server, polish=True))
         self.several = len(self.pieces) > 1
         self.ragged = self.several and counts_tokens(self.drafting)
@@ -132,31 +137,29 @@ class _Search:
         problem = self.problem[rows]
         part = problem.in_piece(self.pieces, index)
         part = part.on_line(self.base[rows, index], self.slope[rows, index], self.weight[rows])
-        point, prices = _relaxed(part)
+        point, prices = _relaxed(part, exact=not self.scanned)
         dual = None
         if self.several:
             duals = self.judge(rows, problem.linearised(point.lengths), prices)
             dual = duals.lengths(problem.low, index) if self.ragged else None
         self.weight[rows] = problem.linearised(point.lengths).weight
-        starts = roundings(part, self.server, point, prices, dual)
-        self._improve(rows, problem, starts)
+        # A climb costs more than all that goes before it: only the best start is worth one.
+        start = reduce(WholeLengths.better, roundings(part, self.server, point, prices, dual))
+        self.best.put(rows, self.best[rows].better(improve(problem, self.server, start)))
         return True
 
-    def _improve(self, rows: np.ndarray, problem: Problem, starts: list[WholeLengths]) -> None:
-        """Let all starts climb together, one after the other in the rows of one batch, and keep the best."""
-        every = problem if len(starts) == 1 else problem[np.tile(np.arange(len(rows)), len(starts))]
-        found = improve(every, self.server, WholeLengths.joined(starts))
-        score = found.score.reshape(len(starts), len(rows))
-        chosen = score.argmax(axis=0) * len(rows) + np.arange(len(rows))
-        self.best.put(rows, self.best[rows].better(found[chosen]))
 
+def _relaxed(part: Problem, exact: bool) -> tuple[RelaxedPoint, FloatArray]:
+    """The relaxed optimum of rows in a piece, or near it, and token prices there, s per token, (M, K).
 
-def _relaxed(part: Problem) -> tuple[RelaxedPoint, FloatArray]:
-    """The relaxed optimum of rows in a piece, or next to it, and token prices there, s per token, (M, K)."""
+    It is the optimum, or as good, where that is asked for.
+    """
     point = RelaxedPoint.at(part, *starting_lengths(part))
     prices = token_prices(part.curves, point.lengths, point.deadline)
     time_price = part.time_price_at(point.score)[:, None]
     price = time_price * (prices + part.slope[:, None])
+    if not exact:
+        return point, prices
     tokens, wanted = part.tokens(point.lengths), part.best_real_lengths(price)
     surplus = (part.tokens(wanted) - tokens - price * (wanted - point.lengths)).sum(axis=-1)
     off = np.flatnonzero(~(surplus <= SETTLED * tokens.sum(axis=-1)))

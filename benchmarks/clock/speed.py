@@ -26,19 +26,19 @@ from multispin_gym.envs.variants import DEADLINE, HIDDEN, MULTI_SPIN, SERVE, STA
 
 IDS = tuple(row.id for row in (MULTI_SPIN, DEADLINE, STALE, HIDDEN, SERVE))
 ACTIONS = 16
-# Stages of a step -> the function whose time, with all that it calls, is theirs; then what is within them.
+# Stages of a step -> the functions whose time, with all that they call, is theirs; then what is within moving on.
 STAGES = {
-    "rounds played": ("game.py", "play"),
-    "moving on": ("game.py", "advance"),
-    "episodes begun anew": ("game.py", "begin"),
-    "observations": ("game.py", "observe"),
-    "info": ("shared.py", "vector_info"),
+    "rounds played": [("game.py", "play")],
+    "moving on": [("game.py", "advance")],
+    "observations": [("game.py", "observe")],
+    "info": [("shared.py", "vector_info")],
 }
 WITHIN = {
-    "fades drawn": ("fades.py", "_draw"),
-    "requests drawn": ("newcomers.py", "_draw"),
-    "who comes and goes": ("traffic.py", "move_on"),
-    "channels and reports": ("streams.py", "_look"),
+    "fades drawn": [("fades.py", "_draw")],
+    "requests drawn": [("request_draws.py", "draw")],
+    "who comes and goes": [("traffic.py", "let_go"), ("traffic.py", "admit")],
+    "episodes begun anew": [("streams.py", "_start")],
+    "channels and reports": [("streams.py", "_look")],
 }
 
 
@@ -99,7 +99,9 @@ def stages(num_users: int, num_envs: int, seconds: float) -> dict[str, float]:
     found = pstats.Stats(profile).stats  # type: ignore[attr-defined]
     spent = {(Path(file).name, name): cumulative for (file, _, name), (_, _, _, cumulative, _) in found.items()}
     whole = spent["vector.py", "step"]
-    return {stage: spent.get(place, 0.0) / whole for stage, place in (STAGES | WITHIN).items()}
+    return {
+        stage: sum(spent.get(place, 0.0) for place in places) / whole for stage, places in (STAGES | WITHIN).items()
+    }
 
 
 def study(options: Speed, command: str) -> None:

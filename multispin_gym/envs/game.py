@@ -125,10 +125,6 @@ class Game:
         self.actions = variant.actions(self.cell, self.num_users)
         self._streams = CellStreams(self.scenario, self.num_users, self.num_rows, self.num_rounds, bool(sampled))
         size = max(1, _PIECE_VALUES // self.num_users)
-        if self.num_rows > 1:
-            # glibc hands freed arrays back to the system, to be faulted in anew by the next step, until a program has
-            # freed a large one; from then on it keeps them. This costs a microsecond and saves a fifth of the time.
-            np.empty(_RETAINED_BYTES, np.uint8)
         self._pieces = [slice(start, start + size) for start in range(0, self.num_rows, size)]
 
     def _choose(
@@ -155,6 +151,9 @@ class Game:
             default_rounds if num_rounds is None else check_integer("num_rounds", num_rounds, low=1, high=MOST_ROUNDS)
         )
         self.num_rows = check_integer("num_envs", num_rows, low=1, high=MOST_ROWS)
+        if self.num_rows > 1:
+            # glibc hands freed arrays back to the system until a program has freed a large one; this saves a fifth.
+            np.empty(_RETAINED_BYTES, np.uint8)
         self._indices = np.arange(self.num_rows)
         self._users: Users | None = None
 
@@ -208,11 +207,13 @@ class Game:
         self._clock[rows] = 0.0
         self._users = self._streams.users
 
-    def advance(self, rows: IntArray | None = None) -> None:
-        """Move on to the next round, in some rows or in all."""
-        self._streams.advance(rows)
+    def advance(self, begun: IntArray | None = None) -> None:
+        """Move on to the next round, and begin new episodes in some rows."""
+        self._streams.advance(None if begun is None else np.setdiff1d(self._indices, begun, assume_unique=True))
         if self.max_time is not None:
-            self._clock += self._latency if rows is None else np.where(np.isin(self._indices, rows), self._latency, 0.0)
+            self._clock += self._latency
+        if begun is not None:
+            self.begin(begun)
         self._users = self._streams.users
 
     def observe(self) -> Observation:
@@ -293,3 +294,7 @@ class Game:
         outcome = RoundOutcome.trusted(**of_users, **of_rounds)
         optimum = np.full(rows, np.nan) if self.rule.has_optimum else None
         return PlayedRound(self.users, decision, outcome, self.elapsed, np.zeros(rows), optimum)
+
+    def before_first(self, rows: IntArray) -> dict[str, NDArray[Any]]:
+        """What info says of some rows before their first round, unless it is 0. Shape (M,) each."""
+        return {"optimum": np.full(rows.shape, np.nan)} if self.rule.has_optimum else {}

@@ -11,7 +11,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import ArrayLike, NDArray
 
 from multispin_gym._arrays import Float32Array
-from multispin_gym._validation import IntArray, nearest
+from multispin_gym._validation import BoolArray, IntArray, nearest
 from multispin_gym.envs.clock.service import SERVICE_KEYS
 from multispin_gym.envs.game import Game, PlayedRound
 from multispin_gym.envs.observations import Observation
@@ -159,9 +159,9 @@ def round_info(played: PlayedRound) -> dict[str, Any]:
             # Nobody has measured how long an upload would have taken that was cut off.
             cutoff = played.decision.cutoff
             assert cutoff is not None
-            until = np.broadcast_to(cutoff[:, None], late.shape)
-            drafting = np.where(late, np.minimum(outcome.drafting_time, until), outcome.drafting_time)
-            info["drafting_time"] = drafting
+            until = np.repeat(cutoff, late.shape[1]).reshape(late.shape)
+            # Whoever is in by then has drafted by then.
+            info["drafting_time"] = drafting = np.minimum(outcome.drafting_time, until)
             info["upload_time"] = np.where(late, until - drafting, outcome.upload_time)
     return info
 
@@ -173,26 +173,27 @@ def single_info(played: PlayedRound) -> dict[str, Any]:
 
 def vector_info(
     played: PlayedRound,
-    mask: NDArray[np.bool_],
-    begun: NDArray[np.bool_] | None = None,
-    nothing: PlayedRound | None = None,
+    mask: BoolArray,
+    begun: Mapping[str, NDArray[Any]] | None = None,
+    rows: IntArray | None = None,
+    copied: bool = False,
 ) -> dict[str, Any]:
     """Return info of some rows in Gymnasium's vector form: beside each key a mask of the rows that have it.
 
-    Rows that have begun an episode have what ``nothing`` says, the :meth:`Game.nothing_played` of the game: zeros, and
-    NaN for an optimum, and where time passes what happened before their first round.
+    Rows that have begun an episode have what ``begun`` says, the :meth:`Game.before_first` of the game, else zeros: so
+    have those without info. Unless they are ``copied``, arrays of ``played`` are changed for it.
 
-    Shapes: ``played`` and ``nothing`` (N, K), ``mask`` and ``begun`` (N,), result (N, K).
+    Shapes: ``played`` (N, K), ``mask`` (N,), ``begun``, of the episodes' ``rows``, (M,), result (N, K).
     """
     info: dict[str, Any] = {}
-    shown = mask if begun is None else mask & ~begun
-    whole = bool(shown.all())
-    of_begun = {} if whole or nothing is None else round_info(nothing)
+    rest = np.flatnonzero(~mask)
     for name, value in round_info(played).items():
-        if not whole:
-            value = np.where(
-                shown if value.ndim == 1 else shown[:, None], value, of_begun.get(name, value.dtype.type(0))
-            )
+        if copied or not value.flags.writeable:
+            value = value.copy()
+        if rest.size:
+            value[rest] = 0
+        if begun is not None:
+            value[rows] = begun.get(name, 0)
         info[name] = value
         info[f"_{name}"] = mask
     return info

@@ -215,15 +215,20 @@ class MultiSpinVectorEnv(CellAccess, VectorDisplay, VectorEnv[Observation, Float
 
     def _step_some(self, actions: NDArray[Any]) -> Step:
         """Reset the rows whose episodes ended in the step before, play in the others."""
-        ended, playing, rewards = self._ended, ~self._ended, np.zeros(self.num_envs)
-        played = self._game.nothing_played()
-        if playing.any():
-            played = self._game.play(np.where(playing[:, None], actions, 0.0))
-            self._game.advance(np.flatnonzero(playing))
-            rewards[playing] = played.reward[playing]
+        ended, playing = self._ended, ~self._ended
+        rows = np.flatnonzero(ended)
+        if rows.size < self.num_envs:
+            chosen = actions.copy()
+            chosen[rows] = 0.0
+            played = self._game.play(chosen)
+            self._game.advance(rows)
             self._remember(played)
-        self._game.begin(np.flatnonzero(ended))
-        info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_), ended, self._game.nothing_played())
+        else:
+            played = self._game.nothing_played()
+            self._game.begin(rows)
+        rewards = np.where(playing, played.reward, 0.0)
+        everywhere = np.ones(self.num_envs, dtype=np.bool_)
+        info = vector_info(played, everywhere, self._game.before_first(rows), rows)
         self._begun = ended
         truncated = playing & self._truncated()
         self._ended = truncated.copy()
@@ -239,7 +244,8 @@ class MultiSpinVectorEnv(CellAccess, VectorDisplay, VectorEnv[Observation, Float
         for row in rows.tolist():
             final_obs[row] = {name: array[row] for name, array in last.items()}
         self._game.begin(rows)
-        info = vector_info(played, np.ones(self.num_envs, dtype=np.bool_), ended, self._game.nothing_played())
+        everywhere = np.ones(self.num_envs, dtype=np.bool_)
+        info = vector_info(played, everywhere, self._game.before_first(rows), rows, copied=True)
         info["final_obs"], info["_final_obs"] = final_obs, ended.copy()
-        info["final_info"], info["_final_info"] = vector_info(played, ended.copy()), ended.copy()
+        info["final_info"], info["_final_info"] = vector_info(played, ended.copy(), copied=True), ended.copy()
         return info

@@ -231,7 +231,9 @@ def _compute_incomplete(
     tokens = users.tokens(lengths, uniforms)
     fields: dict[str, NDArray[Any]] = {}
     if verified is not None:
-        fields["verified"] = verified = np.broadcast_to(verified, tokens.shape)
+        if verified.shape != tokens.shape:
+            verified = np.broadcast_to(verified, tokens.shape)
+        fields["verified"] = verified
         tokens = tokens * verified
     gained, verification = sum_users(tokens), cell.verification.round_time(lengths, verified)
     latency = start + verification

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from multispin_gym._validation import FloatArray
+from multispin_gym._validation import FloatArray, IntArray
 
 # Relaxation times of the phases, in windows, among which one is looked for.
 _FASTEST, _SLOWEST = 1e-4, 1e4
 _GRID = 801
 _BISECTIONS = 100
+# Phases that are drawn at first.
+_PHASES = 4
+PhaseDraws = Callable[[int, int], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -41,17 +45,17 @@ class PoissonProcess:
         """Return the process on a time scale on which its mean rate is ``rate``, 1/s."""
         return PoissonProcess(rate)
 
-    def begin(self, generator: np.random.Generator) -> FloatArray:
-        """Return the state at an arbitrary time: one phase, without end. Shape (2,)."""
-        del generator
-        return np.array([0.0, math.inf])
+    def begin(self, uniform: FloatArray, exponential: FloatArray) -> FloatArray:
+        """Return states at an arbitrary time: one phase, without end. Shapes: draws (M,), result (M, 2)."""
+        del exponential
+        return np.stack([np.zeros(uniform.shape), np.full(uniform.shape, math.inf)], axis=-1)
 
-    def gaps(self, generator: np.random.Generator, count: int, state: FloatArray) -> FloatArray:
-        """Draw the times between the next arrivals, s; see :meth:`SwitchedProcess.gaps`. Shape (count,)."""
-        del state
-        gaps = generator.standard_exponential(count)
-        gaps *= 1.0 / self.rate
-        return gaps
+    def arrivals(self, exponentials: FloatArray, draw: PhaseDraws, state: FloatArray) -> FloatArray:
+        """Return the times of the next arrivals, s; see :meth:`SwitchedProcess.arrivals`. Shape (M, count)."""
+        del draw, state
+        times = np.cumsum(exponentials, axis=1)
+        times *= 1.0 / self.rate
+        return times
 
 
 @dataclass(frozen=True)
@@ -114,64 +118,64 @@ class SwitchedProcess:
         (high, low), (first, second) = self.intensities, self.durations
         return SwitchedProcess((factor * high, factor * low), (first / factor, second / factor))
 
-    def begin(self, generator: np.random.Generator) -> FloatArray:
-        """Draw the state at an arbitrary time: the phase, and the time until it ends, s. Shape (2,)."""
-        phase = int(generator.random() >= self.shares[0])
-        return np.array([phase, self.durations[phase] * generator.standard_exponential()])
+    def begin(self, uniform: FloatArray, exponential: FloatArray) -> FloatArray:
+        """Turn draws into states at an arbitrary time: the phase, and the time until it ends, s.
 
-    def gaps(self, generator: np.random.Generator, count: int, state: FloatArray) -> FloatArray:
-        """Draw the times between the next arrivals.
+        Shapes: ``uniform``, on [0, 1), and ``exponential``, of mean 1, (M,), result (M, 2).
+        """
+        phase = (uniform >= self.shares[0]).astype(np.int64)
+        return np.stack([phase, np.array(self.durations)[phase] * exponential], axis=-1)
+
+    def arrivals(self, exponentials: FloatArray, draw: PhaseDraws, state: FloatArray) -> FloatArray:
+        """Turn draws into the times of the next arrivals of some independent processes.
 
         Parameters
         ----------
-        generator
-            The source of randomness.
-        count
-            Number of gaps; at least 1.
+        exponentials
+            Exponential draws of mean 1, one for each arrival. Shape (M, count), at least one.
+        draw
+            Gives for a range of numbers, from the first to before the last, such draws for the lengths of the phases
+            that begin, by their number. Shape (M, last - first).
         state
-            Phase and time until it ends (s), at the last arrival or, after :meth:`begin`, at any time; afterwards those
-            at the last arrival that was drawn. Shape (2,).
+            Phase and time until it ends (s) of each process; afterwards those at the last arrival. Shape (M, 2).
 
         Returns
         -------
         numpy.ndarray
-            Gaps, s; the first from the time of the state. Shape (count,).
+            Times from that of the state, s. Shape (M, count).
         """
         # Arrivals are where the intensity's integral, which is linear within a phase, passes those of unit rate.
-        levels = np.cumsum(generator.standard_exponential(count))
-        last = levels[-1]
-        first = int(state[0])
-        ends, integral = self._phases(generator, last, first, float(state[1]))
-        arrivals = np.interp(levels, integral, ends)
-        # The phase in which the last arrival falls; none falls into one without intensity.
-        index = int(integral.searchsorted(last))
-        state[0] = (first + index - 1) % 2
-        state[1] = max(ends[index] - arrivals[-1], 0.0)
-        arrivals[1:] -= arrivals[:-1].copy()
-        return arrivals
+        levels = np.cumsum(exponentials, axis=1)
+        first = state[:, 0].astype(np.int64)
+        ends, integral = self._phases(levels[:, -1], draw, first, state[:, 1])
+        # None falls into a phase without intensity.
+        index = np.zeros(levels.shape, dtype=np.int64)
+        for end in integral[:, 1:-1].T:
+            index += levels > end[:, None]
+        phase = (first[:, None] + index) % 2
+        times = levels - np.take_along_axis(integral, index, axis=1)
+        times /= np.array(self.intensities)[phase]
+        times += np.take_along_axis(ends, index, axis=1)
+        last = np.take_along_axis(ends, index[:, -1:] + 1, axis=1)[:, 0]
+        state[:, 0], state[:, 1] = phase[:, -1], np.maximum(last - times[:, -1], 0.0)
+        return times
 
     def _phases(
-        self, generator: np.random.Generator, level: float, first: int, left: float
+        self, level: FloatArray, draw: PhaseDraws, first: IntArray, left: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Draw phases until the intensity's integral is past a level: 0 and their ends, s, and the integral there."""
-        # From the first phase's end on, in turn.
-        order = -1 if first == 0 else 1
-        durations, intensities = self.durations[::order], self.intensities[::order]
-        pair = durations[0] * intensities[0] + durations[1] * intensities[1]
-        lasts = np.array([left])
-        ends = np.array([0.0, left])
-        integral = np.array([0.0, left * self.intensities[first]])
-        while integral[-1] < level:
-            # What they add on average is past the level, by a margin.
-            drawn = generator.standard_exponential((2 + int(1.5 * (level - integral[-1]) / pair), 2))
-            drawn *= durations
-            lasts = np.concatenate((lasts, drawn.ravel()))
-            ends, integral = np.zeros(lasts.size + 1), np.zeros(lasts.size + 1)
-            np.cumsum(lasts, out=ends[1:])
-            lasts_weighted = lasts * self.intensities[first]
-            lasts_weighted[1::2] = lasts[1::2] * intensities[0]
-            np.cumsum(lasts_weighted, out=integral[1:])
-        return ends, integral
+        """Phases until the intensity's integral is past a level: 0 and their ends, s, and the integral there."""
+        lasts = left[:, None]
+        while True:
+            phase = (first[:, None] + np.arange(lasts.shape[1])) % 2
+            ends, integral = (np.zeros((len(lasts), lasts.shape[1] + 1)) for _ in range(2))
+            np.cumsum(lasts, axis=1, out=ends[:, 1:])
+            np.cumsum(lasts * np.array(self.intensities)[phase], axis=1, out=integral[:, 1:])
+            if (integral[:, -1] >= level).all():
+                return ends, integral
+            known = lasts.shape[1] - 1
+            more = draw(known, 2 * known + _PHASES)
+            phase = (first[:, None] + 1 + known + np.arange(more.shape[1])) % 2
+            lasts = np.concatenate((lasts, more * np.array(self.durations)[phase]), axis=1)
 
 
 ArrivalProcess = PoissonProcess | SwitchedProcess

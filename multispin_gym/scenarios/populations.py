@@ -113,7 +113,7 @@ class AcceptanceClass:
         object.__setattr__(self, "deviation", deviation)
         if deviation > 0.0 and not all(_LEAST_SHAPE <= shape <= _LARGEST_SHAPE for shape in self.law[1]):
             raise ValueError(
-                f"deviation must be 0 or leave a Beta law of mean {rate!r} shape parameters in "
+                f"deviation must be 0 or leave a Beta law of mean rate = {rate!r} shape parameters in "
                 f"[{_LEAST_SHAPE:g}, {_LARGEST_SHAPE:g}], got {deviation!r}"
             )
 

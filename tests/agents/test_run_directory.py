@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from library import ROOT
+from library import ROOT, until_there_is
 
 from multispin_gym._files import write_atomically
 from multispin_gym.agents import PolicyConfig, PPOConfig, RunDirectoryError, load_agent
@@ -286,8 +286,7 @@ def test_ctrl_c_ends_the_command_cleanly(tmp_path, quick):
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    while not (run / "training_state.pt").exists():
-        assert process.poll() is None, process.communicate()
+    until_there_is(run / "training_state.pt", process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.slow
 
 def test_a_study_is_reproducible_and_its_best_trial_becomes_a_hyperparameter_file(tmp_path):
     reports = [
-        search(SearchConfig(output=tmp_path / name / "study.json", num_trials=2, total_timesteps=1, seed=3))
+        search(
+            SearchConfig(output=tmp_path / name / "study.json", num_users=3, num_trials=2, total_timesteps=1, seed=3)
+        )
         for name in ("a", "b")
     ]
     assert reports[0] == reports[1]

@@ -112,7 +112,9 @@ def test_warming_up_compiles_every_loop_over_the_rows_of_a_batch():
         assert importlib.util.find_spec("numba") is None
         return
     rows.warm_up()
-    loops = [value for value in vars(rows).values() if getattr(value, "__module__", "") == rows.__name__]
+    # What only other loops call is not loaded by itself where all of them are kept from an earlier process.
+    public = [value for name, value in vars(rows).items() if not name.startswith("_")]
+    loops = [value for value in public if getattr(value, "__module__", "") == rows.__name__]
     compiled = [loop for loop in loops if hasattr(loop, "signatures")]
     assert len(compiled) >= 6
     assert all(loop.signatures for loop in compiled)

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from reference import FORMS, bandwidth_needed, brute_force, random_cell, random_users, rate_on
+from reference import FORMS, bandwidth_needed, brute_force, nested_family, random_cell, random_users, rate_on
 from scipy.optimize import brentq
 
 from multispin_gym import AffineVerification, Cell, Decision, Users, expected_tokens, load_scenario, play_round
@@ -18,18 +18,6 @@ SHORTEST = pytest.mark.parametrize("shortest", [0, 1, 2])
 
 def goodput(users, cell, decision):
     return play_round(users, cell, decision).goodput
-
-
-def family(users, cell):
-    """Every nested member of one cell, and the least lengths, for which no deadline is needed."""
-    rate = rate_on(users, cell, cell.bandwidth / users.num_users)
-    per_token = 1.0 / users.drafting_speed + cell.payload / rate
-    low, high = cell.min_draft_length, cell.max_draft_length
-    members = [np.full(users.num_users, float(low))]
-    for deadline in (np.arange(1, high + 1)[:, None] * per_token).ravel():
-        # The deadline is one user's time for whole tokens, which a quotient can miss by its rounding.
-        members.append(np.clip(np.floor(deadline / per_token * (1.0 + 1e-12)), low, high))
-    return np.unique(members, axis=0)
 
 
 def independent_decision(users, cell, lengths):
@@ -56,7 +44,7 @@ def test_nested_is_the_best_of_its_whole_family(form, shortest):
     rng = np.random.default_rng(shortest)
     for num_users in (1, 2, 5):
         cell, users = random_cell(rng, *form, shortest, longest=7), random_users(rng, num_users)
-        best, lengths = brute_force(users, cell, family(users, cell))
+        best, lengths = brute_force(users, cell, nested_family(users, cell))
         decision = NESTED(users, cell)
         assert float(goodput(users, cell, decision)) == pytest.approx(best, rel=1e-12)
         assert decision.draft_lengths.tolist() == lengths.tolist()
@@ -70,7 +58,7 @@ def test_a_server_with_a_time_per_draft_and_a_noise_power_changes_what_is_best_a
     plain = dataclasses.replace(cell, noise_psd=1e-10 / 5e6, noise_power=None, verification=server.of_batch(4))
     for _ in range(10):
         users = Users(rng.uniform(0.3, 0.95, 4), rng.uniform(20, 80, 4), rng.exponential(0.3, 4), 1e-8)
-        best, _ = brute_force(users, plain, family(users, plain))
+        best, _ = brute_force(users, plain, nested_family(users, plain))
         assert float(goodput(users, cell, NESTED(users, cell))) == pytest.approx(best, rel=1e-12)
 
 
@@ -158,7 +146,7 @@ def test_other_objectives_are_maximised_over_the_same_family(objective):
             rates = rates / play_round(users, cell, decision).latency
             return float((weights * rates).sum() if objective == "sum" else np.exp((weights * np.log(rates)).sum()))
 
-        best = max(value(independent_decision(users, cell, lengths)) for lengths in family(users, cell))
+        best = max(value(independent_decision(users, cell, lengths)) for lengths in nested_family(users, cell))
         options = {"objective": objective, "weights": weights.tolist()}
         nested, polished = (make_controller(name, **options)(users, cell) for name in ("nested", "nested_polished"))
         assert value(nested) == pytest.approx(best, rel=1e-9)

@@ -38,7 +38,7 @@ def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchm
         "16",
     ]
     options += ["--num-users", "2", "--total-timesteps", "1", "--runs", str(tmp_path / "runs")]
-    options += ["--other-users", "5"]
+    options += ["--other-users", "5", "--jobs", "1"]
     assert benchmark("training").main([*options, "--output", str(tmp_path / "a")]) == 0
     report = json.loads((tmp_path / "a" / "training.json").read_text())["scenarios"]["laptops_60ms"]
     weights = tmp_path / "runs" / "laptops_60ms-scratch-2_users" / "seed-4" / "policy.safetensors"
@@ -117,6 +117,7 @@ def test_every_variant_trains_and_is_what_it_is_called(benchmark, tmp_path):
 def test_every_variant_counts_at_the_learning_rate_that_suits_it_best(benchmark, tmp_path):
     options = ["--variants", "full", "--num-users", "2", "--seeds", "0", "1", "--total-timesteps", "8192"]
     options += ["--learning-rates", "1e-9", "0.016", "--eval-cells", "32", "--output", str(tmp_path)]
+    options += ["--runner", "local"]
     assert benchmark("ablations").main(options) == 0
     entry = json.loads((tmp_path / "ablations.json").read_text())["variants"]["full"]
     slow, fast = (entry["learning_rates"][rate] for rate in ("1e-09", "0.016"))

@@ -179,21 +179,30 @@ write_atomically(Path(sys.argv[1]), new if sys.argv[2:] else old)
     assert not (tmp_path / "b.csv").exists()
 
 
+# Saves a result in processes of its own, each ended at the n-th file that it moves or removes; with 0 it is left alone.
 KILLED = """
 import os, pickle, sys
 from pathlib import Path
+from multispin_gym.evaluation.figures import draw_result
 from multispin_gym.evaluation.report import save
-result, calls = pickle.loads(Path(sys.argv[2]).read_bytes()), 0
-def counted(act):
+result, calls = pickle.loads(Path(sys.argv[1]).read_bytes()), 0
+draw_result(result)  # loads, once for all, what drawing needs
+def counted(act, last):
     def count(*args, **options):
         global calls
         calls += 1
-        if calls == int(sys.argv[3]):
+        if calls == last:
             os._exit(9)
         return act(*args, **options)
     return count
-os.replace, os.unlink = counted(os.replace), counted(os.unlink)
-save(result, sys.argv[1], "later")
+for line in sys.stdin:
+    number, folder = line.rstrip("\\n").split(" ", 1)
+    child = os.fork()
+    if not child:
+        os.replace, os.unlink = counted(os.replace, int(number)), counted(os.unlink, int(number))
+        save(result, folder, "later")
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -201,20 +210,26 @@ save(result, sys.argv[1], "later")
 def test_a_kill_between_the_files_never_leaves_figures_of_one_evaluation_beside_those_of_another(result, tmp_path):
     folder, other = tmp_path / "results", dataclasses.replace(result, seed=71)
     (tmp_path / "other").write_bytes(pickle.dumps(other))
-    # In a process of its own as well: the JSON names the libraries that were loaded.
-    subprocess.run([sys.executable, "-c", KILLED, tmp_path / "alone", tmp_path / "other", "0"], check=True)
-    later = {path.name: path.read_bytes() for path in (tmp_path / "alone").iterdir()}
     codes: list[int] = []
-    while not codes or codes[-1]:
-        save(result, folder, "earlier")
-        before = {path.name: path.read_bytes() for path in folder.iterdir()}
-        assert set(before) == set(later)
-        words = [sys.executable, "-c", KILLED, folder, tmp_path / "other", str(len(codes) + 1)]
-        codes.append(subprocess.run(words, check=False).returncode)
-        left = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
-        if "results.json" in left:
-            assert left in (before, later)
-        check_output(folder)
+    words = [sys.executable, "-c", KILLED, tmp_path / "other"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as killed:
+
+        def code(number, place):
+            killed.stdin.write(f"{number} {place}\n")
+            return int(killed.stdout.readline())
+
+        # In a process of its own as well: the JSON names the libraries that were loaded.
+        assert code(0, tmp_path / "alone") == 0
+        later = {path.name: path.read_bytes() for path in (tmp_path / "alone").iterdir()}
+        while not codes or codes[-1]:
+            save(result, folder, "earlier")
+            before = {path.name: path.read_bytes() for path in folder.iterdir()}
+            assert set(before) == set(later)
+            codes.append(code(len(codes) + 1, folder))
+            left = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
+            if "results.json" in left:
+                assert left in (before, later)
+            check_output(folder)
     # The three files, and the removal of the earlier JSON, at least.
     assert codes[-1] == 0
     assert codes[:-1] == [9] * (len(codes) - 1)

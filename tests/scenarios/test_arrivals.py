@@ -1,7 +1,5 @@
 """Arrival processes against matrix algebra, against what they were fitted to, and against what they draw."""
 
-import copy
-
 import numpy as np
 import pytest
 from scipy import integrate, linalg, stats
@@ -119,11 +117,33 @@ def test_a_stretched_process_has_another_rate_and_the_same_variation(process):
     assert slower.count_autocorrelation(longer) == pytest.approx(process.count_autocorrelation(WINDOW))
 
 
+def beginning(process, rng, rows=1):
+    return process.begin(rng.random(rows), rng.exponential(size=rows))
+
+
+def following(process, rng, count, state):
+    """The times of the next arrivals of as many processes as there are states."""
+    return process.arrivals(rng.exponential(size=(len(state), count)), phases(rng, len(state)), state)
+
+
+def phases(rng, rows):
+    """Draws for phases, the same whenever they are asked for."""
+    known = rng.exponential(size=(rows, 0))
+
+    def draw(first, last):
+        nonlocal known
+        known = np.concatenate((known, rng.exponential(size=(rows, max(last - known.shape[1], 0)))), axis=1)
+        return known[:, first:last]
+
+    return draw
+
+
 def arrivals(process, seed, pieces, count):
     """Times of arrivals, drawn in pieces."""
-    generator = np.random.default_rng(seed)
-    state = process.begin(generator)
-    return np.cumsum(np.concatenate([process.gaps(generator, count, state) for _ in range(pieces)]))
+    rng = np.random.default_rng(seed)
+    state = beginning(process, rng)
+    gaps = [np.diff(following(process, rng, count, state)[0], prepend=0.0) for _ in range(pieces)]
+    return np.cumsum(np.concatenate(gaps))
 
 
 def correlation(counts):
@@ -145,21 +165,20 @@ def test_drawn_arrivals_have_the_stated_rate_variation_and_autocorrelation(targe
 
 
 def test_poisson_arrivals_have_exponential_gaps():
-    generator = np.random.default_rng(2)
-    process = PoissonProcess(4.0)
-    state = process.begin(generator)
-    gaps = process.gaps(generator, 20_000, state)
+    rng, process = np.random.default_rng(2), PoissonProcess(4.0)
+    state = beginning(process, rng)
+    gaps = np.diff(following(process, rng, 20_000, state)[0], prepend=0.0)
     assert stats.kstest(gaps, stats.expon(scale=0.25).cdf).pvalue > 1e-3
     assert (process.gap_variation, process.count_autocorrelation(WINDOW)) == (1.0, 0.0)
-    assert state.tolist() == [0.0, np.inf]
+    assert state.tolist() == [[0.0, np.inf]]
 
 
 @pytest.mark.parametrize("targets", [CONVERSATION, CODE])
 def test_a_process_begins_as_it_goes_on(targets):
     process = fit_switched_process(*targets, WINDOW)
-    generator = np.random.default_rng(3)
-    states = [process.begin(generator) for _ in range(20_000)]
-    times = np.array([process.gaps(generator, 30, state).cumsum() for state in states])
+    rng = np.random.default_rng(3)
+    states = beginning(process, rng, 20_000)
+    times = following(process, rng, 30, states)
     _, silent, intensities, shares = matrices(process)
     # The time until the first arrival as seen at an arbitrary time.
     grid = np.concatenate(([0.0], np.geomspace(1e-4, 1e4, 400)))
@@ -178,13 +197,42 @@ def test_a_process_begins_as_it_goes_on(targets):
     assert stats.kstest(left[phases == 0], stats.expon(scale=process.durations[0]).cdf).pvalue > 1e-3
 
 
-def test_draws_depend_on_the_generator_and_the_state_only():
-    process = fit_switched_process(*CODE, WINDOW)
-    generator = np.random.default_rng(4)
-    state = process.begin(generator)
-    process.gaps(generator, 7, state)
-    other, same = copy.deepcopy(generator), state.copy()
-    assert state.dtype == np.float64
-    for _ in range(5):
-        np.testing.assert_array_equal(process.gaps(generator, 11, state), process.gaps(other, 11, same))
-        np.testing.assert_array_equal(state, same)
+def plain(process, exponentials, draws, phase, left):
+    """The same arrivals one at a time: how much of the intensity's integral is missing, phase by phase."""
+    draws, time, found = iter(draws), 0.0, []
+    for missing in exponentials:
+        while missing > left * process.intensities[phase]:
+            missing -= left * process.intensities[phase]
+            time, phase = time + left, 1 - phase
+            left = process.durations[phase] * next(draws)
+        step = missing / process.intensities[phase]
+        time, left = time + step, left - step
+        found.append(time)
+    return found, phase, left
+
+
+@pytest.mark.parametrize(
+    "process",
+    [
+        fit_switched_process(*CONVERSATION, WINDOW),
+        fit_switched_process(*CODE, WINDOW),
+        SwitchedProcess((0.0, 3.0), (0.05, 0.1)),
+        SwitchedProcess((5.0, 0.2), (0.3, 2.0)),
+    ],
+)
+def test_arrivals_are_those_of_a_walk_from_phase_to_phase(process):
+    rng, rows, count = np.random.default_rng(4), 20, 40
+    state = beginning(process, rng, rows)
+    exponentials, draw = rng.exponential(size=(rows, count)), phases(rng, rows)
+    before = state.copy()
+    times = process.arrivals(exponentials, draw, state)
+    for row, (phase, left) in enumerate(before):
+        exact, phase, left = plain(process, exponentials[row], draw(0, 1000)[row], int(phase), left)
+        np.testing.assert_allclose(times[row], exact, rtol=1e-9)
+        assert state[row].tolist() == pytest.approx([phase, left], rel=1e-6, abs=1e-9)
+    # Rows do not depend on each other.
+    for some in ([7], [3, 11]):
+        alone = before[some].copy()
+        found = process.arrivals(exponentials[some], lambda first, last, s=some: draw(first, last)[s], alone)
+        np.testing.assert_array_equal(found, times[some])
+        np.testing.assert_array_equal(alone, state[some])

@@ -15,7 +15,7 @@ COUNT = 40_000
 
 
 def columns(scenario, seed=0, count=COUNT):
-    drawn = RequestLaw(scenario).draw(np.random.default_rng(seed), count)
+    drawn = RequestLaw(scenario).draw(np.full(count, seed, np.uint64), np.arange(count))
     assert drawn.shape == (count, len(COLUMNS))
     assert drawn.dtype == np.float64
     return dict(zip(COLUMNS, drawn.T, strict=True))
@@ -111,13 +111,13 @@ def test_without_deadlines_nothing_is_late():
     assert np.isinf(drawn["slack"]).all()
 
 
-def test_draws_depend_on_the_generator_only():
+def test_draws_depend_on_the_stream_and_the_number_only():
     law = RequestLaw(load_scenario("serve"))
-    generators = [np.random.default_rng(5), np.random.default_rng(5)]
-    law.draw(np.random.default_rng(6), 3)
-    for count in (64, 1, 7):
-        first, second = (law.draw(generator, count) for generator in generators)
-        np.testing.assert_array_equal(first, second)
+    keys, counts = np.arange(100, dtype=np.uint64) % 7, np.arange(100) // 7
+    whole = law.draw(keys, counts)
+    assert np.unique(whole, axis=0).shape == whole.shape
+    for some in (slice(3, 4), slice(10, 90, 3), slice(None, None, -1)):
+        np.testing.assert_array_equal(law.draw(keys[some], counts[some]), whole[some])
 
 
 def test_users_are_told_with_their_tasks():

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from multispin_gym._arrays import Float32Array
+from multispin_gym._arrays import Float32Array, has_nan
 from multispin_gym._validation import FloatArray
 from multispin_gym.envs.actions import ActionCodec
 from multispin_gym.physics.cell import Cell
@@ -65,8 +65,8 @@ class ClockActionCodec(ActionCodec):
         """
         decision = super().decode_trusted(action[..., : self._of_round])
         if self._cuts:
-            entry = np.clip(action[..., -1], -1.0, 1.0).astype(np.float64)
-            if np.isnan(entry).any():
+            entry = np.minimum(np.maximum(action[..., -1], -1.0), 1.0).astype(np.float64)
+            if has_nan(entry):
                 raise ValueError(f"action must lie in [-1, 1], got nan at index {self.size - 1}")
             cutoff = np.where(entry >= 1.0, np.inf, np.exp(self._middle + self._half * entry))
             vars(decision)["cutoff"] = cutoff

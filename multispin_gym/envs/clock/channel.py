@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from multispin_gym._counters import Words
 from multispin_gym._validation import FloatArray, IntArray
 from multispin_gym.envs.clock.fades import INSTANTS_PER_COHERENCE_TIME, FadeTracks
 from multispin_gym.scenarios.clock import Clock
@@ -15,7 +16,6 @@ from multispin_gym.scenarios.scenario import Scenario
 
 # Instants after which less than 1e-27 is left of an offset at the correlation of a coherence time's grid.
 _LONG = 512
-Generators = Sequence[Sequence[np.random.Generator]]
 
 
 class Channel:
@@ -31,11 +31,13 @@ class Channel:
     ----------
     scenario, clock
         The law of the fading, and its coherence time and the age of reports.
-    num_rows, num_users
-        Number of cells N and of slots K in each.
+    keys
+        Each row's stream; see :class:`multispin_gym.envs.clock.fades.FadeTracks`. Shape (N,).
+    num_users
+        Number of slots K of a cell.
     """
 
-    def __init__(self, scenario: Scenario, clock: Clock, num_rows: int, num_users: int) -> None:
+    def __init__(self, scenario: Scenario, clock: Clock, keys: Words, num_users: int) -> None:
         fading = scenario.fading
         self._fades = fading.model != "none"
         self.spacing = clock.coherence_time / INSTANTS_PER_COHERENCE_TIME if clock.coherence_time else None
@@ -46,48 +48,58 @@ class Channel:
         # What is left of an offset after so many instants; in the end nothing.
         self._left = correlation ** np.arange(_LONG + 1.0)
         self._left[-1] = 0.0
-        self._tracks = FadeTracks(num_rows, num_users, correlation, span)
-        self._offsets: FloatArray = np.zeros((num_rows, 2, num_users))
+        self._tracks = FadeTracks(keys, num_users, correlation, span)
+        self._offsets: FloatArray = np.zeros((2, keys.size, num_users))
+        self._first: FloatArray = np.ones((keys.size, num_users))
         self._any_offset = False
 
-    def begin(self, rows: IntArray, generators: Sequence[np.random.Generator]) -> None:
+    def begin(self, rows: IntArray) -> None:
         """Begin an episode in some rows."""
-        if self._fades:
-            self._tracks.begin(rows, generators)
-        self._offsets[rows] = 0.0
+        self._tracks.begin(rows)
+        self._offsets[:, rows] = 0.0
 
     def instants(self, time: FloatArray, rounds: IntArray) -> IntArray:
         """The instant of the grid at or before a time; the round, without a coherence time. Shapes (M,)."""
         return rounds if self.spacing is None else (time / self.spacing).astype(np.int64)
 
-    def reach(self, instants: IntArray, generators: Generators, stream: int) -> None:
+    def reach(self, instants: IntArray) -> None:
         """Draw on until each row has its instant. Shape (N,)."""
         if self._fades:
-            self._tracks.reach(instants, generators, stream)
+            self._tracks.reach(instants)
 
     def enter(self, rows: IntArray, slots: IntArray, amplitudes: FloatArray, instants: IntArray) -> None:
-        """Let a device enter a slot of each of some rows, with its first amplitude. ``amplitudes`` has shape (M, 2)."""
+        """Let devices enter slots, each with its first amplitude. ``amplitudes`` has shape (M, 2)."""
         self._any_offset = True
         track = self._tracks.of(rows, slots, instants)
-        self._offsets[rows, :, slots] = amplitudes - track
+        self._offsets[:, rows, slots] = (amplitudes - track).T
+        self._first[rows, slots] = amplitudes[:, 0] ** 2 + amplitudes[:, 1] ** 2
 
     def power(self, instants: IntArray, entered: IntArray) -> FloatArray:
-        """Power of each slot's fade. Shapes: ``instants`` (N,) or (N, K), ``entered`` (N, K), result (N, K)."""
+        """Power of each slot's fade, of who entered later the first one.
+
+        Shapes: ``instants`` (N,) or (N, K), ``entered`` (N, K), result (N, K).
+        """
         if not self._fades:
             return np.ones(entered.shape)
-        amplitude = self._tracks.at(instants) if instants.ndim == 1 else self._tracks.at_each(instants)
+        tracks = self._tracks.at(instants) if instants.ndim == 1 else self._tracks.at_each(instants)
+        parts: list[FloatArray] = [tracks[:, part].astype(np.float64) for part in (0, 1)]
+        since = (instants[:, None] if instants.ndim == 1 else instants) - entered
         if self._any_offset and self._correlation > 0.0:
-            since = (instants[:, None] if instants.ndim == 1 else instants) - entered
-            amplitude += self._left.take(np.minimum(since, _LONG))[:, None] * self._offsets
-        np.square(amplitude, out=amplitude)
-        return np.asarray(amplitude[:, 0] + amplitude[:, 1])
+            # A negative index is clipped to the first one.
+            left = self._left.take(since, mode="clip")
+            for part, offset in zip(parts, self._offsets, strict=True):
+                part += left * offset
+        power, other = (part * part for part in parts)
+        power += other
+        return np.where(since < 0, self._first, power)
 
     def state(self) -> dict[str, Any]:
         """Return all that the fades to come depend on, besides the generators."""
-        return {**self._tracks.state(), "fade_offsets": self._offsets.copy()}
+        return {**self._tracks.state(), "fade_offsets": self._offsets.copy(), "fade_first": self._first.copy()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`state` was taken."""
         self._tracks.restore(state)
         self._offsets[...] = state["fade_offsets"]
+        self._first[...] = state["fade_first"]
         self._any_offset = bool(self._offsets.any())

@@ -14,9 +14,10 @@ from multispin_gym._validation import FloatArray, IntArray
 from multispin_gym.envs.clock.actions import ClockActionCodec
 from multispin_gym.envs.clock.observations import ClockObservationCodec
 from multispin_gym.envs.clock.payments import Payment
-from multispin_gym.envs.clock.service import Service, serve, settle
+from multispin_gym.envs.clock.service import BETWEEN_KEYS, Service, serve, settle
 from multispin_gym.envs.clock.slots import Slots
 from multispin_gym.envs.clock.streams import ClockStreams
+from multispin_gym.envs.clock.traffic import Comings
 from multispin_gym.envs.clock.uploads import upload_times
 from multispin_gym.envs.game import Game, PlayedRound
 from multispin_gym.envs.observations import Observation
@@ -111,23 +112,23 @@ class ClockGame(Game):
 
     def begin(self, rows: IntArray) -> None:
         """Begin new episodes in some rows."""
-        came, waited = self._streams.begin(rows)
-        fresh = Service.none(self.num_rows, self.num_users)
-        fresh.arrived, fresh.refused, fresh.expired = came.arrived, came.refused, came.expired
-        fresh.waited, fresh.time = waited, self.time.copy()
-        self._before_first = fresh
-        self._users = self._streams.users
+        self._before_first = self._between(Service.none(self.num_rows, self.num_users), *self._streams.begin(rows))
 
-    def advance(self, rows: IntArray | None = None) -> None:
-        """Move on to the next round, in some rows or in all."""
-        mine = np.ones(self.num_rows, np.bool_) if rows is None else np.isin(self._indices, rows)
+    def advance(self, begun: IntArray | None = None) -> None:
+        """Move on to the next round, and begin new episodes in some rows."""
         service, streams = self._service, self._streams
-        settle(streams.traffic.slots, service, mine, streams.time + self._latency)
+        settle(streams.traffic.slots, service, streams.time + self._latency)
         gone = service.finished | service.given_up
-        came, waited = streams.advance(np.flatnonzero(mine), self._latency, gone, self._held)
+        came, waited = streams.advance(self._latency, gone, self._held, begun)
+        # Of rows that have begun it says what happened before their first round.
+        self._before_first = self._between(service, came, waited)
+
+    def _between(self, service: Service, came: Comings, waited: FloatArray) -> Service:
+        """Say what happened since the round before, or since the beginning."""
         service.arrived, service.refused, service.expired = came.arrived, came.refused, came.expired
-        service.waited, service.time = waited, streams.time.copy()
-        self._users = streams.users
+        service.waited, service.time = waited, self._streams.time.copy()
+        self._users = self._streams.users
+        return service
 
     def observe(self) -> Observation:
         """Return the observation of the round about to be played, in new arrays."""
@@ -161,7 +162,7 @@ class ClockGame(Game):
         """A decision with nothing for absent users, the band split among the rest, and the round's time limit."""
         lengths, shares = decision.draft_lengths, decision.bandwidth_shares
         if users.present is not None and not users.present.all():
-            lengths, kept = np.where(users.present, lengths, 0), np.where(users.present, shares, 0.0)
+            lengths, kept = lengths * users.present, shares * users.present
             total = sum_users(kept)
             shares = kept * (sum_users(shares) / np.where(total > 0.0, total, 1.0))[:, None]
         limit = np.inf if self.clock.round_timeout is None else self.clock.round_timeout
@@ -193,5 +194,13 @@ class ClockGame(Game):
         What happened before the first round is there: who came, and how long it took for somebody to come.
         """
         played = super().nothing_played()
-        played.service = self._before_first.copy()
+        nothing = Service.none(self.num_rows, self.num_users)
+        for name in BETWEEN_KEYS:
+            setattr(nothing, name, getattr(self._before_first, name).copy())
+        played.service = nothing
         return played
+
+    def before_first(self, rows: IntArray) -> dict[str, NDArray[Any]]:
+        """What info says of some rows before their first round, unless it is 0. Shape (M,) each."""
+        found = {name: getattr(self._before_first, name)[rows] for name in BETWEEN_KEYS}
+        return {**super().before_first(rows), **found, "latency": found["waited"]}

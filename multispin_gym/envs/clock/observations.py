@@ -20,6 +20,7 @@ from multispin_gym.scenarios.scenario import Scenario
 _MOST_TOKENS = 2.0**24
 # Seconds of an episode that has no end in time.
 _LONGEST = 1e9
+_CHANNEL = {False: "channel_gain_db", True: "reported_channel_gain_db"}
 _OF_SLOTS = {
     "task": "task",
     "accepted_count": "accepted",
@@ -53,25 +54,31 @@ class ClockObservationCodec(ObservationCodec):
             places = requests.queue_factor * num_users
             boxes["queue_length"] = spaces.Box(0.0, max(float(places), 1.0), (1,), np.float32)
         self.space = spaces.Dict(boxes)
-        self._lows = {key: np.float32(low) for key, (low, _) in bounds.items()}
-        self._highs = {key: np.float32(high) for key, (_, high) in bounds.items()}
+        # What is shown as it is, and what is brought within its bounds.
+        self._plain = [key for key in boxes if key in ("present", "queue_length", _CHANNEL[self._stale])]
+        self._bounded = [key for key in boxes if key not in self._plain]
+        ends = np.array([bounds[key] for key in self._bounded], np.float32)
+        self._low, self._high = ends[:, :1].copy(), ends[:, 1:].copy()
 
     def show(self, streams: ClockStreams) -> Observation:
         """Show the rounds about to be played, in new arrays. Shape (N, K) each, the queue's (N, 1)."""
-        slots = streams.traffic.slots
-        present = slots.present
-        seen: Observation = {}
-        for key in self.space.spaces:
+        present = streams.traffic.slots.present
+        table = np.empty((len(self._bounded), *present.shape), np.float32)
+        for values, key in zip(table, self._bounded, strict=True):
+            values[...] = self._values(key, streams)
+        flat = table.reshape(len(table), -1)
+        # Empty slots show the least value: what they hold of most keys lies there or below.
+        np.maximum(flat, self._low, out=flat)
+        np.minimum(flat, self._high, out=flat)
+        seen: Observation = dict(zip(self._bounded, table, strict=True))
+        if "time_to_deadline" in seen:
+            seen["time_to_deadline"] *= present
+        for key in self._plain:
             if key == "queue_length":
                 seen[key] = streams.traffic.queue.length[:, None].astype(np.float32)
-            elif key == "present":
-                seen[key] = present.astype(np.float32)
-            elif key in ("channel_gain_db", "reported_channel_gain_db"):
-                seen[key] = streams.reported_gain_db.copy()
             else:
-                values = np.clip(self._values(key, streams).astype(np.float32), self._lows[key], self._highs[key])
-                seen[key] = values if present.all() else np.where(present, values, self._lows[key])
-        return seen
+                seen[key] = present.astype(np.float32) if key == "present" else streams.reported_gain_db.copy()
+        return {key: seen[key] for key in self.space.spaces}
 
     def _values(self, key: str, streams: ClockStreams) -> FloatArray:
         values, time = streams.traffic.slots.values, streams.time[:, None]
@@ -122,7 +129,7 @@ def _bounds(scenario: Scenario, clock: Clock, stale: bool) -> dict[str, tuple[fl
         bounds |= dict.fromkeys(("accepted_count", "drafted_count"), (0.0, _MOST_TOKENS))
     else:
         bounds["acceptance_rate"] = own["acceptance_rate"]
-    bounds["reported_channel_gain_db" if stale else "channel_gain_db"] = own["channel_gain_db"]
+    bounds[_CHANNEL[stale]] = own["channel_gain_db"]
     if stale:
         bounds["report_age"] = (0.0, max(clock.report_age, 1e-6))
     if requests is not None:

@@ -98,13 +98,11 @@ class Service:
         arrays |= {name: np.zeros(num_rows, np.int64) for name in ("arrived", "refused", "expired")}
         return cls(**arrays, waited=np.zeros(num_rows), time=np.zeros(num_rows))
 
-    def copy(self) -> Service:
-        """The same in arrays of its own."""
-        return Service(**{name: getattr(self, name).copy() for name in SERVICE_KEYS})
-
 
 SERVICE_KEYS = tuple(field.name for field in fields(Service))
 """What info says of a round where time passes."""
+BETWEEN_KEYS = ("arrived", "refused", "expired", "waited", "time")
+"""What it says of the time between two rounds, or before the first."""
 
 
 def serve(
@@ -121,18 +119,26 @@ def serve(
     """
     values, present = slots.values, slots.present & ~given_up
     verified = present if outcome.verified is None else outcome.verified
-    drafted = np.where(present, decision.draft_lengths, 0).astype(np.float64)
+    drafted = decision.draft_lengths.astype(np.float64)
     delivered = np.minimum(outcome.tokens, values["remaining"])
-    lost = np.where(verified, 0.0, drafted)
-    rejected = drafted - lost - np.where(verified, outcome.tokens - 1.0, 0.0)
+    lost = drafted * ~verified
+    rejected = drafted - lost - np.maximum(outcome.tokens - 1.0, 0.0)
     finished = verified & (values["remaining"] - delivered <= _ROUNDING)
-    end = (time + outcome.latency)[:, None]
-    first, per_token = np.zeros(present.shape), np.zeros(present.shape)
-    if finished.any():
-        begun = np.minimum(values["first_token"], end)[finished]
-        whole_end = np.broadcast_to(end, present.shape)[finished]
-        first[finished] = begun - values["arrival"][finished]
-        per_token[finished] = (whole_end - begun) / np.maximum(values["length"][finished] - 1.0, 1.0)
+    end = time + outcome.latency
+    first, per_token, tokens = (np.zeros(present.shape) for _ in range(3))
+    on_time = finished & (values["deadline"] >= end[:, None])
+    which = np.flatnonzero(finished)
+    if which.size:
+        ends, length, arrival, begun = (
+            array.reshape(-1)[which]
+            for array in (np.repeat(end, present.shape[1]), values["length"], values["arrival"], values["first_token"])
+        )
+        begun = np.minimum(begun, ends)
+        each = (ends - begun) / np.maximum(length - 1.0, 1.0)
+        for array, found in ((first, begun - arrival), (per_token, each), (tokens, length)):
+            array.reshape(-1)[which] = found
+        if objective is not None:
+            on_time &= per_token <= objective
     return Service(
         present=present,
         verified=verified,
@@ -143,20 +149,19 @@ def serve(
         lost=lost,
         given_up=given_up,
         finished=finished,
-        on_time=finished & (values["deadline"] >= end) & (per_token <= (np.inf if objective is None else objective)),
+        on_time=on_time,
         time_to_first_token=first,
         time_per_token=per_token,
-        finished_tokens=np.where(finished, values["length"], 0.0),
+        finished_tokens=tokens,
     )
 
 
-def settle(slots: Slots, service: Service, rows: BoolArray, end: FloatArray) -> None:
-    """Write a round's tokens and counts down, in some rows. Shapes: ``rows`` and ``end`` (N,)."""
-    counted = rows[:, None] & service.verified
-    first = counted & (slots.values["first_token"] == np.inf)
+def settle(slots: Slots, service: Service, end: FloatArray) -> None:
+    """Write a round's tokens and counts down. Shape: ``end`` (N,)."""
+    verified = service.verified
     slots.count(
-        np.where(rows[:, None], service.delivered, 0.0),
-        np.where(counted, service.delivered + service.surplus - 1.0, 0.0),
-        np.where(counted, service.drafted, 0.0),
-        np.where(first, end[:, None], slots.values["first_token"]),
+        service.delivered,
+        np.where(verified, service.delivered + service.surplus - 1.0, 0.0),
+        np.where(verified, service.drafted, 0.0),
+        np.where(verified, end[:, None], np.inf),
     )

@@ -1,4 +1,4 @@
-"""N cells in time: their clocks, channels, requests and draws, each cell from generators of its own."""
+"""N cells in time: their clocks, channels, requests and draws, each cell from streams of its own."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from multispin_gym._arrays import Float32Array
-from multispin_gym._generators import WORDS, generator_of, words_of
-from multispin_gym._validation import MOST_ROWS_TIMES_USERS, FloatArray, IntArray
+from multispin_gym._counters import Words, keys_of, normal_pairs, uniforms, words
+from multispin_gym._validation import MOST_ROWS_TIMES_USERS, BoolArray, FloatArray, IntArray
 from multispin_gym.envs.clock.channel import Channel
-from multispin_gym.envs.clock.round_draws import RoundDraws
 from multispin_gym.envs.clock.states import check_state
 from multispin_gym.envs.clock.traffic import Comings, Traffic
 from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.clock import Clock
 from multispin_gym.scenarios.scenario import Scenario
 
-# A row's generators, in the order in which its seed spawns them.
-REQUESTS, FADING, ACCEPTANCE, REPORTS = range(4)
-_STREAMS = 4
+# A row's streams, by what is drawn from them; the first three are the newcomers'.
+REQUESTS, ARRIVALS, PHASES, FADING, ACCEPTANCE, REPORTS = range(6)
+STREAMS = 6
 
 
 class ClockStreams:
@@ -49,7 +47,10 @@ class ClockStreams:
         self.seeded = np.zeros(num_rows, dtype=np.bool_)
         self.position = np.zeros(num_rows, dtype=np.int64)
         self.time: FloatArray = np.zeros(num_rows)
-        self._generators: list[list[np.random.Generator]] = [[] for _ in range(num_rows)]
+        # The keys of each seed, how many episodes have begun with it, and the last one's keys, which the parts share.
+        self._seeds: Words = np.zeros((STREAMS, num_rows), dtype=np.uint64)
+        self._episodes = np.zeros(num_rows, dtype=np.int64)
+        self._keys: Words = np.zeros((STREAMS, num_rows), dtype=np.uint64)
         bounds = scenario.observation_bounds
         self._least_gain_db = np.float32(bounds["channel_gain_db"][0])
         empty = {
@@ -57,12 +58,13 @@ class ClockStreams:
             "drafting_speed": bounds["drafting_speed"][0],
             "mean_gain": float(scenario.db_to_gain(self._least_gain_db)),
         }
-        self._channel = Channel(scenario, clock, num_rows, num_users)
-        self.traffic = Traffic(scenario, clock, num_rows, num_users, self._channel, empty)
-        self._uniforms = RoundDraws("acceptance_draws", "uniform", num_rows, num_users) if clock.sampled else None
+        self._channel = Channel(scenario, clock, self._keys[FADING], num_users)
+        self.traffic = Traffic(scenario, clock, self._keys[:FADING], num_users, self._channel, empty)
+        self._places = np.arange(num_users)
         noisy = clock.report_noise_db > 0.0
-        self._noise = RoundDraws("report_draws", "normal", num_rows, num_users) if noisy else None
+        self._end = np.inf if clock.episode_seconds is None else clock.episode_seconds
         self.exact_reports = clock.report_age == 0.0 and not noisy
+        self._rows = np.arange(num_rows)
         self._power = np.full((num_rows, num_users), scenario.reference_power)
         self._power.flags.writeable = False
         self.reported_gain_db: Float32Array = np.zeros((num_rows, num_users), dtype=np.float32)
@@ -71,8 +73,9 @@ class ClockStreams:
 
     def seed(self, row: int, seed: int) -> None:
         """Give a row the streams of a seed; its next episode begins with them."""
-        children = np.random.SeedSequence(seed).spawn(_STREAMS)
-        self._generators[row] = [np.random.Generator(np.random.PCG64(child)) for child in children]
+        self._seeds[:, row] = keys_of(seed, STREAMS)
+        self._episodes[row] = 0
+        self.traffic.forget(row)
         self.seeded[row] = True
 
     def begin(self, rows: IntArray) -> tuple[Comings, FloatArray]:
@@ -80,63 +83,72 @@ class ClockStreams:
 
         Shapes: ``rows`` (M,), result (N,).
         """
-        self.position[rows], self.time[rows] = 0, 0.0
-        of_rows = [self._generators[row] for row in rows.tolist()]
-        self._channel.begin(rows, [streams[FADING] for streams in of_rows])
-        for draws, stream in ((self._uniforms, ACCEPTANCE), (self._noise, REPORTS)):
-            if draws is not None:
-                draws.begin(rows, [streams[stream] for streams in of_rows])
-        self.traffic.begin(rows, self._generators, REQUESTS, self.time)
-        came, before = Comings.none(self.num_rows), self.time.copy()
-        self._wait(rows, came)
-        self._look()
+        self._start(rows)
+        before = self.time.copy()
+        came = self._settle(rows, Comings.none(self.num_rows), self.traffic.free, None)
         return came, self.time - before
+
+    def _start(self, rows: IntArray) -> None:
+        """Begin new episodes in some rows, in which nothing has happened yet."""
+        self._keys[:, rows] = words(self._seeds[:, rows], self._episodes[rows])
+        self._episodes[rows] += 1
+        self._channel.begin(rows)
+        self.traffic.begin(rows, lambda: words(self._seeds[:FADING], self._episodes))
+        self.position[rows], self.time[rows] = 0, 0.0
 
     def advance(
         self,
-        rows: IntArray,
         latency: FloatArray,
-        gone: NDArray[np.bool_],
-        held: NDArray[np.bool_] | None = None,
+        gone: BoolArray,
+        held: BoolArray | None = None,
+        begun: IntArray | None = None,
     ) -> tuple[Comings, FloatArray]:
-        """Move on to the next round in some rows; return who came, and for how long nobody was there.
+        """Move on to the next round; return who came, and for how long nobody was there.
 
-        Shapes: ``rows`` (M,), ``latency`` (N,), ``gone`` (N, K): whose request has ended, ``held`` (N, K): slots that
-        nobody may enter yet; result (N,).
+        Shapes: ``latency`` (N,), ``gone`` (N, K): whose request has ended, ``held`` (N, K): slots that nobody may enter
+        yet, ``begun``: rows in which a new episode begins instead; result (N,).
         """
-        self.position[rows] += 1
-        self.time[rows] += latency[rows]
-        for draws, stream in ((self._uniforms, ACCEPTANCE), (self._noise, REPORTS)):
-            if draws is not None:
-                draws.reach(rows, self.position[rows], self._generators, stream)
-        before = self.time.copy()
-        came = self._move_on(rows, gone, held)
-        self._wait(rows, came)
-        self._look()
-        return came, self.time - before
+        self.position += 1
+        self.time += latency
+        if begun is not None:
+            self._start(begun)
+            gone = gone.copy()
+            gone[begun] = False
+        before, came = self.time.copy(), Comings.none(self.num_rows)
+        free = self.traffic.let_go(self.time, gone, came)
+        return self._settle(self._rows, came, free, held), self.time - before
 
-    def _move_on(self, rows: IntArray, gone: NDArray[np.bool_], held: NDArray[np.bool_] | None = None) -> Comings:
+    def _reached(self) -> IntArray:
+        """Draw the channels on until now; return the instants. Shape (N,)."""
         instants = self._channel.instants(self.time, self.position)
-        self._channel.reach(instants, self._generators, FADING)
-        return self.traffic.move_on(rows, self.time, instants, gone, self._generators, REQUESTS, held)
+        self._channel.reach(instants)
+        return instants
 
-    def _wait(self, rows: IntArray, came: Comings) -> None:
-        """Where nobody is present, move the clock on to the next arrival, but not beyond the end of the episode."""
-        nobody = np.zeros(self.traffic.slots.present.shape, dtype=np.bool_)
-        while self.traffic.arrives:
-            rows = rows[~self.traffic.slots.present[rows].any(axis=1)]
-            end = np.inf if self.clock.episode_seconds is None else self.clock.episode_seconds
-            rows = rows[self.time[rows] < end]
-            if rows.size == 0:
-                return
-            self.time[rows] = np.minimum(np.maximum(self.traffic.next_arrival[rows], self.time[rows]), end)
-            came.add(self._move_on(rows, nobody))
+    def _settle(self, rows: IntArray, came: Comings, free: IntArray, held: BoolArray | None) -> Comings:
+        """Let those in who have come to some rows, and look at the channels.
 
-    def _look(self) -> None:
-        """Look at the channels as they are, and at what is reported of them."""
+        Where nobody is present, the clock moves on to the next arrival, but not beyond the end of the episode.
+
+        Shapes: ``rows`` (M,), ``free``, slots that were so in the round, (N,), ``held`` (N, K).
+        """
+        instants = None
+        while self.traffic.arrives and (instants is None or rows.size):
+            waits = self.traffic.deserted(rows, self.time, self._end)
+            self.time[waits] = np.minimum(self.traffic.next_arrival[waits], self._end)
+            free[waits] = self._places.size
+            if held is not None:
+                held[waits] = False
+            instants = self._reached()
+            self.traffic.admit(rows, self.time, instants, came, free, held)
+            rows = self.traffic.deserted(rows, self.time, self._end)
+        self._look(instants)
+        return came
+
+    def _look(self, instants: IntArray | None = None) -> None:
+        """Look at the channels as they are, and at what is reported of them. ``instants`` where known, shape (N,)."""
         slots = self.traffic.slots
-        instants = self._channel.instants(self.time, self.position)
-        self._channel.reach(instants, self._generators, FADING)
+        if instants is None:
+            instants = self._reached()
         gain = slots.values["mean_gain"] * self._channel.power(instants, slots.instant)
         if self.exact_reports:
             self.reported_gain_db = self._shown(gain)
@@ -150,14 +162,22 @@ class ClockStreams:
         """Look at the channels as they were when they were last measured: at entry, for who has just come."""
         slots, clock = self.traffic.slots, self.clock
         self.report_age = np.minimum(clock.report_age, self.time[:, None] - slots.values["joined"])
-        measured = self._channel.instants(self.time[:, None] - self.report_age, self.position[:, None])
-        measured = np.maximum(measured, slots.instant)
+        measured = instants
+        if clock.report_age > 0.0 and self._channel.spacing is not None:
+            measured = self._channel.instants(np.maximum(self.time - clock.report_age, 0.0), self.position)
         gain_db = self.scenario.gain_to_db(slots.values["mean_gain"] * self._channel.power(measured, slots.instant))
-        if self._noise is not None:
+        if clock.report_noise_db > 0.0:
             low, high = self.scenario.observation_bounds["channel_gain_db"]
-            noise = clock.report_noise_db * self._noise.at(self.position)
-            gain_db = np.clip(gain_db + noise, low, high).astype(np.float32)
+            gain_db = np.maximum(np.minimum(gain_db + self._noise(), np.float32(high)), np.float32(low))
         self.reported_gain_db = np.where(slots.present, gain_db, self._least_gain_db)
+
+    def _noise(self) -> Float32Array:
+        """The errors of the reports before the round about to be played, dB. Shape (N, K)."""
+        pairs = (self._places.size + 1) // 2
+        word = words(self._keys[REPORTS, :, None], self.position[:, None] * pairs, np.arange(pairs))
+        noise = np.empty((self.num_rows, 2 * pairs), np.float32)
+        noise[:, ::2], noise[:, 1::2] = normal_pairs(word, self.clock.report_noise_db)
+        return noise[:, : self._places.size]
 
     def _shown(self, gain: FloatArray) -> Float32Array:
         """Gains in decibels, as they are observed. Shape (N, K)."""
@@ -172,7 +192,7 @@ class ClockStreams:
     def look_ahead(self, time: FloatArray) -> IntArray:
         """Draw the channels on until a time; return the last instant by then. Shapes (N,)."""
         instants = self._channel.instants(time, self.position)
-        self._channel.reach(instants, self._generators, FADING)
+        self._channel.reach(instants)
         return instants
 
     def gain_at(self, instants: IntArray) -> FloatArray:
@@ -185,7 +205,10 @@ class ClockStreams:
     @property
     def uniforms(self) -> FloatArray | None:
         """Acceptance draws of the round about to be played, where sampled. Shape (N, K)."""
-        return None if self._uniforms is None else self._uniforms.at(self.position)
+        if not self.clock.sampled:
+            return None
+        before = self.position[:, None] * self._places.size
+        return uniforms(words(self._keys[ACCEPTANCE, :, None], before, self._places))
 
     @property
     def users(self) -> Users:
@@ -212,30 +235,32 @@ class ClockStreams:
 
     def state(self) -> dict[str, Any]:
         """Return all that the rounds to come depend on."""
-        generators = np.zeros((self.num_rows, _STREAMS, WORDS), dtype=np.uint64)
-        for row in np.flatnonzero(self.seeded).tolist():
-            for stream, generator in enumerate(self._generators[row]):
-                generators[row, stream] = words_of(generator)
         own = {name: getattr(self, name).copy() for name in ("seeded", "position", "time")}
-        state = {"generators": generators.view(np.int64), **own, **self._channel.state(), **self.traffic.state()}
-        for draws in (self._uniforms, self._noise):
-            if draws is not None:
-                state |= draws.state()
-        return state
+        keys = {"seeds": self._seeds.T, "episodes": self._episodes, "keys": self._keys.T}
+        own |= {name: value.astype(np.int64) for name, value in keys.items()}
+        return {**own, **self._channel.state(), **self.traffic.state()}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Parts share arrays, which pickling would part.
+        return _rebuilt, (self.scenario, self.clock, self._places.size, self.num_rows, self.state())
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`state` was taken, by streams for the same scenario and sizes."""
-        ranges = dict.fromkeys(("position", "time"), (0.0, np.inf)) | self.traffic.ranges
+        ranges = dict.fromkeys(("position", "time", "episodes"), (0.0, np.inf)) | self.traffic.ranges
         check_state(state, self.state(), ranges)
         for name in ("seeded", "position", "time"):
             getattr(self, name)[...] = state[name]
-        words = np.asarray(state["generators"]).view(np.uint64)
-        for row in np.flatnonzero(self.seeded).tolist():
-            self._generators[row] = [generator_of(stream) for stream in words[row]]
-        parts = (self._channel, self.traffic, self._uniforms, self._noise)
-        for part in parts:
-            if part is not None:
-                part.restore(state)
+        for keys, name in ((self._seeds, "seeds"), (self._keys, "keys")):
+            keys[...] = np.asarray(state[name]).astype(np.uint64).T
+        self._episodes[...] = state["episodes"]
+        for part in (self._channel, self.traffic):
+            part.restore(state)
         # Rows without streams have nothing to look at.
         if self.seeded.all():
             self._look()
+
+
+def _rebuilt(scenario: Scenario, clock: Clock, num_users: int, num_rows: int, state: dict[str, Any]) -> ClockStreams:
+    streams = ClockStreams(scenario, clock, num_users, num_rows)
+    streams.restore(state)
+    return streams

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym._arrays import count_users
+from multispin_gym._counters import Words
+from multispin_gym._validation import BoolArray, FloatArray, IntArray
 from multispin_gym.envs.clock.channel import Channel
 from multispin_gym.envs.clock.newcomers import COLUMNS, Newcomers
 from multispin_gym.envs.clock.slots import Queue, Slots
 from multispin_gym.scenarios.clock import Clock
 from multispin_gym.scenarios.scenario import Scenario
 
-BoolArray = NDArray[np.bool_]
 _AMPLITUDE = [COLUMNS["fade_real"], COLUMNS["fade_imaginary"]]
 
 
@@ -41,12 +41,6 @@ class Comings:
         """Nothing yet, in N cells."""
         return cls(*(np.zeros(num_rows, dtype=np.int64) for _ in range(3)))
 
-    def add(self, later: Comings) -> None:
-        """Add what happened after."""
-        self.arrived += later.arrived
-        self.refused += later.refused
-        self.expired += later.expired
-
 
 class Traffic:
     """The requests of N cells: present in slots, waiting, or still to come.
@@ -55,8 +49,10 @@ class Traffic:
     ----------
     scenario, clock
         Where they come from.
-    num_rows, num_users
-        Number of cells N and of slots K in each.
+    keys
+        Each row's streams of requests; see :class:`multispin_gym.envs.clock.newcomers.Newcomers`. Shape (3, N).
+    num_users
+        Number of slots K of a cell.
     channel
         The slots' channels, which devices enter with.
     empty
@@ -67,12 +63,12 @@ class Traffic:
         self,
         scenario: Scenario,
         clock: Clock,
-        num_rows: int,
+        keys: Words,
         num_users: int,
         channel: Channel,
         empty: Mapping[str, float],
     ) -> None:
-        requests = clock.requests
+        requests, num_rows = clock.requests, keys.shape[1]
         self.arrives = requests is not None and requests.arrivals != "replaced"
         self._replaced = requests is not None and not self.arrives
         self._has_deadlines = requests is not None and requests.slack is not None
@@ -80,25 +76,26 @@ class Traffic:
         self.slots = Slots(num_rows, num_users, empty)
         places = requests.queue_factor * num_users if requests is not None and self.arrives else 0
         self.queue = Queue(num_rows, num_users if self.arrives else 0, places)
-        self._newcomers = Newcomers(scenario, clock, num_rows)
-        self._num_users = num_users
+        self._newcomers = Newcomers(scenario, clock, keys)
+        self._slots = np.arange(num_users)
 
-    def begin(
-        self, rows: IntArray, generators: Sequence[Sequence[np.random.Generator]], stream: int, time: FloatArray
-    ) -> None:
-        """Begin an episode in some rows, at time 0: with everybody present, or empty until the first arrival."""
+    def forget(self, row: int) -> None:
+        """Forget what is known of a row's next episode."""
+        self._newcomers.forget(row)
+
+    def begin(self, rows: IntArray, following: Callable[[], Words]) -> None:
+        """Begin an episode in some rows, at time 0: with everybody present, or empty until the first arrival.
+
+        ``following`` gives the keys of the episodes to come after it, or in other rows next. Shape (3, N).
+        """
         self.slots.fresh()
-        gone = np.zeros(self.slots.present.shape, dtype=np.bool_)
-        gone[rows] = True
-        self.slots.leave(gone)
+        places = (rows[:, None] * self._slots.size + self._slots).ravel()
+        self.slots.leave(places)
         self.queue.clear(rows)
-        self._newcomers.begin(rows, [generators[row][stream] for row in rows.tolist()])
-        if self.arrives:
-            return
-        for slot in range(self._num_users):
-            records = self._newcomers.take(rows, generators, stream)
-            places = np.full(rows.shape, slot)
-            self.slots.enter(rows, places, records, time[rows], np.zeros(rows.shape, dtype=np.int64))
+        self._newcomers.begin(rows, following)
+        if not self.arrives:
+            _, _, records = self._newcomers.take(rows, np.full(rows.shape, self._slots.size))
+            self.slots.enter(places, records, np.zeros(places.shape), np.zeros(places.shape, np.int64))
 
     @property
     def next_arrival(self) -> FloatArray:
@@ -106,98 +103,97 @@ class Traffic:
         return self._newcomers.arrival
 
     @property
-    def _kept_waiting(self) -> BoolArray:
-        """Where somebody waits though a slot is free, as it was held. Shape (N,)."""
-        return np.asarray((self.queue.length > 0) & ~self.slots.present.all(axis=1))
+    def free(self) -> IntArray:
+        """How many slots are empty in each cell. Shape (N,)."""
+        return self._slots.size - self.slots.occupied
 
-    def move_on(
+    def deserted(self, rows: IntArray, time: FloatArray, end: float) -> IntArray:
+        """Those of some rows before the end in which nobody is present, waits, or has come by a time, (N,)."""
+        there = (self.slots.occupied > 0) | (self.queue.length > 0) | (self.next_arrival <= time)
+        return _those(rows, (time < end) & ~there)
+
+    def let_go(self, time: FloatArray, gone: BoolArray, came: Comings) -> IntArray:
+        """Let those go who are done by a time, or replace them; return how many slots were free before.
+
+        Shapes: ``time`` and result (N,), ``gone``, whose request has ended, (N, K). Who is late is added to ``came``.
+        """
+        slots, leaving = self.slots, gone
+        if self._has_deadlines:
+            late = slots.values["deadline"] < time[:, None]
+            late &= ~gone
+            came.expired += count_users(late)
+            leaving = late | gone
+        free, places = self.free, leaving.reshape(-1).nonzero()[0]
+        if places.size:
+            slots.fresh()
+            if self._replaced:
+                self._replace(places, time)
+            else:
+                slots.leave(places)
+        return free
+
+    def admit(
         self,
         rows: IntArray,
         time: FloatArray,
         instants: IntArray,
-        gone: BoolArray,
-        generators: Sequence[Sequence[np.random.Generator]],
-        stream: int,
-        held: BoolArray | None = None,
-    ) -> Comings:
-        """Let those go who are done, and those in who have come by a time, in some rows.
+        came: Comings,
+        free: IntArray,
+        held: BoolArray | None,
+    ) -> None:
+        """Let those in who have come by a time, in some rows.
 
         Nobody enters a slot that is held, unless nobody at all would be present.
 
-        Shapes: ``rows`` (M,), ``time`` and ``instants`` (N,), ``gone``, whose request has ended, and ``held`` (N, K).
+        Shapes: ``rows`` (M,), ``time``, ``instants`` and ``free``, slots that were so in the round, (N,), ``held``
+        (N, K). What happened is added to ``came``.
         """
-        found = Comings.none(len(time))
-        mine = np.zeros(time.shape, dtype=np.bool_)
-        mine[rows] = True
-        leaving = gone & mine[:, None]
+        self._receive(_those(rows, self.next_arrival <= time), time, free, came)
         if self._has_deadlines:
-            late = (self.slots.values["deadline"] < time[:, None]) & mine[:, None] & ~leaving
-            found.expired += np.count_nonzero(late, axis=1)
-            leaving |= late
-        comes = mine & (self._newcomers.arrival <= time) if self.arrives else np.zeros_like(mine)
-        some = np.flatnonzero(
-            leaving.any(axis=1) | comes | (mine & ((self.queue.earliest < time) | self._kept_waiting))
-        )
-        if some.size == 0:
-            return found
-        self.slots.fresh()
-        if self._replaced:
-            self._replace(leaving, time, generators, stream)
-            return found
-        free = np.count_nonzero(~self.slots.present, axis=1)
-        self.slots.leave(leaving)
-        self._receive(np.flatnonzero(comes), time, free, found, generators, stream)
-        if self._has_deadlines:
-            overdue = some[self.queue.earliest[some] < time[some]]
-            found.expired[overdue] += self.queue.expire(overdue, time[overdue])
-        self._fill(some, time, instants, held)
-        return found
+            overdue = _those(rows, self.queue.earliest < time)
+            if overdue.size:
+                came.expired[overdue] += self.queue.expire(overdue, time[overdue])
+        self._fill(_those(rows, (self.queue.length > 0) & (self.free > 0)), time, instants, held)
 
-    def _replace(
-        self,
-        leaving: BoolArray,
-        time: FloatArray,
-        generators: Sequence[Sequence[np.random.Generator]],
-        stream: int,
-    ) -> None:
+    def _replace(self, places: IntArray, time: FloatArray) -> None:
         """Give devices whose request has ended the next one, slot by slot."""
-        for slot in np.flatnonzero(leaving.any(axis=0)).tolist():
-            rows = np.flatnonzero(leaving[:, slot])
-            records = self._newcomers.take(rows, generators, stream)
-            records[:, COLUMNS["deadline"]] += time[rows] - records[:, COLUMNS["arrival"]]
-            records[:, COLUMNS["arrival"]] = time[rows]
-            self.slots.begin_request(rows, np.full(rows.shape, slot), records)
+        row = places // self._slots.size
+        rows, counts = np.unique(row, return_counts=True)
+        _, _, records = self._newcomers.take(rows, counts)
+        records[:, COLUMNS["deadline"]] += time[row] - records[:, COLUMNS["arrival"]]
+        records[:, COLUMNS["arrival"]] = time[row]
+        self.slots.begin_request(places, records)
 
-    def _receive(
-        self,
-        rows: IntArray,
-        time: FloatArray,
-        free: IntArray,
-        found: Comings,
-        generators: Sequence[Sequence[np.random.Generator]],
-        stream: int,
-    ) -> None:
-        """Let those who have come join the queue, one of each row at a time. ``free``: of slots, in the round (N,)."""
+    def _receive(self, rows: IntArray, time: FloatArray, free: IntArray, came: Comings) -> None:
+        """Let those who have come join the queue. ``free``: of slots, in the round (N,)."""
         while rows.size:
-            room = self.queue.push(rows, self._newcomers.take(rows, generators, stream), free[rows])
-            found.arrived[rows] += 1
-            found.refused[rows] += ~room
+            counts = self._newcomers.come(rows, time[rows])
+            room = self.queue.push(rows, counts, free[rows], *self._newcomers.take(rows, counts))
+            came.arrived[rows] += counts
+            came.refused[rows] += counts - room
             rows = rows[self._newcomers.arrival[rows] <= time[rows]]
 
     def _fill(self, rows: IntArray, time: FloatArray, instants: IntArray, held: BoolArray | None) -> None:
-        """Let those who wait enter free slots, one of each row at a time."""
-        while True:
-            taken: BoolArray = self.slots.present[rows]
-            if held is not None:
-                taken = taken | (held[rows] & taken.any(axis=1, keepdims=True))
-            enters = np.asarray((self.queue.length[rows] > 0) & ~taken.all(axis=1))
-            rows = rows[enters]
-            if rows.size == 0:
-                return
-            slots = np.argmin(taken[enters], axis=1)
-            records = self.queue.pop(rows)
-            self._channel.enter(rows, slots, records[:, _AMPLITUDE], instants[rows])
-            self.slots.enter(rows, slots, records, time[rows], instants[rows])
+        """Let those who wait enter free slots, the first one the first."""
+        if rows.size == 0:
+            return
+        free = ~self.slots.present[rows]
+        if held is not None:
+            empty = np.flatnonzero(free.all(axis=1))
+            free &= ~held[rows]
+            free[empty, 0] = True
+        rank = np.cumsum(free, axis=1)
+        free &= rank <= self.queue.length[rows, None]
+        found = free.reshape(-1).nonzero()[0]
+        if found.size == 0:
+            return
+        owner, slot = np.divmod(found, self._slots.size)
+        row = rows[owner]
+        records = self.queue.first(row, rank.reshape(-1)[found] - 1)
+        self.queue.drop(rows, np.bincount(owner, minlength=rows.size))
+        self.slots.fresh()
+        self._channel.enter(row, slot, records[:, _AMPLITUDE], instants[row])
+        self.slots.enter(row * self._slots.size + slot, records, time[row], instants[row])
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -212,3 +208,8 @@ class Traffic:
         """Go on from where :meth:`state` was taken."""
         for part in (self.slots, self.queue, self._newcomers):
             part.restore(state)
+
+
+def _those(rows: IntArray, chosen: BoolArray) -> IntArray:
+    """The rows that are chosen, of some in order. Shapes: ``rows`` (M,), ``chosen`` (N,)."""
+    return chosen.nonzero()[0] if rows.size == chosen.size else rows[chosen[rows]]

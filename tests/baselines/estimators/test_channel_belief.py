@@ -159,7 +159,7 @@ def play(variant, scenario, rounds, cells, **options):
         late += int(played.service.lost.any(axis=1).sum())
         game.advance()
         info = round_info(played)
-    assert late > cells
+    assert late > cells // 2
     return np.array(places)
 
 
@@ -177,7 +177,7 @@ def test_credible_intervals_cover_the_truth(variant, clock, spacing_db):
     base = ms.load_scenario(variant.scenario)
     places = play(variant, stale(base, **clock), rounds=24, cells=120, spacing_db=spacing_db)
     found = places[~np.isnan(places)]
-    assert found.size > 6000
+    assert found.size > 5000
     for width in (0.5, 0.8, 0.95):
         inside, there = np.abs(places - 0.5) < 0.5 * width, ~np.isnan(places)
         # Users of a cell are independent, their rounds are not.

@@ -130,10 +130,12 @@ def test_weights_of_ones_own_are_taken():
     scenario = ms.load_scenario("stale")
     heavy = np.r_[20.0, np.ones(7)]
     rules = [StochasticProgramme(scenario), StochasticProgramme(scenario, weights=lambda seen: np.tile(heavy, (6, 1)))]
-    lengths = [
-        np.mean([decision.draft_lengths[:, 0].mean() for _, _, decision in played("stale", rule, 3)]) for rule in rules
+    shares = [
+        np.mean([decision.bandwidth_shares[:, 0].mean() for _, _, decision in played("stale", rule, 3)])
+        for rule in rules
     ]
-    assert lengths[1] > lengths[0] + 2.0
+    # Longer drafts need not follow: who has most of the band may rather have shorter rounds.
+    assert shares[1] > shares[0] + 0.2
 
 
 def test_episodes_that_begin_anew_are_planned_as_first_ones():

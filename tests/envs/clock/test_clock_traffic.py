@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from clock_draws import episode_keys
 from clock_games import HIDDEN, SERVE, lively
 
 from multispin_gym.envs.clock.newcomers import COLUMNS, Newcomers
-from multispin_gym.envs.clock.streams import REQUESTS, ClockStreams
+from multispin_gym.envs.clock.streams import ClockStreams
 
 SEED, STEPS = 11, 300
 
@@ -59,12 +60,12 @@ class Cell:
 
 
 def requests_of(scenario, count):
-    """What the generator of requests makes of a seed, taken one by one by a twin."""
-    generators = [[np.random.Generator(np.random.PCG64(seed)) for seed in np.random.SeedSequence(SEED).spawn(4)]]
-    twin = Newcomers(scenario, scenario.clock, 1)
-    twin.begin(np.array([0]), [generators[0][REQUESTS]])
+    """What a seed makes of requests, taken one by one by a twin."""
+    keys = np.array(episode_keys(SEED), dtype=np.uint64)[:, None]
+    twin = Newcomers(scenario, scenario.clock, keys[:3])
+    twin.begin(np.array([0]), lambda: keys[:3].copy())
     for _ in range(count):
-        (record,) = twin.take(np.array([0]), generators, REQUESTS)
+        (record,) = twin.take(np.array([0]), np.array([1]))[2]
         yield {name: record[index] for name, index in COLUMNS.items()}
 
 
@@ -91,7 +92,7 @@ def test_a_cell_is_what_plain_python_makes_of_the_same_arrivals(num_users, load,
             break
         seconds, gone = rng.exponential(pace), rng.random((1, num_users)) < 0.2
         gone &= slots.present
-        came, waited = streams.advance(np.array([0]), np.array([seconds]), gone)
+        came, waited = streams.advance(np.array([seconds]), gone)
         assert waited[0] == plain.advance(seconds, np.flatnonzero(gone[0]))
         assert streams.time[0] == plain.time
         for name in totals:
@@ -123,7 +124,7 @@ def test_devices_whose_requests_are_replaced_have_the_next_one_at_once():
                 assert slots.values[name][0, index] == request[name]
             assert slots.values["remaining"][0, index] == request["length"]
         gone = rng.random((1, 3)) < 0.4
-        came, waited = streams.advance(np.array([0]), np.array([0.5]), gone)
+        came, waited = streams.advance(np.array([0.5]), gone)
         assert not (came.arrived.any())
         assert not (came.expired.any())
         assert not (waited.any())
@@ -143,7 +144,7 @@ def test_replaced_requests_with_deadlines_are_replaced_once_these_are_past():
         assert (allowed >= 0.1 * slots.values["length"] - 1e-9).all()
         assert (allowed <= 0.2 * slots.values["length"] + 1e-9).all()
         late = np.count_nonzero(slots.values["deadline"] < streams.time[0] + 0.7)
-        came, _ = streams.advance(np.array([0]), np.array([0.7]), np.zeros((1, 3), bool))
+        came, _ = streams.advance(np.array([0.7]), np.zeros((1, 3), bool))
         assert came.expired[0] == late
         expired += late
     assert expired > 30

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from clock_draws import FADING, episode_keys, fade_amplitudes
 from clock_games import DEADLINE, IDS, SERVE, STALE, make_vec, varied_actions
 
 from multispin_gym import Decision
@@ -12,15 +13,8 @@ WITHIN = {"fading_within_rounds": True, "report_noise_db": 0}
 
 
 def powers(seed, num_users, correlation, count):
-    """Powers of the fades of a seed at the first instants, by the recursion. Shape (count, K)."""
-    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed).spawn(4)[1]))
-    noise = generator.standard_normal((count, 2, num_users), dtype=np.float32).astype(np.float64)
-    amplitude, found = math.sqrt(0.5) * noise[0], []
-    for instant in range(count):
-        if instant:
-            amplitude = correlation * amplitude + math.sqrt(0.5 * (1.0 - correlation**2)) * noise[instant]
-        found.append(np.square(amplitude).sum(axis=0))
-    return np.array(found)
+    """Powers of the fades of a seed at the first instants. Shape (count, K)."""
+    return np.square(fade_amplitudes(episode_keys(seed)[FADING], num_users, correlation, count)).sum(axis=1)
 
 
 def integrated(rate, bits, start, limit, steps_per_second):

@@ -1,0 +1,187 @@
+"""A small cell whose requests are replaced at once, as a decision process that is solved exactly.
+
+Each of K places holds a request of a kind with a known acceptance rate. A request ends with each of its tokens with the
+same chance, and one of a kind drawn anew takes its place in the next round; channels and speeds do not change. So the
+kinds are all that a round need know, and the best long-run goodput is that of a finite semi-Markov decision process:
+states are the kinds of all places, actions their draft lengths, bandwidth is split so that all finish together.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multispin_gym import Cell, Users, play_round
+from multispin_gym.baselines.estimators.equal_finish import finishing_together
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+_MOST_STEPS = 1000
+
+
+def place_law(rates: FloatArray, longest: int, ending: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """What a round gives to a request, by its kind and draft length.
+
+    Shapes: ``rates`` (kinds,); results (kinds, longest + 1): tokens of the draft, tokens that the request still wants
+    of them, and the chance that it ends. ``ending`` is the chance of an end with each token.
+    """
+    survival = rates[:, None] ** np.arange(longest + 1)
+    stays = (1.0 - ending) ** np.arange(longest + 1)
+    # The i-th token comes if i - 1 drafts are accepted, and is wanted if the request did not end before it.
+    wanted = np.cumsum(survival * stays, axis=1)
+    return np.cumsum(survival, axis=1), wanted, ending * wanted
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedCell:
+    """The decision process.
+
+    Parameters
+    ----------
+    states
+        Kinds of the places. Shape (S, K).
+    actions
+        Draft lengths. Shape (A, K).
+    tokens, delivered
+        Expected tokens of each place, and those that its request wants. Shape (S, A, K).
+    seconds
+        Duration of a round. Shape (A,).
+    moves
+        Chances of the next states. Shape (S, A, S).
+    """
+
+    states: IntArray
+    actions: IntArray
+    tokens: FloatArray
+    delivered: FloatArray
+    seconds: FloatArray
+    moves: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        users: Users,
+        cell: Cell,
+        rates: Sequence[float],
+        chances: Sequence[float],
+        mean_length: float,
+        longest: int,
+    ) -> ClosedCell:
+        """Build the process of one cell, users of shape (K,), whose own acceptance rates play no part."""
+        number = users.num_users
+        states = np.array(list(itertools.product(range(len(rates)), repeat=number)))
+        actions = np.array(list(itertools.product(range(longest + 1), repeat=number)))
+        one = Users(**{name: getattr(users, name)[None] for name in Users.FIELDS})
+        seconds = play_round(one, cell, finishing_together(one, cell, actions[:, None])).latency[:, 0]
+        tokens, wanted, ends = (
+            law[states[:, None], actions] for law in place_law(np.array(rates), longest, 1.0 / mean_length)
+        )
+        moves = np.ones((len(states), len(actions), len(states)))
+        for place in range(number):
+            same = states[:, None, place] == states[None, :, place]
+            new, end = np.array(chances)[states[:, place]], ends[:, :, place, None]
+            moves *= (1.0 - end) * same[:, None, :] + end * new
+        return cls(states, actions, tokens, wanted, seconds, moves)
+
+    def _of(self, policy: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Delivered tokens of each place, duration and moves under a policy: an action for each state, (S,)."""
+        each = np.arange(len(self.states))
+        return self.delivered[each, policy], self.seconds[policy], self.moves[each, policy]
+
+    def visits(self, policy: IntArray) -> FloatArray:
+        """Share of the rounds that begin in each state. Shape (S,)."""
+        moves = self._of(policy)[2]
+        size = len(moves)
+        equations = np.concatenate([moves.T - np.eye(size), np.ones((1, size))])
+        return np.linalg.lstsq(equations, np.append(np.zeros(size), 1.0), rcond=None)[0]
+
+    def goodput(self, policy: IntArray) -> float:
+        """Tokens delivered per second in the long run."""
+        delivered, seconds, _ = self._of(policy)
+        visits = self.visits(policy)
+        return float(visits @ delivered.sum(axis=1) / (visits @ seconds))
+
+    def best(self) -> tuple[IntArray, float]:
+        """The best policy and its goodput, by policy iteration.
+
+        With the goodput g of a policy and the worth h of its states, ``h = r - g T + P h``, the next policy takes the
+        action with the largest right side in every state, until none is better.
+        """
+        size, gained = len(self.states), self.delivered.sum(axis=2)
+        policy = np.zeros(size, np.int64)
+        for _ in range(_MOST_STEPS):
+            delivered, seconds, moves = self._of(policy)
+            # The worth of the first state is zero, and its place is the goodput's.
+            equations = np.eye(size) - moves
+            equations[:, 0] = seconds
+            worth = np.linalg.solve(equations, delivered.sum(axis=1))
+            goodput, worth[0] = worth[0], 0.0
+            value = gained - goodput * self.seconds + self.moves @ worth
+            better = value.argmax(axis=1)
+            now = value[np.arange(size), policy]
+            better = np.where(value.max(axis=1) > now + 1e-10, better, policy)
+            if (better == policy).all():
+                return policy, float(goodput)
+            policy = better
+        raise RuntimeError(f"policy iteration did not end within {_MOST_STEPS} steps")
+
+    def greedy(self) -> IntArray:
+        """Most expected tokens a second in each round, rates known."""
+        return np.asarray((self.tokens.sum(axis=2) / self.seconds).argmax(axis=1))
+
+    def fair(self) -> IntArray:
+        """Largest ``sum log N_k - K log T`` in each round, rates known."""
+        number = self.states.shape[1]
+        return np.asarray((np.log(self.tokens).sum(axis=2) - number * np.log(self.seconds)).argmax(axis=1))
+
+    def by_mean(self, rates: Sequence[float], chances: Sequence[float]) -> IntArray:
+        """Most tokens a second as if everybody had the mean rate: the same lengths in every state."""
+        mean = float(np.dot(rates, chances))
+        survival = np.append(1.0, mean ** np.arange(1, self.actions.max() + 1))
+        tokens = np.cumsum(survival)[self.actions].sum(axis=1)
+        return np.full(len(self.states), (tokens / self.seconds).argmax())
+
+    def seconds_by_kind(self, policy: IntArray) -> FloatArray:
+        """Seconds that a token of each kind takes in the long run. Shape (kinds,)."""
+        delivered, seconds, _ = self._of(policy)
+        visits = self.visits(policy)
+        kinds = np.arange(self.states.max() + 1)
+        held = (self.states[..., None] == kinds) * visits[:, None, None]
+        spent = (held * seconds[:, None, None]).sum(axis=(0, 1))
+        return np.asarray(spent / (held * delivered[..., None]).sum(axis=(0, 1)))
+
+    def fluid(self, factor: float = 1.0, steps: int = 60) -> IntArray:
+        """Largest ``sum_k v_k N_k - eta T``, with v the seconds per token of the kinds under this rule itself.
+
+        The fixed point is approached by half steps from proportional fairness; of the policies on the way, and so where
+        they go round in a circle, the one is taken whose seconds are nearest to those that it was made with.
+        """
+        policy = self.fair()
+        each = self.seconds_by_kind(policy)
+        nearest, found = np.inf, policy
+        for _ in range(steps):
+            value = (each[self.states][:, None] * self.tokens).sum(axis=2)
+            policy = (value - factor * self.states.shape[1] * self.seconds).argmax(axis=1)
+            now = self.seconds_by_kind(policy)
+            distance = float(np.abs(np.log(now / each)).max())
+            if distance < nearest:
+                nearest, found = distance, policy
+            each = np.sqrt(each * now)
+        return np.asarray(found)
+
+
+def rules(process: ClosedCell, rates: Sequence[float], chances: Sequence[float]) -> dict[str, Any]:
+    """Goodput of the best policy, and what part of it each rule has."""
+    best = process.best()[1]
+    chosen = {
+        "round, means": process.by_mean(rates, chances),
+        "round, truth": process.greedy(),
+        "fair, truth": process.fair(),
+        "fluid, truth": process.fluid(),
+    }
+    return {"goodput": best, "parts": {name: process.goodput(policy) / best for name, policy in chosen.items()}}
