@@ -190,7 +190,7 @@ class ChannelQuantile(_Cautious):
 def backoff(
     scenario: Scenario,
     *,
-    decibels: float = 4.0,
+    decibels: float = 3.0,
     cutoff: float = 1.1,
     objective: str = "sum",
     belief: str = "posterior",
@@ -203,7 +203,7 @@ def channel_quantile(
     scenario: Scenario,
     *,
     level: float = 0.15,
-    cutoff: float = 1.2,
+    cutoff: float = 1.1,
     objective: str = "sum",
     belief: str = "posterior",
 ) -> ChannelQuantile:

@@ -251,6 +251,27 @@ def test_new_devices_and_new_episodes_begin_with_what_the_law_says():
     assert np.abs(law.below[0, 1] - alone.below[0, 1]).max() > 0.01
 
 
+def test_a_new_episode_forgets_uploads_that_wait_for_younger_reports():
+    belief, laws = ChannelBelief(stale(report_age=0.6)), []
+    waiting = {
+        "draft_lengths": np.full((2, 1), 4),
+        "upload_time": np.full((2, 1), 0.02),
+        "bandwidth_shares": np.full((2, 1), 0.9),
+        "verified": np.ones((2, 1), np.bool_),
+        "time": np.full(2, 1.25),
+    }
+    first = seen([[-5.0]] * 2, 0.0), nothing((2, 1), 0.0)
+    belief.reset(*first)
+    laws.append(belief.observe(*first))
+    belief.observe(seen([[-5.0]] * 2, 0.6), nothing((2, 1), 1.0))
+    # At 1 s the channel was poor, as an upload told after a report of 0.65 s.
+    poor = belief.observe(seen([[-5.0]] * 2, 0.6), waiting)
+    assert (poor.quantile_db(0.5) < -10.0).all()
+    belief.reset(*first, np.array([True, False]))
+    again = belief.observe(seen([[-5.0]] * 2, 0.0), {**first[1], "time": np.array([0.0, 1.5])})
+    assert again.below[0] == pytest.approx(laws[0].below[0])
+
+
 def test_without_fading_the_mean_gain_is_all_there_is():
     fading = dataclasses.replace(SCENARIO.fading, model="none")
     scenario = stale(dataclasses.replace(SCENARIO, fading=fading), report_noise_db=1.0)
