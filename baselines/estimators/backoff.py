@@ -79,7 +79,7 @@ class _Cautious:
         users = Users.trusted(**{**users.fields, "channel_gain": self._scenario.db_to_gain(gain_db)})
         goal = self._objective
         if self._weights is not None:
-            goal = Objective.for_cells(goal.name, self._weights(observation))
+            goal = Objective.for_cells(goal.name, self._weights(observation, users))
         decision = decide_present(heterogeneous, users, self._scenario.cell, goal)
         return with_cutoff(decision, users, self._scenario, self._cutoff)
 

@@ -14,8 +14,8 @@ from multispin_gym.scenarios.scenario import Scenario
 
 Seen = Mapping[str, NDArray[Any]]
 """An observation, or info, of a batch of rounds: arrays by name, with the batch axis first."""
-Weights = Callable[[Seen], FloatArray]
-"""Weights of the users' tokens by what is observed. Shape (N, K)."""
+Weights = Callable[[Seen, Users], FloatArray]
+"""Weights of the users' tokens by what is observed and the users as they are believed to be. Shape (N, K)."""
 
 
 def believed_users(

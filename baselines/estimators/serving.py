@@ -15,6 +15,7 @@ from multispin_gym.baselines.estimators.deadline_rule import LEAST_WEIGHT
 from multispin_gym.baselines.estimators.pending import pending_requests
 from multispin_gym.baselines.estimators.request_index import fair_chance
 from multispin_gym.baselines.estimators.stochastic_programme import StochasticProgramme
+from multispin_gym.physics.users import Users
 from multispin_gym.scenarios.scenario import Scenario
 
 _MOST = 100.0
@@ -23,7 +24,7 @@ _MOST = 100.0
 def index_weights(scenario: Scenario, power: float, temperature: float, speed_up: float) -> Weights:
     """Return what weighs requests by their index, relative to the largest of the cell.
 
-    Chances are those of users with their task's mean rate on channels as they were reported.
+    Chances are those of the users as the rule believes them to be.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def index_weights(scenario: Scenario, power: float, temperature: float, speed_up
     Returns
     -------
     Weights
-        A function of what is observed.
+        A function of what is observed and believed.
 
     Raises
     ------
@@ -48,8 +49,8 @@ def index_weights(scenario: Scenario, power: float, temperature: float, speed_up
     temperature = check_number("temperature", temperature, low=0.0, high=_MOST, low_open=True)
     speed_up = check_number("speed_up", speed_up, low=0.0, high=_MOST, low_open=True)
 
-    def weigh(seen: Seen) -> FloatArray:
-        pending = pending_requests(scenario, seen)
+    def weigh(seen: Seen, users: Users) -> FloatArray:
+        pending = pending_requests(scenario, seen, users)
         chance = fair_chance(pending, scenario.cell, speed_up, temperature)
         worth = np.where(pending.present, pending.value / np.maximum(pending.remaining, 1.0) ** power * chance, 0.0)
         most = worth.max(axis=-1, keepdims=True)

@@ -125,7 +125,7 @@ class StochasticProgramme:
             users.drafting_time,
             present_in(observation),
         )
-        weights = np.ones(users.acceptance_rate.shape) if self._weights is None else self._weights(observation)
+        weights = np.ones(users.acceptance_rate.shape) if self._weights is None else self._weights(observation, users)
         plan = self._plan(rounds, weights)
         self.expected = plan.expected
         return Decision.trusted(plan.lengths.astype(np.int64), plan.shares, plan.cutoff)

@@ -27,9 +27,9 @@ def seen():
 
 def test_weights_are_the_value_of_a_token_by_the_chance_to_be_on_time(seen):
     observation, _, scenario = seen
-    found = index_weights(scenario, 0.5, 0.4, 1.3)(observation)
     rates = np.array([task.mean_rate for task in scenario.acceptance])
     users = believed_users(scenario, observation, rates[observation["task"].astype(int)])
+    found = index_weights(scenario, 0.5, 0.4, 1.3)(observation, users)
     outcome = ms.play_round(
         users, scenario.cell, make_controller("heterogeneous", objective="proportional_fair")(users, scenario.cell)
     )

@@ -129,7 +129,10 @@ def test_fairness_weighs_by_what_everybody_had_so_far():
 def test_weights_of_ones_own_are_taken():
     scenario = ms.load_scenario("stale")
     heavy = np.r_[20.0, np.ones(7)]
-    rules = [StochasticProgramme(scenario), StochasticProgramme(scenario, weights=lambda seen: np.tile(heavy, (6, 1)))]
+    rules = [
+        StochasticProgramme(scenario),
+        StochasticProgramme(scenario, weights=lambda seen, users: np.tile(heavy, (6, 1))),
+    ]
     shares = [
         np.mean([decision.bandwidth_shares[:, 0].mean() for _, _, decision in played("stale", rule, 3)])
         for rule in rules
