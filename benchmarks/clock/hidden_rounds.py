@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _report import head, table
 from _study import StudyInPieces, run
 
-from multispin_gym import Scenario, Users, load_scenario, play_round
+from multispin_gym import Scenario, load_scenario, play_round
 from multispin_gym.baselines import make_controller
 from multispin_gym.baselines.estimators.acceptance_belief import curve_of, prior_shapes
-from multispin_gym.scenarios.request_draws import COLUMNS, RequestLaw
+from multispin_gym.scenarios.sampling import sample_tasks_and_users
 from multispin_gym.statistics import regret_estimate
 
 RULES = {
@@ -45,7 +45,7 @@ class HiddenRounds(StudyInPieces):
     """
 
     scenarios: tuple[str, ...] = ("hidden", "laptops_60ms")
-    """Scenarios; users have rates of their own, by the law of their task."""
+    """Scenarios whose users have rates of their own, by the law of their task."""
     rounds: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     """Numbers of rounds over which goodput is averaged."""
     cells: int = 512
@@ -55,14 +55,6 @@ class HiddenRounds(StudyInPieces):
     seed: int = 0
     """Seed of all draws."""
     output: Path = Path("results/clock")
-
-
-def draw(scenario: Scenario, rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Users, np.ndarray]:
-    """Draw users with rates of their own and mean channel gains, and their tasks. Shapes (N, K)."""
-    columns = RequestLaw(scenario).draw(rng, shape[0] * shape[1])
-    named = {name: columns[:, index].reshape(shape) for name, index in zip(COLUMNS, range(len(COLUMNS)), strict=True)}
-    fields = {name: named[name] for name in ("acceptance_rate", "drafting_speed", "channel_gain")}
-    return Users(**fields, transmit_power=scenario.reference_power), named["task"].astype(np.int64)
 
 
 class Counts:
@@ -84,7 +76,7 @@ class Counts:
 def play(scenario: Scenario, rounds: int, cells: int, num_users: int, seed: int) -> dict[str, np.ndarray]:
     """Goodput of every rule in every round, token/s. Shape (rounds, cells) each."""
     rng, cell = np.random.default_rng(seed), scenario.cell
-    devices, task = draw(scenario, rng, (cells, num_users))
+    task, devices = sample_tasks_and_users(scenario, rng, (cells, num_users))
     alpha, priors, longest = devices.acceptance_rate, prior_shapes(scenario)[task], cell.max_draft_length
     full, own, law = Counts(alpha.shape), Counts(alpha.shape), curve_of(priors[..., 0], priors[..., 1], longest)
     best, fixed = make_controller("heterogeneous"), make_controller("fixed_bw_l")
