@@ -20,9 +20,10 @@ from _report import head, interval_text, table
 from _study import StudyInPieces, run
 
 from multispin_gym import Scenario, load_scenario
+from multispin_gym._counters import keys_of, words
 from multispin_gym.baselines.on_time_bound import EpisodeRequests, on_time_bound
 from multispin_gym.envs.clock.newcomers import COLUMNS, Newcomers
-from multispin_gym.envs.clock.streams import REQUESTS, ClockStreams
+from multispin_gym.envs.clock.streams import FADING, STREAMS
 from multispin_gym.statistics import mean_estimate
 
 
@@ -57,14 +58,13 @@ def requests_of(scenario: Scenario, seed: int) -> EpisodeRequests:
     clock = scenario.clock
     assert clock is not None
     assert clock.episode_seconds is not None
-    streams = ClockStreams(scenario, clock, scenario.num_users, 1)
-    streams.seed(0, seed)
-    newcomers, row = Newcomers(scenario, clock, 1), np.zeros(1, dtype=np.int64)
-    generators = streams._generators
-    newcomers.begin(row, [generators[0][REQUESTS]])
+    row = np.zeros(1, dtype=np.int64)
+    keys = words(keys_of(seed, STREAMS)[:FADING, None], row)
+    newcomers = Newcomers(scenario, clock, keys)
+    newcomers.begin(row, lambda: keys)
     records = []
     while newcomers.arrival[0] <= clock.episode_seconds:
-        records.append(newcomers.take(row, generators, REQUESTS)[0])
+        records.append(newcomers.take(row, row + 1)[2][0])
     held = {name: np.array([record[column] for record in records]) for name, column in COLUMNS.items()}
     paid = held["length"] if clock.reward == "tokens_on_time" else np.ones(len(records))
     return EpisodeRequests(
