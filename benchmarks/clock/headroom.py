@@ -178,9 +178,11 @@ def verdict(report: Mapping[str, Any]) -> str:
     """Say what the best rule leaves."""
     rows = report["rules"]
     (label,) = (label for label, row in rows.items() if row["loss_to_best_rule"]["best"])
+    if all(row["knows"] != "truth" for row in rows.values()):
+        return f"Nothing is hidden from {label}: what is left is a question of planning ahead, not of knowing more."
     rival = max(rows, key=lambda name: rows[name]["return"]["mean"])
     if rival == label:
-        return f"No rule that knows the truth is above {label}."
+        return f"No rule that knows the truth is above {label}: to know more is worth nothing to the rules tried."
     loss = rows[label]["loss_to_best_clairvoyant"]
     low, high = loss["ci95"]
     text = f"{label} has {loss['mean']:.1%} ({low:.1%}, {high:.1%}) less than {rival}"

@@ -83,13 +83,19 @@ def test_losses_are_against_the_best_rule_and_the_best_of_all(headroom):
     [
         (10.0, "good has 10.0% (10.0%, 10.0%) less than seer, which knows the truth: no policy that sees"),
         (9.09, "good has 1.0% (1.0%, 1.0%) less than seer, which knows the truth: less than 2%, so nothing is left"),
-        (8.0, "No rule that knows the truth is above good."),
+        (8.0, "No rule that knows the truth is above good: to know more is worth nothing to the rules tried."),
     ],
 )
 def test_the_verdict_says_what_is_left(headroom, seer, text):
     found = rows(poor=[5.0, 5.0], good=[9.0, 9.0], seer=np.full(2, seer))
     headroom.compare(found, 0)
     assert headroom.verdict({"rules": found}).startswith(text)
+
+
+def test_where_nothing_is_hidden_the_verdict_says_so(headroom):
+    found = rows(poor=[5.0, 5.0], good=[9.0, 9.0])
+    headroom.compare(found, 0)
+    assert headroom.verdict({"rules": found}).startswith("Nothing is hidden from good: ")
 
 
 @pytest.mark.slow
