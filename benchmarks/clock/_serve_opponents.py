@@ -13,7 +13,7 @@ OPPONENTS = (
     Opponent(label="mean_proportional_fair", name="mean_proportional_fair", knows="means"),
     Opponent(label="posterior_proportional_fair", name="posterior_proportional_fair", knows=SEES),
     Opponent(
-        label="request_index, mean rates",
+        label="request_index",
         name="request_index",
         knows=SEES,
         grid={"temperature": (0.3, 1.0), "power": (0.0, 0.5, 1.0), "objective": OBJECTIVES},
