@@ -10,7 +10,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from multispin_gym.physics import rounds
+from multispin_gym.physics import users
 
 MULTI = "multispin_gym/MultiSpin-v0"
 # Steps between two looks at the clock: an episode of the default scenario and the step that resets it.
@@ -63,7 +63,7 @@ def measure_stages(seconds: float, num_envs: int, num_users: int, sampled: bool)
         "users and channels: random numbers": (streams, "_fill"),
         "users and channels: new episodes": (streams, "begin"),
         "action decoding": (codec, "decode_trusted"),
-        "tokens": (rounds, tokens),
+        "tokens": (users, tokens),
         "uplink": (type(cell.uplink), "quiet_rate"),
         "verification": (type(cell.verification), "round_time"),
         "observation": (observations, "encode"),
