@@ -72,7 +72,8 @@ def main():
                 compare(partial(rule, time_price=np.array([price])), users, cell, False)
     cell = Cell(10e6, 4e-21, 16384.0, AffineVerification(0.02, per_draft=0.01), "density", min_draft_length=1)
     # Users who are nearly always accepted or never, whom the first steps of a relaxation do not settle.
-    hard = dataclasses.replace(draw(rng, (8, 4)), acceptance_rate=rng.choice([1e-5, 0.9, 1.0 - 1e-6], (8, 4)))
+    rates = rng.choice([1e-5, 0.9, 1.0 - 1e-6], (40, 4))
+    hard = dataclasses.replace(draw(rng, (40, 4)), acceptance_rate=rates)
     # And users with curves.
     curves = np.sort(rng.random((1, 4, cell.max_draft_length)), axis=-1)[..., ::-1]
     for name in ("nested_polished", "heterogeneous"):
