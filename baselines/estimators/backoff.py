@@ -8,6 +8,7 @@ from multispin_gym._validation import BoolArray, FloatArray, check_number
 from multispin_gym.baselines.estimators.beliefs import Seen, Weights, reported_gain_db
 from multispin_gym.baselines.estimators.believing import Believer
 from multispin_gym.baselines.estimators.channel_belief import ChannelBelief
+from multispin_gym.baselines.estimators.estimator import Estimator
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.present_users import decide_present
 from multispin_gym.physics.objectives import Objective
@@ -50,7 +51,7 @@ def in_range(clock: Clock, cutoff: FloatArray) -> FloatArray:
     return np.asarray(np.clip(cutoff, clock.cutoff_min, clock.cutoff_max))
 
 
-class _Cautious:
+class _Cautious(Estimator):
     """What the two kinds of rule share: beliefs about rates, an objective, weights and a factor of the cut-off."""
 
     def __init__(
@@ -62,19 +63,10 @@ class _Cautious:
         self._objective, self._weights = Objective(objective), weights
         self._believer = Believer(scenario, belief)
 
-    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
-        """Begin new episodes.
-
-        Parameters
-        ----------
-        observation, info
-            What is seen. Entries of shape (N, K).
-        rows
-            Which of the batch begin anew; None: all. Shape (N,).
-        """
+    def _reset(self, observation: Seen, info: Seen, rows: BoolArray | None) -> None:
         self._believer.reset(observation, rows)
 
-    def _decide(self, observation: Seen, gain_db: FloatArray) -> Decision:
+    def _decide_on(self, observation: Seen, gain_db: FloatArray) -> Decision:
         users = self._believer.users(observation)
         users = Users.trusted(**{**users.fields, "channel_gain": self._scenario.db_to_gain(gain_db)})
         goal = self._objective
@@ -105,23 +97,9 @@ class Backoff(_Cautious):
         super().__init__(scenario, cutoff, objective, belief)
         self._decibels = check_number("decibels", decibels, low=0.0, high=60.0)
 
-    def decide(self, observation: Seen, info: Seen) -> Decision:
-        """Decide a round.
-
-        Parameters
-        ----------
-        observation
-            What is seen. Entries of shape (N, K).
-        info
-            What is known of the round before.
-
-        Returns
-        -------
-        Decision
-            The decision. Shape (N, K).
-        """
+    def _decide(self, observation: Seen, info: Seen) -> Decision:
         reported = reported_gain_db(observation)
-        return self._decide(observation, reported - self._decibels)
+        return self._decide_on(observation, reported - self._decibels)
 
 
 class ChannelQuantile(_Cautious):
@@ -156,35 +134,12 @@ class ChannelQuantile(_Cautious):
         self._level = check_number("level", level, low=0.001, high=0.999)
         self._channels = ChannelBelief(scenario)
 
-    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
-        """Begin new episodes.
-
-        Parameters
-        ----------
-        observation, info
-            What is seen. Entries of shape (N, K).
-        rows
-            Which of the batch begin anew; None: all. Shape (N,).
-        """
-        super().reset(observation, info, rows)
+    def _reset(self, observation: Seen, info: Seen, rows: BoolArray | None) -> None:
+        super()._reset(observation, info, rows)
         self._channels.reset(observation, info, rows)
 
-    def decide(self, observation: Seen, info: Seen) -> Decision:
-        """Decide a round.
-
-        Parameters
-        ----------
-        observation
-            What is seen. Entries of shape (N, K).
-        info
-            What is known of the round before.
-
-        Returns
-        -------
-        Decision
-            The decision. Shape (N, K).
-        """
-        return self._decide(observation, self._channels.observe(observation, info).quantile_db(self._level))
+    def _decide(self, observation: Seen, info: Seen) -> Decision:
+        return self._decide_on(observation, self._channels.observe(observation, info).quantile_db(self._level))
 
 
 def backoff(

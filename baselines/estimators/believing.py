@@ -9,6 +9,7 @@ import numpy as np
 from multispin_gym._validation import BoolArray, FloatArray, check_choice, check_integer
 from multispin_gym.baselines.estimators.acceptance_belief import AcceptanceBelief, curve_of, prior_shapes
 from multispin_gym.baselines.estimators.beliefs import Seen, believed_users, task_rates
+from multispin_gym.baselines.estimators.estimator import Estimator
 from multispin_gym.baselines.registry import make_controller
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.rounds import Decision
@@ -76,7 +77,7 @@ class Believer:
         return self._counts.mean()
 
 
-class Believing:
+class Believing(Estimator):
     """A rule for users as they are believed to be.
 
     Parameters
@@ -95,33 +96,10 @@ class Believing:
         self._believer = Believer(scenario, belief, seed)
         self._scenario, self._rule = scenario, rule
 
-    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
-        """Begin new episodes.
-
-        Parameters
-        ----------
-        observation, info
-            What is seen. Entries of shape (N, K).
-        rows
-            Which of the batch begin anew; None: all. Shape (N,).
-        """
+    def _reset(self, observation: Seen, info: Seen, rows: BoolArray | None) -> None:
         self._believer.reset(observation, rows)
 
-    def decide(self, observation: Seen, info: Seen) -> Decision:
-        """Decide a round.
-
-        Parameters
-        ----------
-        observation
-            What is seen. Entries of shape (N, K).
-        info
-            What is known of the round before.
-
-        Returns
-        -------
-        Decision
-            The decision. Shape (N, K).
-        """
+    def _decide(self, observation: Seen, info: Seen) -> Decision:
         return self._rule(self._believer.users(observation), self._scenario.cell)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from multispin_gym._validation import BoolArray, FloatArray, IntArray, check_array, check_choice
 from multispin_gym.baselines.estimators.beliefs import Seen
 from multispin_gym.baselines.estimators.believing import Believer
+from multispin_gym.baselines.estimators.estimator import Estimator
 from multispin_gym.baselines.estimators.pending import Pending, pending_requests, rates_alone
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.present_users import decide_present
@@ -26,7 +27,7 @@ Weigh = Callable[[Pending, Cell], tuple[FloatArray, BoolArray]]
 LEAST_WEIGHT = 1e-6
 
 
-class DeadlineRule:
+class DeadlineRule(Estimator):
     """Weighs requests, lets those go that are not worth their place, and decides the round by ``heterogeneous``.
 
     Where acceptance rates are hidden, users have what the counts of their requests leave of the law of their task.
@@ -57,33 +58,10 @@ class DeadlineRule:
         self._hopeless = float(check_array("hopeless", hopeless, low=0.0, low_open=True, infinite=True))
         self._admits = scenario.clock is not None and scenario.clock.admission
 
-    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
-        """Begin new episodes.
-
-        Parameters
-        ----------
-        observation, info
-            What is seen. Entries of shape (N, K).
-        rows
-            Which of the batch begin anew; None: all. Shape (N,).
-        """
+    def _reset(self, observation: Seen, info: Seen, rows: BoolArray | None) -> None:
         self._believer.reset(observation, rows)
 
-    def decide(self, observation: Seen, info: Seen) -> Decision:
-        """Decide a round.
-
-        Parameters
-        ----------
-        observation
-            What is seen. Entries of shape (N, K).
-        info
-            What is known of the round before; not used.
-
-        Returns
-        -------
-        Decision
-            The decision, with whom it gives up where that can be decided. Shape (N, K).
-        """
+    def _decide(self, observation: Seen, info: Seen) -> Decision:
         pending = pending_requests(self._scenario, observation, self._believer.users(observation))
         return self.decide_for(pending, self._scenario.cell)
 

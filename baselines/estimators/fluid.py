@@ -7,6 +7,7 @@ import numpy as np
 from multispin_gym._validation import BoolArray, FloatArray, IntArray, check_integer, check_number
 from multispin_gym.baselines.estimators.beliefs import Seen, present_in
 from multispin_gym.baselines.estimators.believing import Believer
+from multispin_gym.baselines.estimators.estimator import Estimator
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.present_users import decide_present
 from multispin_gym.baselines.registry import make_controller
@@ -47,7 +48,7 @@ def worth_less_time(users: Users, cell: Cell, objective: Objective | None = None
     return heterogeneous(users, cell, objective, np.array(1.0))
 
 
-class Fluid:
+class Fluid(Estimator):
     """Maximises ``sum_k v_k N_k - eta T``: v the seconds that a token of the user's kind takes, eta the users present.
 
     In a cell whose requests end, long-run goodput is largest, in the fluid limit, where a token weighs what its request
@@ -91,16 +92,7 @@ class Fluid:
         self._kind = np.zeros((0, 0), np.int64)
         self._spent = self._gained = np.zeros((0, self._first.size))
 
-    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
-        """Begin new episodes.
-
-        Parameters
-        ----------
-        observation, info
-            What is seen. Entries of shape (N, K).
-        rows
-            Which of the batch begin anew; None: all. Shape (N,).
-        """
+    def _reset(self, observation: Seen, info: Seen, rows: BoolArray | None) -> None:
         self._believer.reset(observation, rows)
         shape = np.shape(observation["drafting_speed"])
         if rows is None or self._kind.shape != shape:
@@ -111,21 +103,7 @@ class Fluid:
             self._gained[rows] = self._prior
             self._spent[rows] = self._prior * self._first
 
-    def decide(self, observation: Seen, info: Seen) -> Decision:
-        """Decide a round.
-
-        Parameters
-        ----------
-        observation
-            What is seen. Entries of shape (N, K).
-        info
-            What is known of the round before.
-
-        Returns
-        -------
-        Decision
-            The decision. Shape (N, K).
-        """
+    def _decide(self, observation: Seen, info: Seen) -> Decision:
         was = (self._kind[..., None] == np.arange(self._first.size)) & info["present"][..., None]
         seconds = (info["latency"] - info["waited"])[:, None]
         self._spent += was.sum(axis=1) * seconds

@@ -7,6 +7,7 @@ import numpy as np
 from multispin_gym._validation import BoolArray, FloatArray, check_number
 from multispin_gym.baselines.estimators.beliefs import Seen, believed_users, present_in, task_rates
 from multispin_gym.baselines.estimators.equal_finish import finishing_together
+from multispin_gym.baselines.estimators.estimator import Estimator
 from multispin_gym.baselines.estimators.smart_spec import verdicts
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.scenarios.scenario import Scenario
@@ -36,7 +37,7 @@ def best_positions(value: FloatArray, budget: FloatArray, least: int) -> FloatAr
     return np.asarray(np.maximum(taken.reshape(value.shape).sum(axis=-1), least))
 
 
-class GoodSpeed:
+class GoodSpeed(Estimator):
     """The next token of a budget goes to whom ``a**(S + 1) / x`` is largest: fairness by moving estimates.
 
     Here a is a user's acceptance rate, x its tokens a round, both moving averages, and S its tokens so far: the
@@ -67,16 +68,7 @@ class GoodSpeed:
         self._scenario = scenario
         self._rate = self._speed = np.zeros((0, 0))
 
-    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
-        """Begin new episodes.
-
-        Parameters
-        ----------
-        observation, info
-            What is seen. Entries of shape (N, K).
-        rows
-            Which of the batch begin anew; None: all. Shape (N,).
-        """
+    def _reset(self, observation: Seen, info: Seen, rows: BoolArray | None) -> None:
         shape = np.shape(observation["drafting_speed"])
         if rows is None or self._speed.shape != shape:
             self._rate = self._speed = np.ones(shape)
@@ -98,21 +90,7 @@ class GoodSpeed:
         assert mean is not None
         self._rate = np.where(observation["drafted_count"] > 0.0, self._rate, mean)
 
-    def decide(self, observation: Seen, info: Seen) -> Decision:
-        """Decide a round.
-
-        Parameters
-        ----------
-        observation
-            What is seen. Entries of shape (N, K).
-        info
-            What is known of the round before.
-
-        Returns
-        -------
-        Decision
-            The decision. Shape (N, K).
-        """
+    def _decide(self, observation: Seen, info: Seen) -> Decision:
         self._learn(observation, info)
         cell, present = self._scenario.cell, present_in(observation)
         users = believed_users(self._scenario, observation, self._rate)

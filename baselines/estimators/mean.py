@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from multispin_gym.baselines.controller import Controller
 from multispin_gym.baselines.estimators.beliefs import Seen, believed_users, task_rates
-from multispin_gym.baselines.estimators.memoryless import Memoryless
+from multispin_gym.baselines.estimators.estimator import Estimator
 from multispin_gym.baselines.registry import make_controller
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.scenarios.scenario import Scenario
 
 
-class MeanEstimator(Memoryless):
+class MeanEstimator(Estimator):
     """Everybody has the mean acceptance rate of its task, and channels are as they were reported.
 
     Parameters
@@ -24,21 +24,7 @@ class MeanEstimator(Memoryless):
     def __init__(self, controller: Controller, scenario: Scenario) -> None:
         self._controller, self._scenario = controller, scenario
 
-    def decide(self, observation: Seen, info: Seen) -> Decision:
-        """Decide a round.
-
-        Parameters
-        ----------
-        observation
-            What is seen. Entries of shape (..., K).
-        info
-            What is known of the round before.
-
-        Returns
-        -------
-        Decision
-            The decision. Shape (..., K).
-        """
+    def _decide(self, observation: Seen, info: Seen) -> Decision:
         users = believed_users(self._scenario, observation, task_rates(self._scenario, observation))
         return self._controller(users, self._scenario.cell)
 

@@ -7,6 +7,7 @@ import numpy as np
 from multispin_gym._validation import BoolArray, FloatArray, check_number
 from multispin_gym.baselines.estimators.beliefs import Seen, believed_users
 from multispin_gym.baselines.estimators.equal_finish import play_common_lengths
+from multispin_gym.baselines.estimators.estimator import Estimator
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.scenarios.scenario import Scenario
 
@@ -28,7 +29,7 @@ def verdicts(info: Seen) -> tuple[FloatArray, FloatArray]:
     return np.where(info["verified"], info["drafted"], 0.0) - rejected, (rejected > 0.0).astype(np.float64)
 
 
-class SmartSpec:
+class SmartSpec(Estimator):
     """The common length with the most expected tokens a second, if everybody has the same rate: a moving estimate.
 
     The estimate is the share of accepted ones among all drafts that were looked at, the weight of a round falling
@@ -59,16 +60,7 @@ class SmartSpec:
         self._mean = float(weights @ means / weights.sum())
         self._accepted = self._seen = np.zeros(0)
 
-    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
-        """Begin new episodes.
-
-        Parameters
-        ----------
-        observation, info
-            What is seen. Entries of shape (N, K).
-        rows
-            Which of the batch begin anew; None: all. Shape (N,).
-        """
+    def _reset(self, observation: Seen, info: Seen, rows: BoolArray | None) -> None:
         size = len(observation["drafting_speed"])
         anew = np.ones(size, np.bool_) if rows is None else rows
         old = (self._accepted, self._seen) if self._seen.size == size else (np.zeros(size), np.zeros(size))
@@ -79,21 +71,7 @@ class SmartSpec:
         """The estimate. Shape (N,)."""
         return np.asarray((self._accepted + self._prior * self._mean) / (self._seen + self._prior))
 
-    def decide(self, observation: Seen, info: Seen) -> Decision:
-        """Decide a round.
-
-        Parameters
-        ----------
-        observation
-            What is seen. Entries of shape (N, K).
-        info
-            What is known of the round before.
-
-        Returns
-        -------
-        Decision
-            The decision. Shape (N, K).
-        """
+    def _decide(self, observation: Seen, info: Seen) -> Decision:
         accepted, refused = verdicts(info)
         self._accepted = self._memory * self._accepted + accepted.sum(axis=-1)
         self._seen = self._memory * self._seen + (accepted + refused).sum(axis=-1)

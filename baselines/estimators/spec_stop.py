@@ -7,6 +7,7 @@ import numpy as np
 from multispin_gym._validation import BoolArray, FloatArray, IntArray, check_choice, check_integer, check_number
 from multispin_gym.baselines.estimators.beliefs import Seen, believed_users
 from multispin_gym.baselines.estimators.equal_finish import finishing_together, seconds_together
+from multispin_gym.baselines.estimators.estimator import Estimator
 from multispin_gym.baselines.solver.common_lengths import common_lengths
 from multispin_gym.physics.rounds import Decision
 from multispin_gym.physics.users import Users
@@ -69,7 +70,7 @@ class LengthBandit:
         return np.asarray(np.where(pulls > 0.0, index, -np.inf).argmin(axis=-1))
 
 
-class SpecStop:
+class SpecStop(Estimator):
     """UCB-SpecStop: a bandit over the common length, which learns from times and tokens alone.
 
     Bandwidth: all finish together. The bonus as printed has no scale, and their own data show it to be nearly greedy;
@@ -106,16 +107,7 @@ class SpecStop:
     def _none(self, size: int) -> LengthBandit:
         return LengthBandit(size, self._edges.size + 1, self._lengths.size, self._beta, self._scaled)
 
-    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
-        """Begin new episodes.
-
-        Parameters
-        ----------
-        observation, info
-            What is seen. Entries of shape (N, K).
-        rows
-            Which of the batch begin anew; None: all. Shape (N,).
-        """
+    def _reset(self, observation: Seen, info: Seen, rows: BoolArray | None) -> None:
         size = len(observation["drafting_speed"])
         if rows is None or self._arm.size != size:
             self._bandit = self._none(size)
@@ -123,21 +115,7 @@ class SpecStop:
         else:
             self._bandit.forget(rows)
 
-    def decide(self, observation: Seen, info: Seen) -> Decision:
-        """Decide a round.
-
-        Parameters
-        ----------
-        observation
-            What is seen. Entries of shape (N, K).
-        info
-            What is known of the round before.
-
-        Returns
-        -------
-        Decision
-            The decision. Shape (N, K).
-        """
+    def _decide(self, observation: Seen, info: Seen) -> Decision:
         seconds, tokens = info["latency"] - info["waited"], info["tokens"].sum(axis=-1)
         self._bandit.add(self._state, self._arm, tokens, seconds, np.asarray(seconds > 0.0))
         users = self._users(observation)

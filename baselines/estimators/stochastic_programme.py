@@ -8,6 +8,7 @@ from multispin_gym._validation import BoolArray, FloatArray, check_choice, check
 from multispin_gym.baselines.estimators.beliefs import Seen, Weights, present_in
 from multispin_gym.baselines.estimators.believing import Believer
 from multispin_gym.baselines.estimators.channel_belief import ChannelBelief
+from multispin_gym.baselines.estimators.estimator import Estimator
 from multispin_gym.baselines.estimators.lossy_rounds import Expected, LossyRounds
 from multispin_gym.baselines.estimators.plan_search import Prices, plan_rounds
 from multispin_gym.baselines.estimators.upload_plans import Plan
@@ -26,7 +27,7 @@ _PASSES = 4
 _LEAST_TOKENS = 0.05
 
 
-class StochasticProgramme:
+class StochasticProgramme(Estimator):
     """Plans each round for the laws of the channels, as :class:`ChannelBelief` has them.
 
     Users stay and their channels and reports do not depend on what is decided, but for the time that passes. So by
@@ -82,16 +83,7 @@ class StochasticProgramme:
         limit = np.inf if clock.round_timeout is None else clock.round_timeout
         self._range = (clock.cutoff_min, float(min(clock.cutoff_max, limit)))
 
-    def reset(self, observation: Seen, info: Seen, rows: BoolArray | None = None) -> None:
-        """Begin new episodes.
-
-        Parameters
-        ----------
-        observation, info
-            What is seen. Entries of shape (N, K).
-        rows
-            Which of the batch begin anew; None: all. Shape (N,).
-        """
+    def _reset(self, observation: Seen, info: Seen, rows: BoolArray | None) -> None:
         self._channels.reset(observation, info, rows)
         self._rates.reset(observation, rows)
         shape = present_in(observation).shape
@@ -101,21 +93,7 @@ class StochasticProgramme:
         else:
             self._gained[rows], self._took[rows], self._rounds[rows] = 0.0, 0.0, 0.0
 
-    def decide(self, observation: Seen, info: Seen) -> Decision:
-        """Decide a round.
-
-        Parameters
-        ----------
-        observation
-            What is seen. Entries of shape (N, K).
-        info
-            What is known of the round before.
-
-        Returns
-        -------
-        Decision
-            The decision. Shape (N, K).
-        """
+    def _decide(self, observation: Seen, info: Seen) -> Decision:
         users = self._rates.users(observation)
         rounds = LossyRounds(
             self._scenario.cell,
