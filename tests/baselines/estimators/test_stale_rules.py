@@ -39,7 +39,7 @@ def with_gains(observation, scenario, gain_db):
     )
 
 
-def same(decision, expected, users, cell, factor):
+def assert_same(decision, expected, users, cell, factor):
     assert (decision.draft_lengths == expected.draft_lengths).all()
     assert decision.bandwidth_shares == pytest.approx(expected.bandwidth_shares, abs=1e-9)
     outcome = play_round(users, cell, expected)
@@ -53,7 +53,7 @@ def test_backoff_plans_with_a_margin_and_cuts_off_behind_the_plan(objective):
     controller = make_controller("heterogeneous", objective=objective)
     for observation, _, decision in played("stale", rule, 3):
         users = with_gains(observation, scenario, observation["reported_channel_gain_db"] - 5.0)
-        same(decision, controller(users, scenario.cell), users, scenario.cell, 1.3)
+        assert_same(decision, controller(users, scenario.cell), users, scenario.cell, 1.3)
 
 
 def test_quantiles_plan_with_what_is_believed():
@@ -63,7 +63,7 @@ def test_quantiles_plan_with_what_is_believed():
         if index == 0:
             belief.reset(observation, info)
         users = with_gains(observation, scenario, belief.observe(observation, info).quantile_db(0.2))
-        same(decision, make_controller("heterogeneous")(users, scenario.cell), users, scenario.cell, 1.1)
+        assert_same(decision, make_controller("heterogeneous")(users, scenario.cell), users, scenario.cell, 1.1)
 
 
 def test_where_there_is_no_cutoff_none_is_decided():
