@@ -166,8 +166,7 @@ def page(report: Mapping[str, Any]) -> str:
 def _loss(estimate: Mapping[str, Any]) -> str:
     if estimate["best"]:
         return "-"
-    low, high = estimate["ci95"]
-    return f"{estimate['mean']:.1%} ({low:.1%}, {high:.1%})"
+    return interval_text(estimate, ".1%")
 
 
 def _share(estimate: Mapping[str, Any] | None) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _report import head, table
+from _report import head, interval_text, table
 from _study import StudyInPieces, run
 
 from multispin_gym import Scenario, load_scenario, play_round
@@ -128,12 +128,7 @@ def page(found: Mapping[str, Any], against: str) -> str:
     for name, losses in found.items():
         lines = []
         for rule, knows in RULES.items():
-            cells = []
-            for row in losses.values():
-                estimate = row[rule][against]
-                low, high = estimate["ci95"]
-                cells.append(f"{estimate['mean']:.1%} ({low:.1%}, {high:.1%})")
-            lines.append([rule, knows, *cells])
+            lines.append([rule, knows, *(interval_text(row[rule][against], ".1%") for row in losses.values())])
         rounds = [f"{count} round{'' if count == '1' else 's'}" for count in losses]
         parts.append(f"`{name}`:\n\n{table(['decides by', '', *rounds], lines, left=2)}")
     return "\n".join(parts)

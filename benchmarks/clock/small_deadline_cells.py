@@ -18,7 +18,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _exact_programme import GONE, Programme, SmallCell
-from _report import head, table
+from _report import head, interval_text, table
 from _study import StudyInPieces, run
 
 from multispin_gym import Scenario, Users, load_scenario
@@ -157,7 +157,7 @@ def study(options: SmallDeadlineCells, command: str) -> None:
     found = options.do(measure, {str(number): (number, {**settings, "tokens": most}) for number, most in sizes})
     lost = {number: losses(row, options.seed) for number, row in found.items()}
     labels = list(next(iter(lost.values())))
-    lines = [[label, *(_text(lost[number][label]) for number in found)] for label in labels]
+    lines = [[label, *(interval_text(lost[number][label].to_dict(), ".1%") for number in found)] for label in labels]
     text = table(["rule", *(f"K = {number}: lost" for number in found)], lines)
     for number, row in found.items():
         for label, estimate in lost[number].items():
@@ -165,12 +165,6 @@ def study(options: SmallDeadlineCells, command: str) -> None:
     report = {**head(command), **settings, "tokens": options.tokens, "num_users": found}
     options.write({"small_deadline_cells.json": report, "small_deadline_cells.md": text})
     print(text)
-
-
-def _text(estimate: Estimate) -> str:
-    ends = estimate.to_dict()["ci95"]
-    interval = "" if ends is None else f" ({ends[0]:.1%}, {ends[1]:.1%})"
-    return f"{estimate.mean:.1%}{interval}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

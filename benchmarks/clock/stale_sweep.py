@@ -18,7 +18,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _opponent import Opponent
-from _report import head, table
+from _report import head, interval_text, table
 from _stale_opponents import OPPONENTS
 from _study import StudyInPieces, run
 
@@ -107,9 +107,8 @@ def page(report: Mapping[str, Any]) -> str:
 
 
 def _loss(row: Mapping[str, Any]) -> str:
-    low, high = row["loss"]["ci95"]
     options = ", ".join(f"{value:g}" for value in row["options"].values() if not isinstance(value, str))
-    return f"{row['loss']['mean']:.1%} ({low:.1%}, {high:.1%})" + (f" [{options}]" if options else "")
+    return interval_text(row["loss"], ".1%") + (f" [{options}]" if options else "")
 
 
 def study(options: StaleSweep, command: str) -> None:
