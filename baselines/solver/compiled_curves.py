@@ -13,7 +13,7 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import deadline as deadlines
 from multispin_gym.baselines.solver import share_curves
-from multispin_gym.baselines.solver.compiling import compiled
+from multispin_gym.baselines.solver.compiling import compiled, inlined
 from multispin_gym.physics import acceptance, uplink
 
 _series_root = compiled(uplink.series_root)
@@ -65,7 +65,7 @@ def curves_of(density: bool, drafting_time: FloatArray, scale: FloatArray, signa
     return Curves(density, drafting_time, scale, signal, alone, equal, floor)
 
 
-@compiled
+@inlined
 def log_snr(excess: float) -> float:
     """Solve ``expm1(w) / w = 1 + excess``; see :func:`multispin_gym.physics.uplink.log_snr_of_ratio`."""
     target = np.log1p(excess)
@@ -74,7 +74,7 @@ def log_snr(excess: float) -> float:
     return _halley_root(target) if target < np.inf else np.inf
 
 
-@compiled
+@inlined
 def of_log_snr(scale: float, signal: float, w: float) -> tuple[float, float, float, float]:
     """Slope of theta in w, and the share with two derivatives by theta, for total power."""
     growth = np.expm1(w)
@@ -84,7 +84,7 @@ def of_log_snr(scale: float, signal: float, w: float) -> tuple[float, float, flo
     return inner, share, slope, _bend_of_log_snr(slope, growth, inner, second / first)
 
 
-@compiled
+@inlined
 def share_at(curves: Curves, user: int, theta: float) -> tuple[float, float, float]:
     """Share of the band and its two derivatives by the seconds per token."""
     scale, spare = curves.scale[user], theta - curves.drafting_time[user]
@@ -95,14 +95,14 @@ def share_at(curves: Curves, user: int, theta: float) -> tuple[float, float, flo
     return share, slope, curvature
 
 
-@compiled
+@inlined
 def seconds_along(curves: Curves, user: int, z: float) -> float:
     """Seconds per token along the coordinate of :func:`along`."""
     v = np.exp(z)
     return curves.drafting_time[user] + (v if curves.density else curves.scale[user] * np.expm1(v) / v)
 
 
-@compiled
+@inlined
 def along(curves: Curves, user: int, z: float) -> tuple[float, float, float, float, float]:
     """Seconds per token and share along :meth:`.share_curves.ShareCurves.along`'s coordinate."""
     v, scale, theta = np.exp(z), curves.scale[user], seconds_along(curves, user, z)
@@ -113,7 +113,7 @@ def along(curves: Curves, user: int, z: float) -> tuple[float, float, float, flo
     return theta, inner * v, share, slope, curvature
 
 
-@compiled
+@inlined
 def coordinate(curves: Curves, user: int, theta: float) -> float:
     """Coordinate of :func:`along` at given seconds per token."""
     scale, spare = curves.scale[user], theta - curves.drafting_time[user]

@@ -11,8 +11,8 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import problem
-from multispin_gym.baselines.solver.compiled_curves import tokens_of
-from multispin_gym.baselines.solver.compiled_moves import Row, wait_for
+from multispin_gym.baselines.solver.compiled_cell import Row, tokens_at
+from multispin_gym.baselines.solver.compiled_order import order_of_runs
 from multispin_gym.baselines.solver.compiling import compiled
 
 _real_length = compiled(problem.real_length)
@@ -83,7 +83,7 @@ def judge(
         tokens, seconds = 0.0, duals.base[piece] + duals.slope[piece] * users
         for user in range(users):
             length = min(wanted[user], duals.high[piece])
-            tokens += weights[user] * tokens_of(length, row.logarithm[user], row.difference[user])
+            tokens += weights[user] * tokens_at(row, user, length)
             seconds += (prices[user] + duals.slope[piece]) * length
         duals.excess[piece] = min(duals.excess[piece], tokens - time_price * seconds - known)
 
@@ -100,21 +100,21 @@ def _judge_ranges(
     lengths: FloatArray,
 ) -> None:
     """One order of all drafted tokens serves every number of them in the batch."""
-    users, span = len(weights), int(row.high[0] - row.low[0])
+    users, span, waits = len(weights), int(row.high[0] - row.low[0]), row.waiting
     worth, least, start = np.empty(users * span), 0.0, int(row.low[0] * users)
     for user in range(users):
-        least += weights[user] * tokens_of(row.low[user], row.logarithm[user], row.difference[user])
+        least += weights[user] * tokens_at(row, user, row.low[user])
         least -= time_price * prices[user] * row.low[user]
         gain = weights[user] * row.alpha[user] ** row.low[user]
         for step in range(span):
             gain *= row.alpha[user]
             worth[user * span + step] = time_price * prices[user] - gain
-    order = np.argsort(worth, kind="mergesort")
+    order = order_of_runs(worth, span)
     value, total = np.empty(users * span + 1), least
-    value[0] = least - time_price * wait_for(row, start)
+    value[0] = least - time_price * waits[start]
     for place in range(users * span):
         total -= worth[order[place]]
-        value[place + 1] = total - time_price * wait_for(row, start + place + 1)
+        value[place + 1] = total - time_price * waits[start + place + 1]
     lengths[:] = row.low
     for piece in range(len(duals.high)):
         first, last = duals.first[piece], duals.last[piece]
@@ -125,7 +125,7 @@ def _judge_ranges(
         margin = worth[order[max(best - 1, 0)]] + worth[order[min(best, users * span - 1)]]
         slope = -0.5 * margin / time_price if time_price > 0.0 else 0.0
         duals.slope[piece] = slope
-        duals.base[piece] = wait_for(row, start + best) - slope * (start + best + users)
+        duals.base[piece] = waits[start + best] - slope * (start + best + users)
         if piece == index:
             for place in range(best):
                 lengths[order[place] // span] += 1.0

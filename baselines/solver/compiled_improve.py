@@ -10,18 +10,9 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import local_search
+from multispin_gym.baselines.solver.compiled_cell import Row, above, tokens_at, total_tokens, wait, wait_for, weights_at
 from multispin_gym.baselines.solver.compiled_curves import tangent
-from multispin_gym.baselines.solver.compiled_moves import (
-    Row,
-    above,
-    better,
-    may_gain,
-    tokens_at,
-    total_tokens,
-    wait,
-    wait_for,
-    weights_at,
-)
+from multispin_gym.baselines.solver.compiled_moves import better, may_gain
 from multispin_gym.baselines.solver.compiling import compiled
 
 _TRIES, _LAST_TRIES, _PASSES = local_search.TRIES, local_search.LAST_TRIES, local_search.PASSES

@@ -6,98 +6,28 @@ The decisions are those of :mod:`.single_moves`. This module needs numba and is 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from multispin_gym._validation import FloatArray
+from multispin_gym.baselines.solver.compiled_cell import (
+    TOLERANCE,
+    Row,
+    above,
+    break_even,
+    tokens_at,
+    total_tokens,
+    value,
+    wait,
+    wait_for,
+    weights_at,
+)
 from multispin_gym.baselines.solver.compiled_curves import (
     ROUNDING,
-    Curves,
     deadline_within,
     share_at,
     tangent,
-    tokens_of,
 )
 from multispin_gym.baselines.solver.compiling import compiled
-from multispin_gym.baselines.solver.single_moves import LEAST_GAIN
-
-# Relative to the distance from the rate limits: what a deadline is off by is of the order of its cube.
-TOLERANCE = 1e-5
-
-
-class Row(NamedTuple):
-    """One cell: see :class:`.problem.Problem`.
-
-    Arrays over the users have shape (K,). ``sums`` are the expected tokens of users with curves at the lengths from
-    zero, of shape (K, S + 1), and empty where they have rates. ``waiting`` are verification times by the longest draft
-    of a padded batch, or by the drafted tokens of a ragged one.
-    """
-
-    curves: Curves
-    alpha: FloatArray
-    logarithm: FloatArray
-    difference: FloatArray
-    importance: FloatArray
-    low: FloatArray
-    high: FloatArray
-    time_price: float
-    geometric: bool
-    padded: bool
-    sums: FloatArray
-    waiting: FloatArray
-
-
-@compiled
-def tokens_at(row: Row, user: int, length: float) -> float:
-    """Expected tokens of a user at a length; with a curve at the whole length below, which is cut to the curve."""
-    if row.sums.size:
-        return row.sums[user, int(min(max(length, 0.0), row.sums.shape[1] - 1.0))]
-    return tokens_of(length, row.logarithm[user], row.difference[user])
-
-
-@compiled
-def total_tokens(row: Row, lengths: FloatArray) -> float:
-    """The objective's total of the users' tokens."""
-    total = 0.0
-    for user in range(len(lengths)):
-        tokens = tokens_at(row, user, lengths[user])
-        total += row.importance[user] * (np.log(tokens) if row.geometric else tokens)
-    return np.exp(total) if row.geometric else total
-
-
-@compiled
-def value(row: Row, total: float, seconds: float) -> float:
-    """Score of a total of tokens in some seconds."""
-    return total / seconds if np.isnan(row.time_price) else total - row.time_price * seconds
-
-
-@compiled
-def wait(row: Row, lengths: FloatArray) -> float:
-    """Verification time, s."""
-    return wait_for(row, lengths.max() if row.padded else lengths.sum())
-
-
-@compiled
-def wait_for(row: Row, drafted: float) -> float:
-    """Verification time, s, by the longest draft or by the drafted tokens; no number where they are none."""
-    return row.waiting[int(drafted)] if 0.0 <= drafted < len(row.waiting) else np.nan
-
-
-@compiled
-def weights_at(row: Row, lengths: FloatArray, weights: FloatArray) -> None:
-    """Fill in the weights of the weighted sum that touches the total at some lengths."""
-    total = total_tokens(row, lengths) if row.geometric else 1.0
-    for user in range(len(lengths)):
-        weights[user] = row.importance[user]
-        if row.geometric:
-            weights[user] *= total / tokens_at(row, user, lengths[user])
-
-
-@compiled
-def above(score: float) -> float:
-    """What another score has to pass to count as a gain."""
-    return score + LEAST_GAIN * abs(score)
 
 
 @compiled
@@ -140,14 +70,6 @@ def _judge(
                 added += 0.5 * own[user] * drafted * drafted
             likely[kind, user] = gain - time_price * (added + after - now)
     return spread
-
-
-@compiled
-def break_even(row: Row, total: float, waiting: float, score: float) -> float:
-    """Deadline by which a total of tokens is worth a score, s."""
-    if np.isnan(row.time_price):
-        return total / score - waiting
-    return (total - score) / row.time_price - waiting
 
 
 @compiled

@@ -9,28 +9,29 @@ from __future__ import annotations
 import numpy as np
 
 from multispin_gym._validation import FloatArray
-from multispin_gym.baselines.solver.compiled_curves import least_deadline, tangent
-from multispin_gym.baselines.solver.compiled_moves import (
+from multispin_gym.baselines.solver.compiled_cell import (
     TOLERANCE,
     Row,
     above,
-    better,
     tokens_at,
     total_tokens,
     value,
     wait,
     weights_at,
 )
+from multispin_gym.baselines.solver.compiled_curves import least_deadline, tangent
+from multispin_gym.baselines.solver.compiled_moves import better
+from multispin_gym.baselines.solver.compiled_order import order_of_runs
 from multispin_gym.baselines.solver.compiling import compiled
 
 
 @compiled
 def _tighten(
-    row: Row, user: FloatArray, waiting: FloatArray, prices: FloatArray, weights: FloatArray, bound: FloatArray
+    row: Row, user: np.ndarray, waiting: FloatArray, prices: FloatArray, weights: FloatArray, bound: FloatArray
 ) -> None:
     """Lower the bounds of all members with some prices and weights; see :class:`.nested_lengths.Members`."""
     tokens = drafting = 0.0
-    gain, made, curved = np.empty(len(prices)), np.empty(len(prices)), row.sums.size > 0
+    gain, made = np.empty(len(prices)), np.empty(len(prices))
     for who in range(len(prices)):
         tokens += weights[who] * tokens_at(row, who, row.low[who])
         drafting += prices[who] * row.low[who]
@@ -41,7 +42,7 @@ def _tighten(
             who = user[index - 1]
             gain[who] *= row.alpha[who]
             made[who] += 1.0
-            if curved:
+            if row.curved:
                 gain[who] = weights[who] * (tokens_at(row, who, made[who]) - tokens_at(row, who, made[who] - 1.0))
             tokens += gain[who]
             drafting += prices[who]
@@ -50,20 +51,42 @@ def _tighten(
 
 
 @compiled
-def scan(
-    row: Row,
-    token_time: FloatArray,
-    until: FloatArray,
-    user: FloatArray,
-    waiting: FloatArray,
-    lengths: FloatArray,
-) -> tuple[float, float]:
-    """Fill in the best nested lengths; deadline and score. For the members see :class:`.nested_lengths.Members`."""
-    users = len(lengths)
+def _members(row: Row) -> tuple[FloatArray, np.ndarray, FloatArray]:
+    """Deadlines, users and waiting times of all members; see :class:`.nested_lengths.Members`."""
+    users, low, high = len(row.low), int(row.low[0]), int(row.high[0])
+    span, token_time, waits = high - low, row.curves.equal, row.waiting
+    count, padded = users * span, row.padded
+    time, user = np.empty(count), np.empty(count, dtype=np.int64)
+    until, waiting = np.empty(count + 1), np.empty(count + 1)
+    for who in range(users):
+        for step in range(span):
+            time[who * span + step] = (low + step + 1.0) * token_time[who]
+    order = order_of_runs(time, span)
+    until[0], waiting[0], longest = -np.inf, waits[low if padded else users * low], low
+    made = np.full(users, low)
+    for place in range(count):
+        who = order[place] // span
+        user[place] = who
+        made[who] += 1
+        longest = max(longest, made[who])
+        until[place + 1] = time[order[place]]
+        waiting[place + 1] = waits[longest if padded else users * low + place + 1]
+        if not until[place] < until[place + 1]:
+            waiting[place] = np.inf
+    if not until[count] < np.inf:
+        waiting[count] = np.inf
+    return until, user, waiting
+
+
+@compiled
+def scan(row: Row, lengths: FloatArray) -> tuple[float, float]:
+    """Fill in the best nested lengths; deadline and score."""
+    users, token_time = len(lengths), row.curves.equal
     lengths[:] = row.low
     deadline = least_deadline(row.curves, lengths, np.nan, TOLERANCE)
     score = value(row, total_tokens(row, lengths), deadline + wait(row, lengths))
     prices, bend, own, weights = np.empty(users), np.empty(users), np.empty(users), np.empty(users)
+    until, user, waiting = _members(row)
     trial = 1.0 / token_time
     time = 1.0
     bound = np.where(waiting < np.inf, np.inf, -np.inf)

@@ -9,9 +9,10 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import roundings
+from multispin_gym.baselines.solver.compiled_cell import TOLERANCE, Row, total_tokens, value, wait
 from multispin_gym.baselines.solver.compiled_curves import ROUNDING, least_deadline, tangent, tokens_of
 from multispin_gym.baselines.solver.compiled_duals import best_real
-from multispin_gym.baselines.solver.compiled_moves import TOLERANCE, Row, better, total_tokens, value, wait
+from multispin_gym.baselines.solver.compiled_moves import better
 from multispin_gym.baselines.solver.compiled_settling import Relaxed
 from multispin_gym.baselines.solver.compiling import compiled
 

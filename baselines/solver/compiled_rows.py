@@ -13,13 +13,11 @@ from multispin_gym.baselines.solver import (
     compiled_search,
     compiled_settling,
 )
+from multispin_gym.baselines.solver.compiled_cell import Row, tokens_by_length
 from multispin_gym.baselines.solver.compiled_curves import curves_of
 from multispin_gym.baselines.solver.compiled_duals import Duals
-from multispin_gym.baselines.solver.compiled_moves import Row
 from multispin_gym.baselines.solver.compiled_settling import Relaxed
 from multispin_gym.baselines.solver.compiling import compiled
-
-Members = tuple[FloatArray, FloatArray, np.ndarray, FloatArray]
 
 
 @compiled
@@ -28,6 +26,7 @@ def _row(
 ) -> Row:
     """One row of what :class:`.compiled.Packed` packs."""
     curves = curves_of(flags[0], users[0], users[1], users[2])
+    curved = sums.size > 0
     return Row(
         curves,
         users[3],
@@ -39,7 +38,8 @@ def _row(
         time_price,
         flags[1],
         flags[2],
-        sums,
+        curved,
+        sums if curved else tokens_by_length(users[3], int(users[8].max())),
         waiting,
     )
 
@@ -115,19 +115,15 @@ def scan(
     flags: tuple[bool, bool, bool],
     sums: FloatArray,
     waiting: FloatArray,
-    members: Members,
     polish: bool,
     lengths: FloatArray,
     deadline: FloatArray,
     score: FloatArray,
 ) -> None:
-    """Do :func:`.nested_lengths.best_nested`, of whose members the arrays are given."""
-    token_time, until, user, after = members
+    """Fill in :func:`.nested_lengths.best_nested`."""
     for index in range(len(score)):
         row = _row(users[index], time_price[index], flags, sums[index], waiting)
-        deadline[index], score[index] = compiled_nested.scan(
-            row, token_time[index], until[index], user[index], after[index], lengths[index]
-        )
+        deadline[index], score[index] = compiled_nested.scan(row, lengths[index])
         if polish:
             deadline[index], score[index] = compiled_moves.climb(row, lengths[index], deadline[index], score[index])
 
@@ -141,31 +137,27 @@ def search(
     waiting: FloatArray,
     extra: FloatArray,
     pieces: tuple[bool, FloatArray, np.ndarray, np.ndarray, FloatArray, FloatArray],
-    members: Members,
+    scanned: bool,
     dropped: np.ndarray,
     lengths: FloatArray,
     deadline: FloatArray,
     score: FloatArray,
     solved: np.ndarray,
 ) -> None:
-    """Fill in :func:`.whole_search.best_whole`, of whose pieces and members the arrays are given.
-
-    Without members nested lengths are left out. Shape: extra (M, 3, K).
-    """
+    """Fill in :func:`.whole_search.best_whole`, of whose pieces the arrays are given. Shape: extra (M, 3, K)."""
     ranged, high, first, last, base, slope = pieces
-    token_time, until, user, after = members
     for index in range(len(score)):
         row = _row(users[index], time_price[index], flags, sums[index], waiting)
         duals = Duals(ranged, high, first, last, np.full(len(high), np.inf), base.copy(), slope.copy())
         here, found = lengths[index], np.empty(lengths.shape[1])
         deadline[index], score[index] = compiled_search.common(row, here)
-        if len(after):
-            time, reached = compiled_nested.scan(row, token_time[index], until[index], user[index], after[index], found)
+        if scanned:
+            time, reached = compiled_nested.scan(row, found)
             time, reached = compiled_moves.climb(row, found, time, reached)
             if reached > score[index]:
                 here[:], deadline[index], score[index] = found, time, reached
         deadline[index], score[index], solved[index] = compiled_search.search(
-            row, extra[index], duals, dropped, here, deadline[index], score[index], len(after) > 0
+            row, extra[index], duals, dropped, here, deadline[index], score[index], scanned
         )
 
 
@@ -183,13 +175,7 @@ def warm_up() -> None:
     relaxed = np.ones((1, 11, 2))
     relaxed[:, 3:5] = users[:, 4:6]
     settle(True, relaxed, np.ones((1, 3)), lengths, deadline)
-    members = (
-        np.full((1, 2), 4.0),
-        np.array([[-np.inf, 4.0]]),
-        np.zeros((1, 1), dtype=np.int64),
-        np.array([[1.0, np.inf]]),
-    )
-    scan(users, price, flags, sums, waiting, members, True, lengths, deadline, score)
+    scan(users, price, flags, sums, waiting, True, lengths, deadline, score)
     improve(users, price, flags, sums, waiting, lengths, deadline, score)
     piece, whole = np.ones(1), np.ones(1, dtype=np.int64)
     pieces = False, piece, whole, whole, piece, piece
@@ -201,7 +187,7 @@ def warm_up() -> None:
         waiting,
         relaxed[:, :3].copy(),
         pieces,
-        members,
+        True,
         whole,
         lengths,
         deadline,

@@ -9,10 +9,10 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import whole_search
+from multispin_gym.baselines.solver.compiled_cell import TOLERANCE, Row, total_tokens, value, wait, weights_at
 from multispin_gym.baselines.solver.compiled_curves import least_deadline, tangent, tokens_of
 from multispin_gym.baselines.solver.compiled_duals import Duals, best_real, best_whole, judge
 from multispin_gym.baselines.solver.compiled_improve import improve
-from multispin_gym.baselines.solver.compiled_moves import TOLERANCE, Row, total_tokens, value, wait, weights_at
 from multispin_gym.baselines.solver.compiled_roundings import OPTIONS, best_of, fill, opt_out, play
 from multispin_gym.baselines.solver.compiled_settling import Relaxed, settle
 from multispin_gym.baselines.solver.compiling import compiled

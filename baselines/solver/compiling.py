@@ -28,13 +28,22 @@ def _folder() -> str:
 _FOLDER = _folder()
 
 
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function of numbers and arrays on its first call; what divides by zero is infinite, as in NumPy."""
+def compiled(function: Callable[..., Any], *, inlined: bool = False) -> Any:
+    """Compile a function of numbers and arrays on its first call; what divides by zero is infinite, as in NumPy.
+
+    Small functions are put where they are called: a row is a hundred numbers to numba, all passed one by one.
+    """
+    options = {"error_model": "numpy", "forceinline": inlined}
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, _FOLDER
     try:
-        return numba.njit(cache=True, error_model="numpy")(function)
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:
         # Nowhere to keep it.
-        return numba.njit(error_model="numpy")(function)
+        return numba.njit(**options)(function)
     finally:
         numba.config.CACHE_DIR = before
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a small function into those that call it."""
+    return compiled(function, inlined=True)

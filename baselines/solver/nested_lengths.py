@@ -76,11 +76,6 @@ class Members:
         waiting = np.where(whole & (deadline < np.inf), server.time(tokens), np.inf)
         return cls(token_time, deadline, user, length, waiting)
 
-    @property
-    def arrays(self) -> tuple[FloatArray, FloatArray, np.ndarray, FloatArray]:
-        """What the compiled loops take."""
-        return self.token_time, self.deadline, self.user, self.waiting
-
     def lengths(self, problem: Problem, rows: np.ndarray, index: np.ndarray) -> FloatArray:
         """Draft lengths of some members of some cells. Shapes: (C,) each; result (C, K)."""
         time, low, high = self.token_time[rows], problem.low[rows], problem.high[rows]
@@ -112,6 +107,10 @@ def best_nested(problem: Problem, server: Server, polish: bool = False) -> Whole
     """
     rows, num_users = problem.alpha.shape
     server = server.of_batch(num_users)
+    if (loops := compiled_rows()) is not None:
+        best = WholeLengths(np.empty_like(problem.alpha), *np.empty((2, rows)))
+        loops.scan(*Packed.of(problem, server).arguments, polish, best.lengths, best.deadline, best.score)
+        return best
     tokens = num_users * max(int(problem.high[0, 0] - problem.low[0, 0]), 1)
     block = max(_ENTRIES // tokens, 1)
     parts = [_best_of_block(problem[first : first + block], server, polish) for first in range(0, rows, block)]
@@ -120,12 +119,6 @@ def best_nested(problem: Problem, server: Server, polish: bool = False) -> Whole
 
 def _best_of_block(problem: Problem, server: Server, polish: bool) -> WholeLengths:
     members = Members.of(problem, server)
-    if (rows := compiled_rows()) is not None:
-        best = WholeLengths(np.empty_like(problem.alpha), *np.empty((2, len(problem.alpha))))
-        rows.scan(
-            *Packed.of(problem, server).arguments, members.arrays, polish, best.lengths, best.deadline, best.score
-        )
-        return best
     best = play_whole(problem, server, problem.low.copy())
     # Lengths 1 / t_k take a second on equal shares, which is thus their least deadline; prices only depend on ratios.
     rates = 1.0 / members.token_time

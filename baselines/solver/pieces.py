@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,12 @@ class Pieces:
         return Pieces(*(np.array([value]) for value in every))
 
 
+@lru_cache(maxsize=256)
 def pieces_of(cell: Cell, num_users: int) -> Pieces:
-    """Cut the decision space of a cell into pieces that together hold every decision in which somebody drafts."""
+    """Cut the decision space of a cell into pieces that together hold every decision in which somebody drafts.
+
+    They are kept for the cell's next decision: nobody writes to them.
+    """
     server, low, high = drafting_server(cell, num_users), cell.min_draft_length, cell.max_draft_length
     if isinstance(server, AffineVerification) and (server.batching == "ragged" or server.per_token == 0.0):
         return _pieces(np.array([float(high)]), np.array([server.fixed]), server.per_token, -np.inf, np.inf)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from multispin_gym._validation import FloatArray
@@ -43,8 +45,9 @@ def roundings(
     return [best_option(problem, server, options, point.deadline) for options in families]
 
 
+@lru_cache(maxsize=256)
 def numbers_opting_out(num_users: int) -> np.ndarray:
-    """How many of the users are tried without a draft."""
+    """How many of the users are tried without a draft; kept, so that nobody writes to it."""
     return np.array(sorted({int(count) for count in np.geomspace(1, num_users, OPTING_OUT)} - {num_users}))
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.common_lengths import best_common_lengths
 from multispin_gym.baselines.solver.compiled import Packed
-from multispin_gym.baselines.solver.deadline import FEW, token_prices
+from multispin_gym.baselines.solver.deadline import token_prices
 from multispin_gym.baselines.solver.local_search import MANY, WholeLengths, improve, play_whole
-from multispin_gym.baselines.solver.nested_lengths import Members, best_nested
+from multispin_gym.baselines.solver.nested_lengths import best_nested
 from multispin_gym.baselines.solver.newton import RelaxedPoint, solve_relaxation
 from multispin_gym.baselines.solver.piece_duals import PieceDuals, counts_tokens, first_and_last
 from multispin_gym.baselines.solver.pieces import Pieces, pieces_of
@@ -33,7 +33,6 @@ WORTH_OPENING = 1e-4
 SETTLED = 1e-4
 # And to which the optimum is solved for where it is not.
 _TOLERANCE = 1e-6
-_NO_MEMBERS = np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0), dtype=np.int64), np.empty((0, 0))
 
 
 def best_whole(problem: Problem, cell: Cell) -> WholeLengths:
@@ -42,8 +41,7 @@ def best_whole(problem: Problem, cell: Cell) -> WholeLengths:
     They are at least as good as the best common length and, where there are several pieces or users may opt out, and
     users are not very many, as the polished best of the lengths nested under one deadline.
     """
-    few = problem.curves.density or problem.alpha.size <= FEW
-    if not few or problem.tables is not None or (rows := compiled_rows()) is None:
+    if problem.tables is not None or (rows := compiled_rows()) is None:
         return _Search(problem, cell).run()
     found, solved = _compiled(rows, problem, cell)
     if (left := np.flatnonzero(~solved)).size:
@@ -69,11 +67,11 @@ def _compiled(rows: Any, problem: Problem, cell: Cell) -> tuple[WholeLengths, np
     shortest = np.zeros_like(problem.alpha) if problem.low.all() else shortest_lengths(problem)
     extra = np.stack([problem.decay, problem.gain, shortest], axis=1)
     arrays = ranged, pieces.high, first, last, pieces.base, pieces.slope
-    members = Members.of(problem, server).arrays if _is_scanned(problem, pieces) else _NO_MEMBERS
     count = len(problem.alpha)
     found, solved = WholeLengths(np.empty_like(problem.alpha), *np.empty((2, count))), np.empty(count, dtype=bool)
     dropped, packed = numbers_opting_out(problem.num_users), Packed.of(problem, server).arguments
-    rows.search(*packed, extra, arrays, members, dropped, found.lengths, found.deadline, found.score, solved)
+    scanned = _is_scanned(problem, pieces)
+    rows.search(*packed, extra, arrays, scanned, dropped, found.lengths, found.deadline, found.score, solved)
     return found, solved
 
 
