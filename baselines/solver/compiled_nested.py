@@ -70,11 +70,10 @@ def _members(row: Row) -> tuple[FloatArray, np.ndarray, FloatArray]:
         made[who] += 1
         longest = max(longest, made[who])
         until[place + 1] = time[order[place]]
-        waiting[place + 1] = waits[longest if padded else users * low + place + 1]
+        wait_after = waits[longest if padded else users * low + place + 1]
+        waiting[place + 1] = wait_after if until[place + 1] < np.inf else np.inf
         if not until[place] < until[place + 1]:
             waiting[place] = np.inf
-    if not until[count] < np.inf:
-        waiting[count] = np.inf
     return until, user, waiting
 
 

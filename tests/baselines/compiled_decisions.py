@@ -79,6 +79,10 @@ def main():
     for name in ("nested_polished", "heterogeneous"):
         assert_alike(name, hard, cell)
         assert_alike(name, dataclasses.replace(draw(rng, (1, 4)), survival=curves), cell)
+    # Users who have their tokens at the same times, and one who hardly ever has any.
+    same = Users([[0.7, 0.7, 0.5]], [[100.0] * 3], [[1e-11, 1e-11, 1e-30]], 0.02)
+    for name in RULES:
+        assert_alike(name, same, dataclasses.replace(cell, min_draft_length=0))
     print("alike")
 
 
