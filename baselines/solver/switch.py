@@ -3,7 +3,7 @@
 A decision for one cell is hundreds of NumPy calls on a few numbers each, whose overhead is all that it costs. The
 compiled loops take the formulas from where they stand and decide alike; only rounding may differ, and so which of two
 decisions is taken whose scores are equal to rounding. Numba is imported with the first decision. What it
-needs is compiled on a new machine, which takes some seconds to a minute, and kept on disk.
+needs is compiled on a new machine, which takes some seconds to two minutes, and kept on disk.
 """
 
 from __future__ import annotations

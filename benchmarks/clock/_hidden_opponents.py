@@ -49,4 +49,11 @@ OPPONENTS = (
     ),
     Opponent(label="the round's optimum", name="heterogeneous", knows="truth"),
     Opponent(label="proportional fairness", name="heterogeneous", knows="truth", fixed=FAIR),
+    Opponent(
+        label="the fluid rule",
+        name="posterior_fluid",
+        knows="truth",
+        grid={"factor": (0.7, 0.85, 1.0, 1.2), "prior": (30.0, 300.0, 3000.0)},
+        clock={"hidden": False},
+    ),
 )
