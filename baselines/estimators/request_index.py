@@ -57,13 +57,12 @@ def request_index(
     speed_up = check_number("speed_up", speed_up, low=0.0, high=_MOST, low_open=True)
     power = check_number("power", power, low=0.0, high=_MOST)
     threshold = check_number("threshold", threshold, low=0.0, high=_MOST)
-    waits = threshold * worth_of_newcomer(scenario)
+    least = threshold * worth_of_newcomer(scenario)
 
     def weigh(pending: Pending, cell: Cell) -> tuple[FloatArray, BoolArray]:
         chance = fair_chance(pending, cell, speed_up, temperature)
         left = np.maximum(pending.remaining, 1.0)
-        unworthy = (pending.value / left * chance < waits) & (pending.waiting[..., None] > 0.0)
-        return pending.value / left**power * chance, unworthy
+        return pending.value / left**power * chance, unworthy(pending, chance, least)
 
     return DeadlineRule(scenario, weigh, objective=objective, hopeless=hopeless)
 
@@ -111,6 +110,27 @@ def chance_on_time(pending: Pending, rate: FloatArray, temperature: float) -> Fl
     with np.errstate(divide="ignore"):
         reach = np.log(rate * pending.time_left / np.maximum(pending.remaining, 1.0))
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(reach / temperature, -_SURE, _SURE))))
+
+
+def unworthy(pending: Pending, chance: FloatArray, least: float) -> BoolArray:
+    """Return whose tokens are worth too little to keep others waiting.
+
+    Parameters
+    ----------
+    pending
+        The requests. Shape (N, K).
+    chance
+        Chances of being on time. Shape (N, K).
+    least
+        What a token has to be worth where somebody waits.
+
+    Returns
+    -------
+    numpy.ndarray
+        Whose are. Shape (N, K).
+    """
+    worth = pending.value / np.maximum(pending.remaining, 1.0) * chance
+    return np.asarray(pending.present & (worth < least) & (pending.waiting[..., None] > 0.0))
 
 
 def worth_of_newcomer(scenario: Scenario) -> float:

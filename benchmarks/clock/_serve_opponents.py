@@ -6,6 +6,7 @@ SEES = "what it sees"
 FAIR = {"objective": "proportional_fair"}
 OBJECTIVES = ("sum", "proportional_fair")
 LEVELS, FACTORS = (0.05, 0.1, 0.2), (1.1, 1.4)
+GIVES_UP, THRESHOLDS = {"admission": True}, (0.25, 0.4, 0.6)
 OPPONENTS = (
     Opponent(label="server_only", name="server_only", knows="nothing"),
     Opponent(label="fixed_bw_l", name="fixed_bw_l", knows="nothing"),
@@ -66,6 +67,35 @@ OPPONENTS = (
             "temperature": (0.3, 1.0),
             "objective": OBJECTIVES,
         },
+    ),
+    Opponent(
+        label="request_index, gives up",
+        name="request_index",
+        knows=SEES,
+        fixed={"temperature": 0.3},
+        grid={"power": (0.0, 0.5), "threshold": THRESHOLDS, "objective": OBJECTIVES},
+        clock=GIVES_UP,
+    ),
+    Opponent(
+        label="quantile, posterior, index, gives up",
+        name="index_quantile",
+        knows=SEES,
+        fixed={"temperature": 0.3, "cutoff": 1.4},
+        grid={"level": LEVELS, "power": (0.0, 0.5), "threshold": THRESHOLDS, "objective": OBJECTIVES},
+        clock=GIVES_UP,
+    ),
+    Opponent(
+        label="stochastic programme, posterior, index, gives up",
+        name="index_programme",
+        knows=SEES,
+        fixed={"temperature": 0.3},
+        grid={
+            "price": (0.85, 1.0, 1.15),
+            "power": (0.0, 0.5),
+            "threshold": THRESHOLDS,
+            "objective": OBJECTIVES,
+        },
+        clock=GIVES_UP,
     ),
     Opponent(label="the round's optimum", name="heterogeneous", knows="truth"),
     Opponent(label="proportional fairness", name="heterogeneous", knows="truth", fixed=FAIR),

@@ -1,5 +1,6 @@
 """Rules for all at once: weights by hand, and what is left of them where a part is switched off."""
 
+import dataclasses
 import math
 
 import gymnasium as gym
@@ -84,7 +85,45 @@ def test_who_cannot_be_on_time_gets_next_to_nothing(seen):
         assert (decision.draft_lengths.sum(axis=1) > 0).all()
 
 
-@pytest.mark.parametrize("option", ["power", "temperature", "speed_up"])
+@pytest.mark.parametrize("option", ["power", "temperature", "speed_up", "threshold"])
 def test_options_out_of_range_are_refused(seen, option):
     with pytest.raises(ValueError, match=f"{option} must lie in .*, got -1.0"):
         make_estimator("index_quantile", seen[2], **{option: -1.0})
+
+
+@pytest.fixture(scope="module")
+def admitting(seen):
+    """The same cells where requests may be given up, and with somebody waiting in front of half of them."""
+    observation, info, scenario = seen
+    clock = dataclasses.replace(scenario.clock, admission=True)
+    waiting = np.where(np.arange(12) % 2 == 0, 3.0, 0.0)[:, None]
+    return {**observation, "queue_length": waiting}, info, dataclasses.replace(scenario, clock=clock)
+
+
+@pytest.mark.parametrize("name", ["index_quantile", "index_programme"])
+def test_where_somebody_waits_who_is_worth_less_than_a_newcomer_is_given_up(admitting, name):
+    observation, info, scenario = admitting
+    index = make_estimator("request_index", scenario, temperature=0.4, threshold=0.7)
+    rule = make_estimator(name, scenario, temperature=0.4, threshold=0.7)
+    kept = make_estimator(name, scenario, temperature=0.4)
+    for every in (index, rule, kept):
+        every.reset(observation, info)
+    decision, gone = rule.decide(observation, info), index.decide(observation, info).give_up
+    # The index is of what is left after nobody was found hopeless, so both let the same requests go.
+    np.testing.assert_array_equal(decision.give_up, gone)
+    assert gone[::2].any()
+    assert not gone[1::2].any()
+    assert (decision.draft_lengths[gone] == 0).all()
+    assert (decision.bandwidth_shares[gone] == 0.0).all()
+    # All others are decided for as if those had gone already.
+    left = kept.decide({**observation, "present": np.where(gone, 0, observation["present"])}, info)
+    np.testing.assert_array_equal(decision.draft_lengths, left.draft_lengths)
+    np.testing.assert_array_equal(decision.cutoff, left.cutoff)
+
+
+@pytest.mark.parametrize("name", ["index_quantile", "index_programme"])
+def test_nobody_is_given_up_without_a_threshold_or_where_it_cannot_be_decided(admitting, seen, name):
+    for observation, info, scenario, threshold in ((*admitting, 0.0), (*seen, 100.0)):
+        rule = make_estimator(name, scenario, threshold=threshold)
+        rule.reset(observation, info)
+        assert rule.decide(observation, info).give_up is None
