@@ -55,6 +55,8 @@ class DecisionTime(Study):
     """Controllers beside it; exact, the certificate, for up to 12 users."""
     forms: tuple[Form, ...] = ("own",)
     """The scenario's own server, or one whose time counts drafts, padded tokens or tokens, or is a measured table."""
+    opting_out: bool = False
+    """Let users opt out, whether or not the scenario does."""
     without_numba: bool = False
     """Time what is compiled a second time as NumPy alone."""
     peers: bool = False
@@ -126,6 +128,8 @@ def timed(
 ) -> dict[str, Any]:
     """One row: milliseconds per round of everything that is timed there."""
     cell = in_form(scenario.cell, form, num_users)
+    if options.opting_out:
+        cell = dataclasses.replace(cell, min_draft_length=0)
     users = draw_users(scenario, batch, 0, num_users)
     times = {}
     for name, (rule, where) in entries_of(options, agent).items():

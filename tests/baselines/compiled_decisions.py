@@ -36,10 +36,10 @@ def draw(rng, shape):
 
 def assert_alike(name, users, cell):
     """Same lengths and shares, but for which of two decisions is taken that are equally good to rounding."""
-    compare(make_controller(name.partition(",")[0], **RULES[name]), users, cell, scored=not RULES[name])
+    assert_same_decisions(make_controller(name.partition(",")[0], **RULES[name]), users, cell, scored=not RULES[name])
 
 
-def compare(rule, users, cell, scored=True):
+def assert_same_decisions(rule, users, cell, scored=True):
     """Same lengths and shares of a rule, with numba and without, and the same goodput where that is its aim."""
     compiled = rule(users, cell)
     with plain():
@@ -65,11 +65,11 @@ def main():
         cell = Cell(10e6, 4e-21, 16384.0, AffineVerification(1e-3, per_token, batching), min_draft_length=0)
         for price in (5.0, 500.0, 5000.0):
             users = draw(rng, (1, 3))
-            compare(
+            assert_same_decisions(
                 make_controller("nested", objective="proportional_fair", weights=[10.0, 1.0, 0.1]), users, cell, False
             )
             for rule in (nested, nested_polished, heterogeneous):
-                compare(partial(rule, time_price=np.array([price])), users, cell, False)
+                assert_same_decisions(partial(rule, time_price=np.array([price])), users, cell, False)
     cell = Cell(10e6, 4e-21, 16384.0, AffineVerification(0.02, per_draft=0.01), "density", min_draft_length=1)
     # Users who are nearly always accepted or never, whom the first steps of a relaxation do not settle.
     rates = rng.choice([1e-5, 0.9, 1.0 - 1e-6], (40, 4))

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from compiled_decisions import compare
+from compiled_decisions import assert_same_decisions
 from reference import (
     FORMS,
     all_lengths,
@@ -163,8 +163,10 @@ def test_nested_is_the_best_of_its_family(form, shortest):
 def test_compiled_loops_decide_as_numpy_does(rule):
     for form in FORMS[::3]:
         cell = random_cell(np.random.default_rng(FORMS.index(form)), *form, 0, LONGEST)
-        compare(rule, batch(FORMS.index(form), smooth=True), cell)
-        compare(partial(rule, objective=Objective("proportional_fair")), batch(9, (3, 3)), cell, scored=False)
+        assert_same_decisions(rule, batch(FORMS.index(form), smooth=True), cell)
+        assert_same_decisions(
+            partial(rule, objective=Objective("proportional_fair")), batch(9, (3, 3)), cell, scored=False
+        )
 
 
 def test_curves_of_beta_laws_are_decided_nearly_as_well_as_can_be():

@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from compiled_decisions import compare
+from compiled_decisions import assert_same_decisions
 from reference import (
     FORMS,
     all_lengths,
@@ -167,8 +167,8 @@ def test_a_round_trip_that_is_too_long_lets_nobody_draft_where_users_may_opt_out
 def test_compiled_rules_decide_as_the_others_do(form, shortest, delays):
     rng, cell = case(form, shortest, delays)
     users = dataclasses.replace(random_users(rng, 4), channel_gain=10.0 ** rng.uniform(-13.0, -10.0, (20, 4)))
-    compare(nested_polished, users, cell)
-    compare(heterogeneous, users, cell)
+    assert_same_decisions(nested_polished, users, cell)
+    assert_same_decisions(heterogeneous, users, cell)
 
 
 def test_a_server_without_either_is_the_cells_own():
