@@ -24,17 +24,16 @@ IntArray = NDArray[np.int64]
 _MOST_STEPS = 1000
 
 
-def place_law(rates: FloatArray, longest: int, ending: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+def place_law(rates: FloatArray, longest: int, ending: float) -> tuple[FloatArray, FloatArray]:
     """What a round gives to a request, by its kind and draft length.
 
-    Shapes: ``rates`` (kinds,); results (kinds, longest + 1): tokens of the draft, tokens that the request still wants
-    of them, and the chance that it ends. ``ending`` is the chance of an end with each token.
+    Shapes: ``rates`` (kinds,); results (kinds, longest + 1): tokens of the draft, and tokens that the request still
+    wants of them. ``ending`` is the chance of an end with each token.
     """
     survival = rates[:, None] ** np.arange(longest + 1)
     stays = (1.0 - ending) ** np.arange(longest + 1)
     # The i-th token comes if i - 1 drafts are accepted, and is wanted if the request did not end before it.
-    wanted = np.cumsum(survival * stays, axis=1)
-    return np.cumsum(survival, axis=1), wanted, ending * wanted
+    return np.cumsum(survival, axis=1), np.cumsum(survival * stays, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +50,10 @@ class ClosedCell:
         Expected tokens of each place, and those that its request wants. Shape (S, A, K).
     seconds
         Duration of a round. Shape (A,).
-    moves
-        Chances of the next states. Shape (S, A, S).
+    ends
+        Chance that the request of a place ends in a round, by its kind and draft length. Shape (kinds, lengths).
+    chances
+        Chances of a new request's kinds. Shape (kinds,).
     """
 
     states: IntArray
@@ -60,7 +61,8 @@ class ClosedCell:
     tokens: FloatArray
     delivered: FloatArray
     seconds: FloatArray
-    moves: FloatArray
+    ends: FloatArray
+    chances: FloatArray
 
     @classmethod
     def of(
@@ -78,24 +80,49 @@ class ClosedCell:
         actions = np.array(list(itertools.product(range(longest + 1), repeat=number)))
         one = Users(**{name: getattr(users, name)[None] for name in Users.FIELDS})
         seconds = play_round(one, cell, finishing_together(one, cell, actions[:, None])).latency[:, 0]
-        tokens, wanted, ends = (
-            law[states[:, None], actions] for law in place_law(np.array(rates), longest, 1.0 / mean_length)
+        tokens, wanted = place_law(np.array(rates), longest, 1.0 / mean_length)
+        held = states[:, None]
+        return cls(
+            states,
+            actions,
+            tokens[held, actions],
+            wanted[held, actions],
+            seconds,
+            wanted / mean_length,
+            np.array(chances),
         )
-        moves = np.ones((len(states), len(actions), len(states)))
-        for place in range(number):
-            same = states[:, None, place] == states[None, :, place]
-            new, end = np.array(chances)[states[:, place]], ends[:, :, place, None]
-            moves *= (1.0 - end) * same[:, None, :] + end * new
-        return cls(states, actions, tokens, wanted, seconds, moves)
+
+    def moves(self, policy: IntArray) -> FloatArray:
+        """Chances of the next states under a policy: an action for each state, (S,). Shape (S, S).
+
+        Given state and action, places change independently of each other.
+        """
+        ends = self.ends[self.states, self.actions[policy]]
+        moves = np.ones((len(self.states), len(self.states)))
+        for kinds, end in zip(self.states.T, ends.T, strict=True):
+            moves *= (1.0 - end[:, None]) * (kinds[:, None] == kinds) + end[:, None] * self.chances[kinds]
+        return moves
+
+    def ahead(self, worth: FloatArray) -> FloatArray:
+        """Expected worth of the next state, for every state and action, (S, A), of what states are worth, (S,)."""
+        places, kinds = self.states.shape[1], len(self.chances)
+        value = worth.reshape((kinds,) * places)
+        for _ in range(places):
+            # The first axis is that of the next place; its kind and draft length become the last two.
+            stays = np.moveaxis(value, 0, -1)
+            new = stays @ self.chances
+            value = (1.0 - self.ends) * stays[..., None] + self.ends * new[..., None, None]
+        order = (*range(0, 2 * places, 2), *range(1, 2 * places, 2))
+        return value.transpose(order).reshape(len(self.states), -1)
 
     def _of(self, policy: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Delivered tokens of each place, duration and moves under a policy: an action for each state, (S,)."""
+        """Delivered tokens of each place, duration and moves under a policy."""
         each = np.arange(len(self.states))
-        return self.delivered[each, policy], self.seconds[policy], self.moves[each, policy]
+        return self.delivered[each, policy], self.seconds[policy], self.moves(policy)
 
     def visits(self, policy: IntArray) -> FloatArray:
         """Share of the rounds that begin in each state. Shape (S,)."""
-        moves = self._of(policy)[2]
+        moves = self.moves(policy)
         size = len(moves)
         equations = np.concatenate([moves.T - np.eye(size), np.ones((1, size))])
         return np.linalg.lstsq(equations, np.append(np.zeros(size), 1.0), rcond=None)[0]
@@ -121,7 +148,7 @@ class ClosedCell:
             equations[:, 0] = seconds
             worth = np.linalg.solve(equations, delivered.sum(axis=1))
             goodput, worth[0] = worth[0], 0.0
-            value = gained - goodput * self.seconds + self.moves @ worth
+            value = gained - goodput * self.seconds + self.ahead(worth)
             better = value.argmax(axis=1)
             now = value[np.arange(size), policy]
             better = np.where(value.max(axis=1) > now + 1e-10, better, policy)

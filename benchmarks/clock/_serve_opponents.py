@@ -7,18 +7,16 @@ FAIR = {"objective": "proportional_fair"}
 OBJECTIVES = ("sum", "proportional_fair")
 LEVELS, FACTORS = (0.05, 0.1, 0.2), (1.1, 1.4)
 GIVES_UP, THRESHOLDS = {"admission": True}, (0.25, 0.4, 0.6)
+NOTHING_HIDDEN = {"hidden": False, "report_age": 0.0, "report_noise_db": 0.0}
+INDEX = {"temperature": (0.3, 1.0), "power": (0.0, 0.5, 1.0), "objective": OBJECTIVES}
+INDEX_AND_THRESHOLD = {"power": (0.0, 0.5), "threshold": THRESHOLDS, "objective": OBJECTIVES}
 OPPONENTS = (
     Opponent(label="server_only", name="server_only", knows="nothing"),
     Opponent(label="fixed_bw_l", name="fixed_bw_l", knows="nothing"),
     Opponent(label="mean_heterogeneous", name="mean_heterogeneous", knows="means"),
     Opponent(label="mean_proportional_fair", name="mean_proportional_fair", knows="means"),
     Opponent(label="posterior_proportional_fair", name="posterior_proportional_fair", knows=SEES),
-    Opponent(
-        label="request_index",
-        name="request_index",
-        knows=SEES,
-        grid={"temperature": (0.3, 1.0), "power": (0.0, 0.5, 1.0), "objective": OBJECTIVES},
-    ),
+    Opponent(label="request_index", name="request_index", knows=SEES, grid=INDEX),
     Opponent(
         label="backoff, mean rates",
         name="backoff",
@@ -73,7 +71,7 @@ OPPONENTS = (
         name="request_index",
         knows=SEES,
         fixed={"temperature": 0.3},
-        grid={"power": (0.0, 0.5), "threshold": THRESHOLDS, "objective": OBJECTIVES},
+        grid=INDEX_AND_THRESHOLD,
         clock=GIVES_UP,
     ),
     Opponent(
@@ -99,4 +97,13 @@ OPPONENTS = (
     ),
     Opponent(label="the round's optimum", name="heterogeneous", knows="truth"),
     Opponent(label="proportional fairness", name="heterogeneous", knows="truth", fixed=FAIR),
+    Opponent(label="the index", name="request_index", knows="truth", grid=INDEX, clock=NOTHING_HIDDEN),
+    Opponent(
+        label="the index, gives up",
+        name="request_index",
+        knows="truth",
+        fixed={"temperature": 0.3},
+        grid=INDEX_AND_THRESHOLD,
+        clock={**NOTHING_HIDDEN, **GIVES_UP},
+    ),
 )

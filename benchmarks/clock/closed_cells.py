@@ -30,12 +30,14 @@ CELLS: tuple[tuple[int, tuple[float, ...]], ...] = (
     (3, (0.1, 0.95)),
     (3, (0.5, 0.9)),
     (3, (0.05, 0.6, 0.99)),
+    (4, (0.1, 0.95)),
+    (4, (0.5, 0.9)),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedCells(StudyInPieces):
-    """Solve small closed cells of two or three users and kinds by policy iteration, and score rules in them.
+    """Solve small closed cells of two to four users and two or three kinds by policy iteration, and score rules in them.
 
     Every cell is a piece. Writes closed_cells.json and closed_cells.md.
     """

@@ -29,9 +29,9 @@ def small(study, longest=1, mean_length=8.0, num_users=2):
 def long_run(process, policy, rounds=4000):
     """Goodput from the shares of states after many rounds, by powers of the chain."""
     each = np.arange(len(policy))
-    share = np.full(len(policy), 1.0 / len(policy))
+    share, moves = np.full(len(policy), 1.0 / len(policy)), process.moves(policy)
     for _ in range(rounds):
-        share = share @ process.moves[each, policy]
+        share = share @ moves
     return share @ process.delivered[each, policy].sum(axis=1) / (share @ process.seconds[policy])
 
 
@@ -59,11 +59,20 @@ def test_rounds_give_what_simulated_requests_get(study):
     np.testing.assert_allclose(process.delivered[state, action], wanted.mean(axis=0), rtol=5e-3)
     new = np.where(ended, (rng.random((rounds, 2)) >= CHANCES[0]).astype(int), kinds)
     reached = np.bincount(new[:, 0] * 2 + new[:, 1], minlength=4) / rounds
-    np.testing.assert_allclose(process.moves[state, action], reached, atol=5e-3)
+    np.testing.assert_allclose(process.moves(np.full(4, action))[state], reached, atol=5e-3)
     together = ms.baselines.make_controller("homogeneous")(users, dataclasses.replace(cell, min_draft_length=1))
     one = ms.play_round(users, cell, ms.Decision([1, 1], together.bandwidth_shares))
     same = int(np.flatnonzero((process.actions == [1, 1]).all(axis=1))[0])
     assert process.seconds[same] == pytest.approx(float(one.latency), rel=1e-6)
+
+
+def test_what_lies_ahead_is_the_mean_over_the_next_states(study):
+    process, _, _ = small(study, longest=2, num_users=3)
+    worth = np.random.default_rng(0).normal(size=8)
+    for action in range(len(process.actions)):
+        moves = process.moves(np.full(8, action))
+        np.testing.assert_allclose(moves.sum(axis=1), 1.0)
+        np.testing.assert_allclose(process.ahead(worth)[:, action], moves @ worth)
 
 
 def test_rules_maximise_what_they_are_called_after(study):
