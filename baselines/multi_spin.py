@@ -149,7 +149,7 @@ def _best_point(problem: Problem, cell: Cell, grid: Grid) -> WholeLengths:
         again = np.zeros(options.shape[:2], dtype=bool)
         again[:, 1:] = (options[:, 1:] == options[:, :-1]).all(axis=-1)
         options[again] = np.nan
-        best = best.better(best_option(problem, server, options, shortest.deadline))
+        best = best.better(best_option(problem, server, options, shortest.deadline[:, None]))
     return best
 
 

@@ -53,7 +53,7 @@ def best_step(problem: Problem, cell: Cell, whole: WholeLengths) -> WholeLengths
     lengths = whole.lengths
     steps = np.concatenate([np.zeros((1, lengths.shape[1])), np.eye(lengths.shape[1]), -np.eye(lengths.shape[1])])
     options = np.clip(lengths[:, None] + steps, cell.min_draft_length, cell.max_draft_length)
-    return best_option(problem, cell.verification, options, whole.deadline)
+    return best_option(problem, cell.verification, options, whole.deadline[:, None])
 
 
 def at_an_edge(server: Verification, draft_lengths: IntArray) -> float:

@@ -25,9 +25,9 @@ _bend_of_log_snr = compiled(share_curves.bend_of_log_snr)
 _upload_of_share = compiled(share_curves.upload_of_share)
 _share_of_spare = compiled(share_curves.share_of_spare)
 _with_rest = compiled(deadlines.with_rest)
+_hyperbolic_step = compiled(deadlines.hyperbolic_step)
+_log_step = compiled(deadlines.log_step)
 tokens_of = compiled(acceptance.tokens_of)
-# Distance of the logarithm of the sum of shares from its root, within which Halley's step is taken.
-_NEAR = 0.3
 # How far a sum of shares may lie above one by rounding alone.
 ROUNDING = 1e-12
 _SERIES_END, _EXP_SERIES = uplink.SERIES_END, share_curves.EXP_SERIES
@@ -126,7 +126,7 @@ def coordinate(curves: Curves, user: int, theta: float) -> float:
 def least_deadline(curves: Curves, lengths: FloatArray, start: float, tolerance: float) -> float:
     """Least deadline of one cell's lengths; see :func:`.deadline.least_deadline`. A NaN is no start.
 
-    What is left after a step below the tolerance is of the order of its cube.
+    What is left is of the order of the tolerance's cube.
     """
     return deadline_within(curves, lengths, start, tolerance, False)
 
@@ -153,6 +153,8 @@ def deadline_within(curves: Curves, lengths: FloatArray, start: float, tolerance
     if latest and not start >= low * (1.0 - ROUNDING):
         return np.nan
     deadline = max(start, low)
+    if curves.density:
+        tolerance = tolerance**1.5
     for _ in range(60):
         total = first = second = 0.0
         for user in range(len(lengths)):
@@ -165,12 +167,11 @@ def deadline_within(curves: Curves, lengths: FloatArray, start: float, tolerance
                 if latest and total > 1.0 + ROUNDING:
                     return np.nan
         latest = False
-        # Newton's step of the sum's logarithm by that of the deadline, and near the root Halley's.
-        value, first = np.log(total), first / total
-        bent = 2.0 * first * first - value * (second / total - first * first)
-        near = abs(value) < _NEAR and bent > first * first
-        step = -2.0 * value * first / bent if near else -value / first
-        new = max(deadline * np.exp(step), low)
+        if curves.density:
+            change = 1.0 + _hyperbolic_step(total, first)
+        else:
+            change = np.exp(_log_step(np.log(total), first / total, second / total))
+        new = max(deadline * change, low)
         moved = abs(new - deadline)
         enough = max(tolerance * (deadline - floor), 4e-16 * deadline)
         deadline = new

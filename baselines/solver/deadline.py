@@ -23,8 +23,10 @@ from multispin_gym.baselines.solver.switch import compiled_rows
 
 # Entries, cells times users, up to which compiled loops are faster than NumPy at the logarithms of total power.
 FEW = 2_000
-# Of a deadline, relative to its distance from the users' rate limits.
-_TOLERANCE = 1e-8
+# What is left of a deadline is of the order of its cube, relative to the distance from the users' rate limits.
+_TOLERANCE = 5e-6
+# Distance of the logarithm of the sum of shares from its root, within which Halley's step is taken.
+_NEAR = 0.3
 
 
 def _guess(start: FloatArray | None, rows: int) -> FloatArray:
@@ -52,9 +54,40 @@ def _gradient(curves: ShareCurves, theta: FloatArray, share: FloatArray, elastic
     return np.asarray(np.where(theta > 0.0, elastic * theta, curves.idle_cost) / total[:, None])
 
 
+def hyperbolic_step(total: FloatArray, first: FloatArray) -> FloatArray:
+    """Relative change of T towards the root for a fixed density, element by element.
+
+    Shares are ``q / (T - a)``, so one over their sum is concave in T, and nearly a line: Newton's step on it comes
+    close, and from the left. ``first`` is the derivative of the sum by ln T.
+    """
+    return (1.0 - total) * total / first
+
+
+def log_step(value: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
+    """Change of ln T towards the root of the logarithm of the sum of shares, element by element.
+
+    Newton's step, and near the root Halley's. ``value`` is that logarithm; ``first`` and ``second`` are the sum's
+    derivatives by ln T, over the sum.
+    """
+    bent = 2.0 * first * first - value * (second - first * first)
+    near = (np.abs(value) < _NEAR) & (bent > first * first)
+    return np.where(near, -2.0 * value * first / np.where(near, bent, 1.0), -value / first)
+
+
 def with_rest(share: FloatArray, elastic: FloatArray, left: FloatArray, spread: FloatArray) -> FloatArray:
     """Shares with what is left of the band given out along their own change with the deadline, element by element."""
     return np.maximum(share + left * elastic / spread, 0.0)
+
+
+def _nearer(own: ShareCurves, time: FloatArray) -> FloatArray:
+    """Deadlines nearer to the root, s, of curves by the deadline itself. Shapes: (M, K) and (M,)."""
+    if own.density:
+        share, slope = own.derivatives(time[:, None], order=1)
+        return np.asarray(time * (1.0 + hyperbolic_step(share.sum(axis=-1), slope.sum(axis=-1) * time)))
+    share, slope, curvature = own.derivatives(time[:, None], order=2)
+    total, first = share.sum(axis=-1), slope.sum(axis=-1) * time
+    step = log_step(np.log(total), first / total, (curvature.sum(axis=-1) * time * time + first) / total)
+    return np.asarray(time * np.exp(step))
 
 
 def least_deadline(
@@ -62,20 +95,20 @@ def least_deadline(
 ) -> FloatArray:
     """Least time in which all drafts can be made and uploaded, over all splits of the band.
 
-    Newton's method on ``ln sum_k s_k(T / L_k)`` as a function of ln T, which is convex and decreasing: after at
-    most one step it climbs monotonically to the root. The whole band for one user alone is its lower safeguard. A row
-    stops after a step that is below ``tolerance``, relative to the distance from the users' rate limits; what is left
-    is of the order of its square.
+    Newton's method on ``ln sum_k s_k(T / L_k)`` as a function of ln T, which is convex and decreasing, or for a fixed
+    density on one over that sum: after at most one step both climb monotonically towards the root, near which the first
+    takes Halley's steps. The whole band for one user alone is the lower safeguard. What is left at the end is of the
+    order of the cube of ``tolerance``, relative to the distance from the users' rate limits.
 
     Shapes: real lengths (M, K); ``start``, a guess of the result, and the deadlines (M,), s, 0 where nobody drafts.
     """
     few = curves.density or lengths.size <= FEW
     if few and (rows := compiled_rows()) is not None:
-        # What is left after a step is of the order of its cube there.
-        tolerance **= 2.0 / 3.0
         deadline, lengths = _guess(start, len(lengths)), np.array(lengths, order="C")
         rows.least_deadline(curves.density, np.stack(curves.fields, axis=1), lengths, tolerance, deadline)
         return deadline
+    # What a step leaves is of the order of its square for a fixed density, and of its cube for total power.
+    tolerance = tolerance**1.5 if curves.density else tolerance
     idle = (lengths <= 0.0).all(axis=-1)
     alone = (lengths * curves.seconds_per_token(np.ones(1))).max(axis=-1)
     low = np.where(idle, 1.0, alone)
@@ -84,17 +117,13 @@ def least_deadline(
         start = (lengths * curves.seconds_per_token(1.0 / num_drafting)).max(axis=-1)
     deadline = np.maximum(np.where(idle, 1.0, start), low)
     floor = (lengths * curves.floor).max(axis=-1)
-    active = np.flatnonzero(~idle)
+    own, active = curves.times(lengths), np.flatnonzero(~idle)
     for _ in range(60):
         if active.size == 0:
             break
-        part = curves if active.size == len(deadline) else curves[active]
-        length, time = lengths[active], deadline[active]
-        theta = _seconds(time, length)
-        share, slope = part.derivatives(theta, order=1)
-        total = share.sum(axis=-1)
-        step = np.log(total) * total / _elastic(theta, slope)[1].sum(axis=-1)
-        new = np.maximum(time * np.exp(step), low[active])
+        part = own if active.size == len(deadline) else own[active]
+        time = deadline[active]
+        new = np.maximum(_nearer(part, time), low[active])
         deadline[active] = new
         # Near a user's rate limit the sum bends on the scale of the distance to that limit.
         enough = np.maximum(tolerance * (time - floor[active]), 4e-16 * time)

@@ -70,15 +70,25 @@ def play_whole(problem: Problem, server: Server, lengths: FloatArray, start: Flo
 def best_option(problem: Problem, server: Server, options: FloatArray, start: FloatArray) -> WholeLengths:
     """Best of several lengths for each row, all played at once; a score of minus infinity where there is none.
 
-    NaN in an option's first entry leaves it out. Shapes: options (M, C, K); ``start``, guessed deadlines, (M,), s.
+    NaN in an option's first entry leaves it out. Shapes: options (M, C, K); ``start``, guesses of their deadlines, s,
+    (M, C), or (M, 1) where a row's have one.
     """
     rows, choices = options.shape[:2]
     row, column = np.nonzero(~np.isnan(options[..., 0]))
-    played = play_whole(problem[row], server, options[row, column], start[row])
+    guesses = np.broadcast_to(start, (rows, choices))[row, column]
+    played = play_whole(problem[row], server, options[row, column], guesses)
     score, deadline = np.full((rows, choices), -np.inf), np.zeros((rows, choices))
     score[row, column], deadline[row, column] = played.score, played.deadline
     index, best = np.arange(rows), score.argmax(axis=-1)
     return WholeLengths(options[index, best], deadline[index, best], score[index, best])
+
+
+def nearby(deadline: FloatArray, lengths: FloatArray, prices: FloatArray, options: FloatArray) -> FloatArray:
+    """Deadlines of other lengths by the prices at some, s: at most the least ones.
+
+    Shapes: deadline (M,), s, lengths and prices, s per token, (M, K), options (M, C, K); result (M, C).
+    """
+    return np.asarray(deadline[:, None] + (prices[:, None] * (options - lengths[:, None])).sum(axis=-1))
 
 
 def improve(problem: Problem, server: Server, whole: WholeLengths, clock: Clock = UNLIMITED) -> WholeLengths:
@@ -91,63 +101,111 @@ def improve(problem: Problem, server: Server, whole: WholeLengths, clock: Clock 
         rows.improve(*Packed.of(problem, server).arguments, best.lengths, best.deadline, best.score)
         return best
     active = np.flatnonzero(whole.lengths.any(axis=-1))
-    thorough = np.zeros(len(best.score), dtype=bool)
     for _ in range(min(PASSES, max(PASSES * MANY // problem.num_users, 1))):
-        moving = np.zeros(len(best.score), dtype=bool)
-        for rows, tries in ((active[~thorough[active]], TRIES), (active[thorough[active]], LAST_TRIES)):
-            if rows.size:
-                part, here = problem[rows], best[rows]
-                found = best_option(part, server, _promising_moves(part, server, here, tries), here.deadline)
-                improved = found.score > here.score + 1e-13 * np.abs(here.score)
-                best.put(rows[improved], found[improved])
-                moving[rows] = improved
-        stuck = active[~moving[active]]
-        again = stuck[~thorough[stuck]]
-        thorough[active] = False
-        thorough[again] = True
-        active = np.concatenate([active[moving[active]], again])
+        if active.size == 0:
+            break
+        part, here = problem[active], best[active]
+        moves = _Promising.at(part, server, here)
+        found = best_option(part, server, *moves.options(here, slice(TRIES)))
+        stuck = np.flatnonzero(~_gains(found, here) & (moves.worth[:, TRIES:] > -np.inf).any(axis=-1))
+        if stuck.size:
+            options = moves[stuck].options(here[stuck], slice(TRIES, LAST_TRIES))
+            found.put(stuck, best_option(part[stuck], server, *options))
+        gained = _gains(found, here)
+        active = active[gained]
+        best.put(active, found[gained])
         active = active[best.lengths[active].any(axis=-1)]
-        if active.size == 0 or clock.over:
+        if clock.over:
             break
     return best
 
 
-def _promising_moves(problem: Problem, server: Server, here: WholeLengths, tries: int) -> FloatArray:
-    """The most promising moves of each row, NaN where a move cannot gain. Shape (M, tries, K)."""
-    lengths, time_price = here.lengths, problem.time_price_at(here.score)[:, None]
-    tangent = Tangent.at(problem.curves, lengths, here.deadline)
-    tokens, drafted = single_moves(problem, lengths)
-    gain = tokens - time_price * np.tile(tangent.prices, 3) * drafted
-    raised, cut, _ = np.split(gain, 3, axis=-1)
-    verified = server.round_time(lengths)[:, None]
-    single = gain - time_price * (times_after(server, lengths) - verified)
-    # A user who opts out goes too far for the second order to tell.
-    near = np.where(np.tile(lengths, 3) + drafted > 0.0, drafted**2, 0.0)
-    bend = np.tile(0.5 * time_price * tangent.own_curvature(), 3) * near
-    singles = min(tries, single.shape[-1])
-    user, value = _top(_likely(single, bend), singles)
-    kind, user = np.divmod(user, problem.num_users)
-    moves = np.repeat(lengths[:, None, :], singles, axis=1)
-    row, column = np.arange(len(lengths))[:, None], np.arange(singles)[None, :]
-    moves[row, column, user] = np.where(kind == 2, 0.0, moves[row, column, user] + np.where(kind == 0, 1.0, -1.0))
+def _gains(found: WholeLengths, here: WholeLengths) -> np.ndarray:
+    """Whether scores are above others by more than rounding. Shape (M,)."""
+    return np.asarray(found.score > here.score + 1e-13 * np.abs(here.score))
 
-    # Exchanges pair the most promising raises and cuts.
-    pairs = min(PAIRS, problem.num_users)
-    up, gain_up = _top(raised, pairs)
-    down, gain_down = _top(cut, pairs)
-    first, second = np.repeat(np.arange(pairs), pairs), np.tile(np.arange(pairs), pairs)
-    exchanges = np.repeat(lengths[:, None, :], pairs * pairs, axis=1)
-    column = np.arange(pairs * pairs)[None, :]
-    exchanges[row, column, up[:, first]] += 1.0
-    exchanges[row, column, down[:, second]] -= 1.0
-    worth = gain_up[:, first] + gain_down[:, second] - time_price * (server.round_time(exchanges) - verified)
-    worth = np.where(up[:, first] == down[:, second], -np.inf, worth)
-    worth = _likely(worth, _exchange_bend(tangent, up[:, first], down[:, second], time_price))
 
-    every, value = np.concatenate([moves, exchanges], axis=1), np.concatenate([value, worth], axis=1)
-    index, value = _top(value, tries)
-    chosen = np.take_along_axis(every, index[..., None], 1)
-    return np.where(np.isfinite(value)[..., None], chosen, np.nan)
+@dataclass(frozen=True, eq=False)
+class _Promising(Rows):
+    """The most promising moves of some rows, the best first: single ones, and exchanges between two users.
+
+    Parameters
+    ----------
+    worth
+        What a move is likely to gain, tokens; minus infinity where it cannot. Shape (M, C).
+    first, second
+        Users whose drafts it changes. Shape (M, C).
+    added, taken
+        What it adds to the first one's draft and takes from the second one's. Shape (M, C).
+    prices
+        What a token of each user adds to the deadline, s. Shape (M, K).
+    """
+
+    worth: FloatArray
+    first: np.ndarray
+    second: np.ndarray
+    added: FloatArray
+    taken: FloatArray
+    prices: FloatArray
+
+    @classmethod
+    def at(cls, problem: Problem, server: Server, here: WholeLengths) -> _Promising:
+        """Judge all single moves, and exchanges of the most promising raises and cuts."""
+        lengths, time_price = here.lengths, problem.time_price_at(here.score)[:, None]
+        users, row = problem.num_users, np.arange(len(lengths))[:, None]
+        tangent = Tangent.at(problem.curves, lengths, here.deadline)
+        tokens, drafted = single_moves(problem, lengths)
+        gain = tokens - time_price * np.tile(tangent.prices, 3) * drafted
+        verified = server.round_time(lengths)[:, None]
+        single = gain - time_price * (times_after(server, lengths) - verified)
+        # A user who opts out goes too far for the second order to tell.
+        near = np.where(np.tile(lengths, 3) + drafted > 0.0, drafted**2, 0.0)
+        single = _likely(single, np.tile(0.5 * time_price * tangent.own_curvature(), 3) * near)
+
+        pairs = min(PAIRS, users)
+        index, raised = _top(gain[:, :users], pairs)
+        up, raised = index.repeat(pairs, axis=-1), raised.repeat(pairs, axis=-1)
+        index, cut = _top(gain[:, users : 2 * users], pairs)
+        down, cut = np.tile(index, pairs), np.tile(cut, pairs)
+        exchanged = _changed(lengths, up, 1.0, down, 1.0)
+        both = raised + cut - time_price * (server.round_time(exchanged) - verified)
+        both = _likely(np.where(up == down, -np.inf, both), _exchange_bend(tangent, up, down, time_price))
+
+        index, worth = _top(np.concatenate([single, both], axis=-1), LAST_TRIES)
+        order = (-worth).argsort(axis=-1)
+        index = index[row, order]
+        own, one = np.broadcast_to(np.arange(3 * users) % users, single.shape), np.ones(up.shape)
+        return cls(
+            worth[row, order],
+            np.concatenate([own, up], axis=-1)[row, index],
+            np.concatenate([own, down], axis=-1)[row, index],
+            np.concatenate([drafted, one], axis=-1)[row, index],
+            np.concatenate([np.zeros(single.shape), one], axis=-1)[row, index],
+            tangent.prices,
+        )
+
+    def options(self, here: WholeLengths, some: slice) -> tuple[FloatArray, FloatArray]:
+        """Lengths after some of the moves, NaN where one cannot gain, and guesses of their deadlines, s.
+
+        Shapes: (M, C, K) and (M, C).
+        """
+        first, second, added, taken = (every[:, some] for every in (self.first, self.second, self.added, self.taken))
+        lengths = _changed(here.lengths, first, added, second, taken)
+        lengths[self.worth[:, some] == -np.inf] = np.nan
+        row = np.arange(len(first))[:, None]
+        start = here.deadline[:, None] + self.prices[row, first] * added - self.prices[row, second] * taken
+        return lengths, start
+
+
+def _changed(
+    lengths: FloatArray, first: np.ndarray, added: FloatArray | float, second: np.ndarray, taken: FloatArray | float
+) -> FloatArray:
+    """Lengths after changes of up to two users' drafts. Shapes: (M, K) and (M, C); result (M, C, K)."""
+    changed = np.repeat(lengths[:, None, :], first.shape[-1], axis=1)
+    row, column = np.arange(len(first))[:, None], np.arange(first.shape[-1])
+    changed[row, column, first] += added
+    changed[row, column, second] -= taken
+    return changed
 
 
 def _likely(gain: FloatArray, bend: FloatArray) -> FloatArray:
@@ -168,8 +226,8 @@ def _exchange_bend(tangent: Tangent, up: np.ndarray, down: np.ndarray, time_pric
 
 def _top(values: FloatArray, count: int) -> tuple[np.ndarray, FloatArray]:
     """Indices and values of the largest entries of each row, in any order."""
-    index = np.argpartition(-values, min(count, values.shape[-1]) - 1, axis=-1)[:, :count]
-    return index, np.take_along_axis(values, index, -1)
+    index = (-values).argpartition(min(count, values.shape[-1]) - 1, axis=-1)[:, :count]
+    return index, values[np.arange(len(values))[:, None], index]
 
 
 def single_moves(problem: Problem, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:

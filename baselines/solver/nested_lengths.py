@@ -133,15 +133,16 @@ def _best_of_block(problem: Problem, server: Server, polish: bool) -> WholeLengt
         index = _largest(bounds[active], _AT_ONCE)
         row, column = np.nonzero(bounds[active[:, None], index] > above(best.score[active])[:, None])
         cell, member = active[row], index[row, column]
-        played = play_whole(problem[cell], server, members.lengths(problem, cell, member))
+        lengths = members.lengths(problem, cell, member)
+        played = play_whole(problem[cell], server, lengths, (prices[cell] * lengths).sum(axis=-1))
         bounds[cell, member] = -np.inf
         score = np.full(index.shape, -np.inf)
         position = np.zeros(index.shape, dtype=np.int64)
         score[row, column], position[row, column] = played.score, np.arange(len(row))
         found = played[position[np.arange(len(active)), score.argmax(axis=-1)]]
         best.put(active, best[active].better(found))
-        prices = token_prices(problem.curves[active], found.lengths, found.deadline)
-        tighter = members.bounds(problem[active].linearised(found.lengths), active, prices)
+        prices[active] = token_prices(problem.curves[active], found.lengths, found.deadline)
+        tighter = members.bounds(problem[active].linearised(found.lengths), active, prices[active])
         bounds[active] = np.minimum(bounds[active], tighter)
 
 

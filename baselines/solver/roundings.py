@@ -8,7 +8,7 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.deadline import least_deadline, token_prices
-from multispin_gym.baselines.solver.local_search import WholeLengths, best_option
+from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, nearby
 from multispin_gym.baselines.solver.newton import RelaxedPoint
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.server import Server
@@ -42,7 +42,10 @@ def roundings(
     families = [every]
     if not problem.low.any() and problem.num_users > 1:
         families += [np.maximum(every, 1.0), _opting_out(linear, point, prices)]
-    return [best_option(problem, server, options, point.deadline) for options in families]
+    return [
+        best_option(problem, server, options, nearby(point.deadline, point.lengths, prices, options))
+        for options in families
+    ]
 
 
 @lru_cache(maxsize=256)

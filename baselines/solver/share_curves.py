@@ -25,6 +25,9 @@ WEAKEST = 1e-11
 # That moves a deadline by no more than this part times the number of users.
 SHORTEST_UPLOAD = 2.0**-48
 
+# Stands for the upload time of no tokens, s, where there has to be one.
+_NO_UPLOAD = 1e-200
+
 
 def ratio_derivatives(w: FloatArray, growth: FloatArray) -> tuple[FloatArray, FloatArray]:
     """First two derivatives of E(w) = expm1(w) / w, given ``growth = expm1(w)``, element by element."""
@@ -120,6 +123,17 @@ class ShareCurves:
     def __getitem__(self, rows: Any) -> ShareCurves:
         """Select rows of the batch, or repeat them, with any NumPy index."""
         return ShareCurves(self.drafting_time[rows], self.scale[rows], self.signal[rows], self.density)
+
+    def times(self, lengths: FloatArray) -> ShareCurves:
+        """The same by the seconds for whole drafts: shares that bring drafts of some lengths in by a deadline. (M, K).
+
+        Whoever drafts nothing has no share at any deadline.
+        """
+        if self.density:
+            return ShareCurves(self.drafting_time * lengths, self.scale * lengths, self.signal, True)
+        drafting = lengths > 0.0
+        scale, signal = np.where(drafting, self.scale * lengths, _NO_UPLOAD), np.where(drafting, self.signal, 0.0)
+        return ShareCurves(self.drafting_time * lengths, scale, signal, False)
 
     @property
     def floor(self) -> FloatArray:

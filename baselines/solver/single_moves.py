@@ -13,12 +13,12 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.deadline import Tangent
-from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, single_moves, times_after
+from multispin_gym.baselines.solver.local_search import WholeLengths, best_option, nearby, single_moves, times_after
 from multispin_gym.baselines.solver.problem import Problem
 from multispin_gym.baselines.solver.server import Server
 
 # Moves of a cell that are solved at once.
-_AT_ONCE = 8
+_AT_ONCE = 16
 # What a move has to gain, relative.
 LEAST_GAIN = 1e-13
 
@@ -33,10 +33,11 @@ def climb(problem: Problem, server: Server, whole: WholeLengths) -> WholeLengths
     while active.size:
         part, here = problem[active], best[active]
         moves = _Moves.at(part, server, here)
-        found = best_option(part, server, moves.together(here.lengths), here.deadline)
+        options = moves.together(here.lengths)
+        found = best_option(part, server, options, nearby(here.deadline, here.lengths, moves.prices, options))
         stuck = np.flatnonzero(~(found.score > above(here.score)))
         if stuck.size:
-            found.put(stuck, _best_move(part[stuck], server, here[stuck], moves.bound[stuck]))
+            found.put(stuck, _best_move(part[stuck], server, here[stuck], moves.bound[stuck], moves.prices[stuck]))
         gained = found.score > above(here.score)
         active = active[gained]
         best.put(active, found[gained])
@@ -60,11 +61,14 @@ class _Moves:
         Tokens that it gains, at the price of time, to second order. Shape (M, 3K).
     drafted
         What it adds to the user's draft. Shape (M, 3K).
+    prices
+        What a token of each user adds to the deadline, s. Shape (M, K).
     """
 
     bound: FloatArray
     likely: FloatArray
     drafted: FloatArray
+    prices: FloatArray
 
     @classmethod
     def at(cls, problem: Problem, server: Server, here: WholeLengths) -> _Moves:
@@ -87,7 +91,7 @@ class _Moves:
         waiting = after - server.round_time(lengths)[:, None]
         seconds = added + np.tile(bend, 3) * near + waiting
         likely = tokens - problem.time_price_at(here.score)[:, None] * seconds
-        return cls(np.where(tokens > -np.inf, reached, -np.inf), likely, drafted)
+        return cls(np.where(tokens > -np.inf, reached, -np.inf), likely, drafted, prices)
 
     def together(self, lengths: FloatArray) -> FloatArray:
         """Lengths after the 1, 2, 4, ... most likely moves of as many users, NaN where so many do not gain.
@@ -96,13 +100,12 @@ class _Moves:
         """
         rows, num_users = lengths.shape
         kinds = self.likely.reshape(rows, 3, num_users)
-        kind = kinds.argmax(axis=1)[:, None]
-        worth, drafted = (
-            np.take_along_axis(every, kind, 1)[:, 0] for every in (kinds, self.drafted.reshape(kinds.shape))
-        )
-        order = np.argsort(-worth, axis=-1)
+        row, user = np.arange(rows)[:, None], np.arange(num_users)
+        kind = kinds.argmax(axis=1)
+        worth, drafted = kinds[row, kind, user], self.drafted.reshape(kinds.shape)[row, kind, user]
+        order = (-worth).argsort(axis=-1)
         rank = np.empty_like(order)
-        np.put_along_axis(rank, order, np.arange(num_users)[None, :], -1)
+        rank[row, order] = user
         count = 2 ** np.arange((num_users - 1).bit_length() + 1)
         gaining = (worth > 0.0).sum(axis=-1)
         made = rank[:, None, :] < np.minimum(count, gaining[:, None])[..., None]
@@ -110,7 +113,9 @@ class _Moves:
         return np.where((count < 2 * gaining[:, None])[..., None], moved, np.nan)
 
 
-def _best_move(problem: Problem, server: Server, here: WholeLengths, bound: FloatArray) -> WholeLengths:
+def _best_move(
+    problem: Problem, server: Server, here: WholeLengths, bound: FloatArray, prices: FloatArray
+) -> WholeLengths:
     """The best single move of each row, or the row as it is where none gains; the bounds are used up."""
     best, count = here.copy(), min(_AT_ONCE, bound.shape[-1])
     while True:
@@ -121,7 +126,8 @@ def _best_move(problem: Problem, server: Server, here: WholeLengths, bound: Floa
         hopeful = bound[rows[:, None], index] > above(best.score[rows])[:, None]
         bound[rows[:, None], index] = -np.inf
         options = np.where(hopeful[..., None], _moved(here.lengths[rows], index), np.nan)
-        found = best_option(problem[rows], server, options, here.deadline[rows])
+        start = nearby(here.deadline[rows], here.lengths[rows], prices[rows], options)
+        found = best_option(problem[rows], server, options, start)
         best.put(rows, best[rows].better(found))
 
 

@@ -14,14 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from _semi_markov import FloatArray, IntArray, SemiMarkov
 
 from multispin_gym import Cell, Users, play_round
 from multispin_gym.baselines.estimators.equal_finish import finishing_together
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-_MOST_STEPS = 1000
 
 
 def place_law(rates: FloatArray, longest: int, ending: float) -> tuple[FloatArray, FloatArray]:
@@ -37,7 +33,7 @@ def place_law(rates: FloatArray, longest: int, ending: float) -> tuple[FloatArra
 
 
 @dataclass(frozen=True, eq=False)
-class ClosedCell:
+class ClosedCell(SemiMarkov):
     """The decision process.
 
     Parameters
@@ -92,8 +88,18 @@ class ClosedCell:
             np.array(chances),
         )
 
+    @property
+    def gained(self) -> FloatArray:
+        """Tokens that requests want. Shape (S, A)."""
+        return self.delivered.sum(axis=2)
+
+    @property
+    def lasting(self) -> FloatArray:
+        """Duration of a round, s. Shape (A,)."""
+        return self.seconds
+
     def moves(self, policy: IntArray) -> FloatArray:
-        """Chances of the next states under a policy: an action for each state, (S,). Shape (S, S).
+        """Chances of the next states under a policy. Shape (S, S).
 
         Given state and action, places change independently of each other.
         """
@@ -115,48 +121,6 @@ class ClosedCell:
         order = (*range(0, 2 * places, 2), *range(1, 2 * places, 2))
         return value.transpose(order).reshape(len(self.states), -1)
 
-    def _of(self, policy: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Delivered tokens of each place, duration and moves under a policy."""
-        each = np.arange(len(self.states))
-        return self.delivered[each, policy], self.seconds[policy], self.moves(policy)
-
-    def visits(self, policy: IntArray) -> FloatArray:
-        """Share of the rounds that begin in each state. Shape (S,)."""
-        moves = self.moves(policy)
-        size = len(moves)
-        equations = np.concatenate([moves.T - np.eye(size), np.ones((1, size))])
-        return np.linalg.lstsq(equations, np.append(np.zeros(size), 1.0), rcond=None)[0]
-
-    def goodput(self, policy: IntArray) -> float:
-        """Tokens delivered per second in the long run."""
-        delivered, seconds, _ = self._of(policy)
-        visits = self.visits(policy)
-        return float(visits @ delivered.sum(axis=1) / (visits @ seconds))
-
-    def best(self) -> tuple[IntArray, float]:
-        """The best policy and its goodput, by policy iteration.
-
-        With the goodput g of a policy and the worth h of its states, ``h = r - g T + P h``, the next policy takes the
-        action with the largest right side in every state, until none is better.
-        """
-        size, gained = len(self.states), self.delivered.sum(axis=2)
-        policy = np.zeros(size, np.int64)
-        for _ in range(_MOST_STEPS):
-            delivered, seconds, moves = self._of(policy)
-            # The worth of the first state is zero, and its place is the goodput's.
-            equations = np.eye(size) - moves
-            equations[:, 0] = seconds
-            worth = np.linalg.solve(equations, delivered.sum(axis=1))
-            goodput, worth[0] = worth[0], 0.0
-            value = gained - goodput * self.seconds + self.ahead(worth)
-            better = value.argmax(axis=1)
-            now = value[np.arange(size), policy]
-            better = np.where(value.max(axis=1) > now + 1e-10, better, policy)
-            if (better == policy).all():
-                return policy, float(goodput)
-            policy = better
-        raise RuntimeError(f"policy iteration did not end within {_MOST_STEPS} steps")
-
     def greedy(self) -> IntArray:
         """Most expected tokens a second in each round, rates known."""
         return np.asarray((self.tokens.sum(axis=2) / self.seconds).argmax(axis=1))
@@ -175,7 +139,7 @@ class ClosedCell:
 
     def seconds_by_kind(self, policy: IntArray) -> FloatArray:
         """Seconds that a token of each kind takes in the long run. Shape (kinds,)."""
-        delivered, seconds, _ = self._of(policy)
+        delivered, seconds = self.delivered[np.arange(len(policy)), policy], self.seconds[policy]
         visits = self.visits(policy)
         kinds = np.arange(self.states.max() + 1)
         held = (self.states[..., None] == kinds) * visits[:, None, None]
@@ -211,4 +175,4 @@ def rules(process: ClosedCell, rates: Sequence[float], chances: Sequence[float])
         "fair, truth": process.fair(),
         "fluid, truth": process.fluid(),
     }
-    return {"goodput": best, "parts": {name: process.goodput(policy) / best for name, policy in chosen.items()}}
+    return {"goodput": best, "parts": {name: process.rate(policy) / best for name, policy in chosen.items()}}

@@ -37,7 +37,7 @@ CELLS: tuple[tuple[int, tuple[float, ...]], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedCells(StudyInPieces):
-    """Solve small closed cells of two to four users and two or three kinds by policy iteration, and score rules in them.
+    """Solve small closed cells of two to four users by policy iteration, and score rules in them.
 
     Every cell is a piece. Writes closed_cells.json and closed_cells.md.
     """

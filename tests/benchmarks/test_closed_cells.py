@@ -39,10 +39,10 @@ def long_run(process, policy, rounds=4000):
 def test_policy_iteration_finds_the_best_of_all_stationary_policies(study, mean_length):
     process, _, _ = small(study, mean_length=mean_length)
     policies = [np.array(policy) for policy in itertools.product(range(4), repeat=4)]
-    every = [process.goodput(policy) for policy in policies]
+    every = [process.rate(policy) for policy in policies]
     policy, best = process.best()
     assert best == pytest.approx(max(every), rel=1e-10)
-    assert process.goodput(policy) == pytest.approx(best, rel=1e-10)
+    assert process.rate(policy) == pytest.approx(best, rel=1e-10)
     assert long_run(process, policy) == pytest.approx(best, rel=1e-9)
 
 
@@ -105,7 +105,7 @@ def test_tokens_take_what_their_places_are_held_for(study):
 def test_the_fluid_rule_is_nearly_at_its_fixed_point_and_with_the_best(study):
     process, _, _ = small(study, longest=10, mean_length=200.0)
     policy = process.fluid()
-    assert process.goodput(policy) > 0.985 * process.best()[1]
+    assert process.rate(policy) > 0.985 * process.best()[1]
 
 
 def test_the_study_writes_what_the_process_says(study, tmp_path, monkeypatch):
@@ -122,6 +122,6 @@ def test_the_study_writes_what_the_process_says(study, tmp_path, monkeypatch):
 
 def test_policy_iteration_that_does_not_end_is_an_error(study, monkeypatch):
     process, _, _ = small(study)
-    monkeypatch.setitem(study.ClosedCell.best.__globals__, "_MOST_STEPS", 0)
+    monkeypatch.setitem(process.best.__globals__, "_MOST_STEPS", 0)
     with pytest.raises(RuntimeError, match="policy iteration did not end within 0 steps"):
         process.best()
