@@ -35,7 +35,12 @@ class AgentGap(StudyInPieces):
     Writes agent_gap.json.
     """
 
-    agents: tuple[str, ...] = ("pretrained:default", "pretrained:default-ppo")
+    agents: tuple[str, ...] = (
+        "pretrained:laptops_60ms",
+        "pretrained:laptops_60ms-ppo",
+        "pretrained:deep_fading",
+        "pretrained:twenty_users",
+    )
     """Agents: run directories or pretrained:NAME, in the scenario that each was trained in."""
     steps: int = 3
     """Changes of one user's length by one token, the best one each time."""

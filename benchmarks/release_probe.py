@@ -132,7 +132,7 @@ def result_file(**options: Any) -> str:
     from multispin_gym.evaluation import ReferenceExceededError
 
     try:
-        result = evaluate(**{"episodes": 4, "rounds": 15, "num_users": 4, "scenario": "default", **options})
+        result = evaluate(**{"episodes": 4, "rounds": 15, "num_users": 4, "scenario": "laptops_60ms", **options})
     except ReferenceExceededError as error:
         result = error.result
     return digest(result.to_dict(), {name: policy.per_episode() for name, policy in result.policies.items()})
@@ -146,7 +146,9 @@ def evaluations() -> Iterator[tuple[str, Callable[[], str]]]:
             yield (
                 f"result of {env_id.partition('/')[2]} sampled={sampled}",
                 lambda i=env_id, s=sampled: result_file(
-                    policies=[*every, "pretrained:default", "pretrained:default-homogeneous"], env_id=i, sampled=s
+                    policies=[*every, "pretrained:laptops_60ms", "pretrained:laptops_60ms-homogeneous"],
+                    env_id=i,
+                    sampled=s,
                 ),
             )
     yield "result of many users", lambda: result_file(policies=["heterogeneous", "random"], num_users=16)

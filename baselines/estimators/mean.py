@@ -37,3 +37,18 @@ def mean_heterogeneous(scenario: Scenario) -> MeanEstimator:
 def mean_proportional_fair(scenario: Scenario) -> MeanEstimator:
     """The same for the sum of the logarithms of token rates."""
     return MeanEstimator(make_controller("heterogeneous", objective="proportional_fair"), scenario)
+
+
+def mean_homogeneous(scenario: Scenario) -> MeanEstimator:
+    """``homogeneous``, as if everybody had the mean rate of its task and reports were true."""
+    return MeanEstimator(make_controller("homogeneous"), scenario)
+
+
+def mean_uni_bw(scenario: Scenario) -> MeanEstimator:
+    """``uni_bw``, as if everybody had the mean rate of its task and reports were true."""
+    return MeanEstimator(make_controller("uni_bw"), scenario)
+
+
+def mean_multi_spin(scenario: Scenario) -> MeanEstimator:
+    """``multi_spin``, as if everybody had the mean rate of its task and reports were true."""
+    return MeanEstimator(make_controller("multi_spin"), scenario)

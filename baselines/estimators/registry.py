@@ -18,7 +18,13 @@ from multispin_gym.baselines.estimators.deadline_rollout import deadline_rollout
 from multispin_gym.baselines.estimators.earliest_deadline import earliest_deadline
 from multispin_gym.baselines.estimators.fluid import Fluid, mean_fluid
 from multispin_gym.baselines.estimators.good_speed import GoodSpeed
-from multispin_gym.baselines.estimators.mean import mean_heterogeneous, mean_proportional_fair
+from multispin_gym.baselines.estimators.mean import (
+    mean_heterogeneous,
+    mean_homogeneous,
+    mean_multi_spin,
+    mean_proportional_fair,
+    mean_uni_bw,
+)
 from multispin_gym.baselines.estimators.open_loop_planner import open_loop_planner
 from multispin_gym.baselines.estimators.ranking import survival_ranking
 from multispin_gym.baselines.estimators.request_index import request_index
@@ -41,6 +47,9 @@ _FACTORIES: dict[str, tuple[str, Callable[..., Estimating]]] = {
         "the same, for the sum of the logarithms of token rates",
         mean_proportional_fair,
     ),
+    "mean_homogeneous": ("the paper's homogeneous drafts, believing the same", mean_homogeneous),
+    "mean_uni_bw": ("the paper's uniform bandwidth with own lengths, believing the same", mean_uni_bw),
+    "mean_multi_spin": ("the paper's Algorithm 1, believing the same", mean_multi_spin),
     "backoff": (
         "heterogeneous on gains a common margin below their reports, with a cut-off behind the planned end of uploads",
         backoff,

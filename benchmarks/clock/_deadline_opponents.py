@@ -39,6 +39,7 @@ GRIDS: dict[str, Mapping[str, Sequence[Any]]] = {
 OPPONENTS = (
     Opponent(label="server_only", name="server_only", knows="nothing"),
     Opponent(label="fixed_bw_l", name="fixed_bw_l", knows="nothing"),
+    *(Opponent(label=name, name=name, knows="what it sees") for name in ("homogeneous", "uni_bw", "multi_spin")),
     Opponent(label="heterogeneous", name="heterogeneous", knows="what it sees"),
     Opponent(
         label="proportional_fair",

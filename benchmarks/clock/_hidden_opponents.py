@@ -1,6 +1,6 @@
 """The rules that are compared where acceptance rates are hidden."""
 
-from _opponent import Opponent
+from _opponent import PAPERS_CONTROLLERS, Opponent
 
 SEES = "what it sees"
 FAIR = {"objective": "proportional_fair"}
@@ -23,6 +23,7 @@ OPPONENTS = (
         knows=SEES,
         grid={"budget": (1.0, 2.0, 4.0), "rate_step": (0.1, 0.5), "speed_step": (0.03, 0.3)},
     ),
+    *PAPERS_CONTROLLERS,
     Opponent(label="mean_heterogeneous", name="mean_heterogeneous", knows="means"),
     Opponent(label="mean_proportional_fair", name="mean_proportional_fair", knows="means"),
     Opponent(label="mean_fluid", name="mean_fluid", knows="means", grid={"factor": (0.7, 0.85, 1.0, 1.2)}),

@@ -63,3 +63,9 @@ class Opponent:
         if self.name in list_estimators():
             return Player(self.label, make_estimator(self.name, self.scenario(scenario), **options))
         return Player(self.label, make_controller(self.name, **options))
+
+
+# As the paper has them, for who takes means for everybody's own rates, and reports for the channels.
+PAPERS_CONTROLLERS = tuple(
+    Opponent(label=name, name=name, knows="means") for name in ("mean_homogeneous", "mean_uni_bw", "mean_multi_spin")
+)

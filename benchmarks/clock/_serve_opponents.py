@@ -1,6 +1,6 @@
 """The rules that are compared where all is at once: deadlines, old reports, lost uploads and hidden rates."""
 
-from _opponent import Opponent
+from _opponent import PAPERS_CONTROLLERS, Opponent
 
 SEES = "what it sees"
 FAIR = {"objective": "proportional_fair"}
@@ -13,6 +13,7 @@ INDEX_AND_THRESHOLD = {"power": (0.0, 0.5), "threshold": THRESHOLDS, "objective"
 OPPONENTS = (
     Opponent(label="server_only", name="server_only", knows="nothing"),
     Opponent(label="fixed_bw_l", name="fixed_bw_l", knows="nothing"),
+    *PAPERS_CONTROLLERS,
     Opponent(label="mean_heterogeneous", name="mean_heterogeneous", knows="means"),
     Opponent(label="mean_proportional_fair", name="mean_proportional_fair", knows="means"),
     Opponent(label="posterior_proportional_fair", name="posterior_proportional_fair", knows=SEES),

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from _opponent import Opponent
+from _opponent import PAPERS_CONTROLLERS, Opponent
 
 FAIR = {"objective": "proportional_fair"}
 MARGINS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0)
@@ -11,6 +11,7 @@ FACTORS = (1.02, 1.1, 1.2, 1.4)
 OPPONENTS = (
     Opponent(label="server_only", name="server_only", knows="nothing"),
     Opponent(label="fixed_bw_l", name="fixed_bw_l", knows="nothing"),
+    *PAPERS_CONTROLLERS,
     Opponent(label="mean_heterogeneous", name="mean_heterogeneous", knows="means"),
     Opponent(label="mean_proportional_fair", name="mean_proportional_fair", knows="means"),
     Opponent(
@@ -45,6 +46,7 @@ OPPONENTS = (
         knows="what it sees",
         grid={"price": (0.85, 0.9, 0.95, 1.0, 1.05, 1.1)},
     ),
+    Opponent(label="stochastic programme, price 1", name="stochastic_programme", knows="what it sees"),
     Opponent(
         label="stochastic programme, round",
         name="stochastic_programme",
@@ -60,4 +62,11 @@ OPPONENTS = (
     ),
     Opponent(label="the round's optimum", name="heterogeneous", knows="truth"),
     Opponent(label="proportional fairness", name="heterogeneous", knows="truth", fixed=FAIR),
+    Opponent(
+        label="the programme",
+        name="stochastic_programme",
+        knows="truth",
+        grid={"price": (0.85, 0.9, 0.95, 1.0, 1.05, 1.1)},
+        clock={"report_age": 0.0, "report_noise_db": 0.0},
+    ),
 )

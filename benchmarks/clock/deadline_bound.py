@@ -78,8 +78,12 @@ def requests_of(scenario: Scenario, seed: int) -> EpisodeRequests:
 
 
 def measure(name: str, load: float | None, episodes: int, seed: int) -> dict[str, Any]:
+    """Bounds and numbers of requests at a load."""
+    return bounds_of(at_load(load_scenario(name), load), episodes, seed)
+
+
+def bounds_of(scenario: Scenario, episodes: int, seed: int) -> dict[str, Any]:
     """Bounds and numbers of requests, with intervals over episodes."""
-    scenario = at_load(load_scenario(name), load)
     assert scenario.clock is not None
     assert scenario.clock.episode_seconds is not None
     found = [requests_of(scenario, seed + episode) for episode in range(episodes)]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 import time
@@ -20,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _opponent import Opponent
 from _report import head, interval_text, table
 from _study import StudyInPieces, run
+from deadline_bound import bounds_of
 
 from multispin_gym import Decision, Scenario, load_scenario
 from multispin_gym.envs.clock.game import ClockGame
@@ -33,6 +35,8 @@ TASKS = {"deadline": DEADLINE, "stale": STALE, "hidden": HIDDEN, "serve": SERVE}
 # What a careful rule leaves that is less than this part of what the best clairvoyant one has is not worth learning.
 WORTH_LEARNING = 0.02
 _WARM_UP = 3
+# Not a rule, but what nobody can have more of where requests have deadlines.
+BOUND = "bound"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +44,16 @@ class Headroom(StudyInPieces):
     """Tune every rule on validation seeds, play it on others, and time its decisions.
 
     Each rule is a piece, with the same number of trials at most. The best options are those with the largest mean
-    return on the validation seeds. Writes headroom_TASK.json and headroom_TASK.md.
+    return on the validation seeds. Writes headroom_TASK.json and headroom_TASK.md, or with a number of users K
+    headroom_TASK_K.json and .md.
     """
 
     task: Literal["deadline", "stale", "hidden", "serve"]
     """Which task."""
     scenario: str | None = None
     """A scenario with a clock; by default the task's own."""
+    num_users: int | None = None
+    """Users in the cell; by default the scenario's."""
     labels: tuple[str, ...] = ()
     """Rules to play, by their names in the table; by default all."""
     trials: int = 12
@@ -69,10 +76,18 @@ def opponents_of(task: str) -> dict[str, Opponent]:
     return {rule.label: rule for rule in importlib.import_module(f"_{task}_opponents").OPPONENTS}
 
 
-def measure(task: str, scenario: str | None, label: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Tune a rule, play it, and time it."""
+def scenario_of(task: str, options: Mapping[str, Any]) -> Scenario:
+    """The scenario that is played, and what is timed in it."""
+    scenario = load_scenario(options["scenario"] or task)
+    return dataclasses.replace(scenario, num_users=options["num_users"] or scenario.num_users)
+
+
+def measure(task: str, label: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Tune a rule, play it, and time it; or bound what can be earned."""
+    own = scenario_of(task, options)
+    if label == BOUND:
+        return bounds_of(own, options["episodes"], options["seed"])
     variant, rule = TASKS[task], opponents_of(task)[label]
-    own = load_scenario(scenario or task)
     tried = []
     choices = rule.trials(options["trials"], options["validation_seed"])
     if len(choices) > 1:
@@ -160,7 +175,20 @@ def page(report: Mapping[str, Any]) -> str:
     heads = ["rule", "decides by", "options", "trials", f"{report['reward'].replace('_', ' ')}, an episode"]
     heads += ["below the best rule", "below the best of all", "on time", "token/s"]
     heads += ["ms, alone", f"us, of {report['batch']:,}"]
-    return f"{table(heads, lines, left=3)}\n{verdict(report)}\n"
+    return f"{table(heads, lines, left=3)}\n{verdict(report)}\n{most(report)}"
+
+
+def most(report: Mapping[str, Any]) -> str:
+    """What nobody can have more of, where that is known."""
+    if BOUND not in report:
+        return ""
+    bound, rows = report[BOUND]["bound"], report["rules"].values()
+    best = max(row["return"]["mean"] for row in rows if row["knows"] != "truth")
+    return (
+        f"\nNobody can have more than {interval_text(bound, ',.4g')} on these episodes, of "
+        f"{interval_text(report[BOUND]['came'], ',.4g')} that come, whoever knows all arrivals, lengths and rates "
+        f"beforehand: the best rule has {best / bound['mean']:.1%} of that.\n"
+    )
 
 
 def _loss(estimate: Mapping[str, Any]) -> str:
@@ -197,16 +225,21 @@ def study(options: Headroom, command: str) -> None:
     unknown = sorted(set(options.labels) - set(rules))
     if unknown:
         raise ValueError(f"labels must be among {', '.join(rules)}; got {', '.join(unknown)}")
-    kept = ("trials", "validation_episodes", "validation_seed", "episodes", "seed", "batch")
+    kept = ("scenario", "num_users", "trials", "validation_episodes", "validation_seed", "episodes", "seed", "batch")
     settings = {name: getattr(options, name) for name in kept}
-    chosen = [label for label in rules if not options.labels or label in options.labels]
-    found = options.do(measure, {label: (options.task, options.scenario, label, settings) for label in chosen})
-    compare(found, options.seed)
-    clock = load_scenario(options.scenario or options.task).clock
+    scenario = scenario_of(options.task, settings)
+    clock = scenario.clock
     assert clock is not None
-    report = {**head(command), "reward": clock.reward, **settings, "rules": found}
+    chosen = [label for label in rules if not options.labels or label in options.labels]
+    if clock.requests is not None and clock.requests.slack is not None:
+        chosen.append(BOUND)
+    found = options.do(measure, {label: (options.task, label, settings) for label in chosen})
+    bound = {BOUND: found.pop(BOUND)} if BOUND in found else {}
+    compare(found, options.seed)
+    report = {**head(command), "reward": clock.reward, **settings, "rules": found, **bound}
     text = page(report)
-    options.write({f"headroom_{options.task}.json": report, f"headroom_{options.task}.md": text})
+    name = f"headroom_{options.task}" + (f"_{options.num_users}" if options.num_users else "")
+    options.write({f"{name}.json": report, f"{name}.md": text})
     print(text)
 
 

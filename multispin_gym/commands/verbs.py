@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: the verb's, or 2 with one line on the error stream where there is no such verb.
+        The exit status: the verb's, 1 where nobody reads its output any more, or 2 with one line on the error stream
+        where there is no such verb.
     """
     first, *rest = [*(sys.argv[1:] if args is None else args), ""]
     if first in ("", "-h", "--help"):
@@ -73,7 +75,13 @@ def main(args: Sequence[str] | None = None) -> int:
         )
         return 2
     module, _, function = found[first].function.partition(":")
-    status: int = getattr(importlib.import_module(module), function)(rest[:-1], f"{PROG} {first}")
+    try:
+        status: int = getattr(importlib.import_module(module), function)(rest[:-1], f"{PROG} {first}")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as `head` does; nor is there anybody for what is still in the buffer.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return status
 
 

@@ -30,8 +30,8 @@ class Evaluation:
     Parameters
     ----------
     policies
-        Controllers (server_only, random, uniform_fixed, uniform_best, tk_slt, homogeneous, heterogeneous, long_run,
-        exact), estimating controllers where time passes (multispin list estimators), run directories of trained agents,
+        Controllers (multispin list controllers), such as heterogeneous, nested_polished or multi_spin; estimating
+        controllers where time passes (multispin list estimators); run directories of trained agents,
         pretrained:NAME; a function of users and cell of your own, module:function or file.py:function; a policy of
         Stable-Baselines3, sb3:FILE.zip.
     allow_pickle

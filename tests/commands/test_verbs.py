@@ -1,6 +1,7 @@
 """``multispin``: one page of help, one row a verb, and the functions of the two scripts behind it."""
 
 import importlib
+import os
 import subprocess
 import sys
 import tomllib
@@ -57,6 +58,15 @@ def test_every_verb_refuses_an_unknown_option_with_a_status_and_its_name(verb, c
     printed = capsys.readouterr()
     assert printed.out == ""
     assert f"multispin {verb.name}" in printed.err
+
+
+def test_a_reader_that_goes_away_is_no_traceback(monkeypatch):
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as nobody_reads:
+        monkeypatch.setattr(sys, "stdout", nobody_reads)
+        assert main(["list"]) == 1
+        print("what is still to come goes nowhere", flush=True)
 
 
 def test_the_script_is_the_function_that_is_installed():

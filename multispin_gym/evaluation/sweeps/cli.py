@@ -45,8 +45,15 @@ class Sweep(Evaluation, _Varied):
         A key of the scenario's file and its values; may be given several times. KEY=A,B,C: a list of numbers or words:
         num_users=4,8,12 or cell.power=total,density, say. KEY=LOW:HIGH:COUNT: evenly spaced numbers, ends included.
         KEY=LOW:HIGH:COUNT:log: each larger than the one before by the same factor.
+    policies
+        Controllers (multispin list controllers), such as heterogeneous, nested_polished or multi_spin; run directories
+        of trained agents, pretrained:NAME; a function of users and cell of your own, module:function or
+        file.py:function; a policy of Stable-Baselines3, sb3:FILE.zip.
     num_users
         Users in the cell; none: the scenario's number; several: they are varied, after all other keys.
+    env_id
+        Environment of single rounds, such as multispin_gym/MultiSpinHomogeneous-v0, where ratios are taken to the best
+        common draft length.
     baseline
         One of the policies, which the gains of the others are taken over; None: the first.
     resume
