@@ -15,8 +15,8 @@ from multispin_gym.baselines.solver.compiled_curves import tangent
 from multispin_gym.baselines.solver.compiled_moves import better, may_gain
 from multispin_gym.baselines.solver.compiling import compiled
 
-_TRIES, _LAST_TRIES, _PASSES = local_search.TRIES, local_search.LAST_TRIES, local_search.PASSES
-_MANY, _PAIRS = local_search.MANY, local_search.PAIRS
+_TRIES, _MORE, _MANY, _PAIRS = local_search.TRIES, local_search.MORE, local_search.MANY, local_search.PAIRS
+_passes = compiled(local_search.passes)
 
 
 @compiled
@@ -72,7 +72,9 @@ def _singles(
                 drafted = target - lengths[user]
                 after = wait_for(row, max(others, target) if row.padded else count + drafted)
                 bend = 0.5 * time_price * own[user] * drafted * drafted if target > 0.0 else 0.0
-                worth[kind * users + user] = _likely(gain[kind, user] - time_price * (after - now), bend)
+                likely = gain[kind, user] - time_price * (after - now)
+                if likely > 0.0:
+                    worth[kind * users + user] = likely - bend
 
 
 @compiled
@@ -105,7 +107,11 @@ def _pass(
                 mixed -= (bend[a] * here[a] * prices[b] + bend[b] * here[b] * prices[a]) / deadline
                 bent = 0.5 * time_price * max(own[a] + own[b] - 2.0 * mixed, 0.0)
                 worth[place] = _likely(gain[0, a] + gain[1, b] - time_price * waiting, bent)
-    for place in _largest(worth, min(tries, len(worth))):
+    chosen = _largest(worth, min(tries, len(worth))) if tries < _MANY else np.argsort(-worth)
+    before_all = score
+    for number, place in enumerate(chosen):
+        if number >= _TRIES and (number - _TRIES) % _MORE == 0 and score > above(before_all):
+            break
         if worth[place] > -np.inf:
             if place < 3 * users:
                 a = b = place % users
@@ -124,15 +130,16 @@ def _pass(
 def improve(row: Row, lengths: FloatArray, deadline: float, score: float, known: FloatArray) -> tuple[float, float]:
     """Do :func:`.local_search.improve` in place; deadline and score. It ends at lengths known to leave nothing."""
     best, tries = lengths.copy(), _TRIES
-    for _ in range(min(_PASSES, max(_PASSES * _MANY // len(lengths), 1))):
+    last = len(lengths) * 3 + _MANY if len(lengths) <= _MANY else _TRIES + _MORE
+    for _ in range(2 * _passes(len(lengths))):
         if not lengths.any() or (lengths == known).all():
             break
         reached, time = _pass(row, lengths, score, deadline, tries, best)
         if reached > above(score):
             lengths[:] = best
             deadline, score, tries = time, reached, _TRIES
-        elif tries == _LAST_TRIES:
+        elif tries == last:
             break
         else:
-            tries = _LAST_TRIES
+            tries = last
     return deadline, score

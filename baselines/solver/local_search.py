@@ -20,12 +20,13 @@ from multispin_gym.baselines.solver.server import Server
 from multispin_gym.baselines.solver.switch import compiled_rows
 from multispin_gym.physics.verification import batch_tokens
 
-TRIES = 6
-# Moves tried before a row is given up: the linear estimate can put the only good one behind many.
-LAST_TRIES = 24
-PASSES = 40
-# With very many users one user's token no longer matters, and a pass costs as much as the relaxation.
+# Moves tried first, and at a time where none of them gains: the estimate can put the only good one behind many.
+TRIES, MORE = 6, 24
+PASSES = 400
+# With very many users one user's token no longer matters, and a pass costs as much as the relaxation: there are fewer
+# passes, and where the first moves do not gain no more than MORE others are tried.
 MANY = 2000
+_ALL_PASSES = 80_000
 # Users whose steps up, and users whose steps down, are paired in exchanges.
 PAIRS = 3
 
@@ -101,16 +102,11 @@ def improve(problem: Problem, server: Server, whole: WholeLengths, clock: Clock 
         rows.improve(*Packed.of(problem, server).arguments, best.lengths, best.deadline, best.score)
         return best
     active = np.flatnonzero(whole.lengths.any(axis=-1))
-    for _ in range(min(PASSES, max(PASSES * MANY // problem.num_users, 1))):
+    for _ in range(passes(problem.num_users)):
         if active.size == 0:
             break
         part, here = problem[active], best[active]
-        moves = _Promising.at(part, server, here)
-        found = best_option(part, server, *moves.options(here, slice(TRIES)))
-        stuck = np.flatnonzero(~_gains(found, here) & (moves.worth[:, TRIES:] > -np.inf).any(axis=-1))
-        if stuck.size:
-            options = moves[stuck].options(here[stuck], slice(TRIES, LAST_TRIES))
-            found.put(stuck, best_option(part[stuck], server, *options))
+        found = _best_of(_Promising.at(part, server, here), part, server, here)
         gained = _gains(found, here)
         active = active[gained]
         best.put(active, found[gained])
@@ -120,6 +116,24 @@ def improve(problem: Problem, server: Server, whole: WholeLengths, clock: Clock 
     return best
 
 
+def passes(num_users: int) -> int:
+    """Return how many moves are made at most."""
+    return min(PASSES, max(_ALL_PASSES // num_users, 1))
+
+
+def _best_of(moves: _Promising, problem: Problem, server: Server, here: WholeLengths) -> WholeLengths:
+    """The best of the first moves of each row, or of those that follow where none gains."""
+    found = best_option(problem, server, *moves.options(here, slice(TRIES)))
+    most = moves.worth.shape[1] if problem.num_users <= MANY else TRIES + MORE
+    for first in range(TRIES, most, MORE):
+        stuck = np.flatnonzero(~_gains(found, here) & (moves.worth[:, first] > -np.inf))
+        if stuck.size == 0:
+            break
+        options = moves[stuck].options(here[stuck], slice(first, first + MORE))
+        found.put(stuck, best_option(problem[stuck], server, *options))
+    return found
+
+
 def _gains(found: WholeLengths, here: WholeLengths) -> np.ndarray:
     """Whether scores are above others by more than rounding. Shape (M,)."""
     return np.asarray(found.score > here.score + 1e-13 * np.abs(here.score))
@@ -127,12 +141,12 @@ def _gains(found: WholeLengths, here: WholeLengths) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Promising(Rows):
-    """The most promising moves of some rows, the best first: single ones, and exchanges between two users.
+    """The moves of some rows, the most promising first: single ones, and exchanges between two users.
 
     Parameters
     ----------
     worth
-        What a move is likely to gain, tokens; minus infinity where it cannot. Shape (M, C).
+        What a move is likely to gain, tokens, C = 3K and some; minus infinity where it cannot gain. Shape (M, C).
     first, second
         Users whose drafts it changes. Shape (M, C).
     added, taken
@@ -160,7 +174,8 @@ class _Promising(Rows):
         single = gain - time_price * (times_after(server, lengths) - verified)
         # A user who opts out goes too far for the second order to tell.
         near = np.where(np.tile(lengths, 3) + drafted > 0.0, drafted**2, 0.0)
-        single = _likely(single, np.tile(0.5 * time_price * tangent.own_curvature(), 3) * near)
+        bend = np.tile(0.5 * time_price * tangent.own_curvature(), 3) * near
+        single = np.where(single > 0.0, single - bend, -np.inf)
 
         pairs = min(PAIRS, users)
         index, raised = _top(gain[:, :users], pairs)
@@ -171,12 +186,11 @@ class _Promising(Rows):
         both = raised + cut - time_price * (server.round_time(exchanged) - verified)
         both = _likely(np.where(up == down, -np.inf, both), _exchange_bend(tangent, up, down, time_price))
 
-        index, worth = _top(np.concatenate([single, both], axis=-1), LAST_TRIES)
-        order = (-worth).argsort(axis=-1)
-        index = index[row, order]
+        worth = np.concatenate([single, both], axis=-1)
+        index = (-worth).argsort(axis=-1)
         own, one = np.broadcast_to(np.arange(3 * users) % users, single.shape), np.ones(up.shape)
         return cls(
-            worth[row, order],
+            worth[row, index],
             np.concatenate([own, up], axis=-1)[row, index],
             np.concatenate([own, down], axis=-1)[row, index],
             np.concatenate([drafted, one], axis=-1)[row, index],
