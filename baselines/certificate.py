@@ -100,15 +100,13 @@ def certify(
     >>> bool(certificate.gap <= 1e-6)
     True
     """
-    gap = check_number("gap", gap, low=0.0)
-    if time_limit is not None:
-        time_limit = check_number("time_limit", time_limit, low=0.0, low_open=True)
+    gap, time_limit = check_limits(gap, time_limit)
     # Loops that are compiled for the first time on a machine take seconds, which are not the search's.
     compiled_rows()
     clock = Clock.of(time_limit)
-    if users.present is None:
+    if users.present is None and users.acceptance_rate.size:
         return _certify(users, cell, gap, objective, clock)
-    shape = users.present.shape
+    shape = users.acceptance_rate.shape if users.present is None else users.present.shape
     lengths, shares = np.zeros(shape, np.int64), np.zeros(shape)
     kinds = {"goodput": np.float64, "upper_bound": np.float64, "gap": np.float64, "nodes": np.int64}
     of_cells: dict[str, NDArray[Any]] = {name: np.zeros(shape[:-1], kind) for name, kind in kinds.items()}
@@ -117,8 +115,33 @@ def certify(
         found = vars(_certify(some, cell, gap, part, clock))
         return {**vars(found["decision"]), **{name: found[name] for name in of_cells}}
 
-    solve_present(users, objective, solve, {"draft_lengths": lengths, "bandwidth_shares": shares, **of_cells})
+    if users.present is not None:
+        solve_present(users, objective, solve, {"draft_lengths": lengths, "bandwidth_shares": shares, **of_cells})
     return Certificate(Decision.trusted(lengths, shares), **of_cells)
+
+
+def check_limits(gap: float, time_limit: float | None) -> tuple[float, float | None]:
+    """Check when :func:`certify` may end.
+
+    Parameters
+    ----------
+    gap, time_limit
+        See :func:`certify`.
+
+    Returns
+    -------
+    tuple of float
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If the gap is negative or the time limit is not positive.
+    TypeError
+        If one is not a number.
+    """
+    gap = check_number("gap", gap, low=0.0)
+    return gap, None if time_limit is None else check_number("time_limit", time_limit, low=0.0, low_open=True)
 
 
 def _certify(users: Users, cell: Cell, gap: float, objective: Objective | None, clock: Clock) -> Certificate:

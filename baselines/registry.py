@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from multispin_gym._validation import check_choice, check_integer, check_options
-from multispin_gym.baselines.certificate import exact
+from multispin_gym.baselines.certificate import check_limits, exact
 from multispin_gym.baselines.controller import Controller
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.homogeneous import homogeneous
@@ -91,7 +91,7 @@ def _exact(
     objective: str = "sum",
     weights: Sequence[float] | None = None,
 ) -> Rule:
-    return _Exact(gap, time_limit, Objective(objective, weights))
+    return _Exact(*check_limits(gap, time_limit), Objective(objective, weights))
 
 
 __all__ = [

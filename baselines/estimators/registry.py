@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from os import PathLike
 from typing import Any
 
 from multispin_gym._validation import check_choice, check_options
@@ -35,6 +36,7 @@ from multispin_gym.baselines.estimators.smart_spec import SmartSpec
 from multispin_gym.baselines.estimators.spec_stop import SpecStop
 from multispin_gym.baselines.estimators.stochastic_programme import stochastic_programme
 from multispin_gym.baselines.protocols import Estimating
+from multispin_gym.scenarios.library import load_scenario
 from multispin_gym.scenarios.scenario import Scenario
 
 # A factory takes the scenario, and options with defaults.
@@ -139,7 +141,7 @@ def estimator_summaries() -> dict[str, str]:
     return {name: summary for name, (summary, _) in _FACTORIES.items()}
 
 
-def make_estimator(name: str, scenario: Scenario, **options: Any) -> Estimating:
+def make_estimator(name: str, scenario: Scenario | str | PathLike[str], **options: Any) -> Estimating:
     """Make an estimating controller.
 
     Parameters
@@ -147,7 +149,8 @@ def make_estimator(name: str, scenario: Scenario, **options: Any) -> Estimating:
     name
         One of :func:`list_estimators`.
     scenario
-        The scenario that it is to act in: its laws are what it may know.
+        The scenario that it is to act in, also by the name of a preset or the path of a file: its laws are what it may
+        know.
     **options
         Options of that controller, each with a default; its own docstring says which.
 
@@ -159,15 +162,14 @@ def make_estimator(name: str, scenario: Scenario, **options: Any) -> Estimating:
     Raises
     ------
     ValueError
-        If the name is unknown, or an option is out of range.
+        If the name or the scenario is unknown, or an option is out of range.
     TypeError
         If the controller has no such option.
 
     Examples
     --------
-    >>> from multispin_gym import load_scenario
-    >>> estimator = make_estimator("mean_heterogeneous", load_scenario("hidden"))
+    >>> estimator = make_estimator("posterior_proportional_fair", "hidden")
     """
     factory = _FACTORIES[check_choice("estimator", name, _FACTORIES)][1]
     check_options(f"estimator {name!r}", options, list(inspect.signature(factory).parameters)[1:])
-    return factory(scenario, **options)
+    return factory(scenario if isinstance(scenario, Scenario) else load_scenario(scenario), **options)

@@ -207,9 +207,12 @@ class Tangent:
         share, slope, curvature = curves.derivatives(theta, order=2)
         finite, elastic = _elastic(theta, slope)
         drafting = finite > 0.0
-        curved = np.where(drafting, curvature, 0.0) * finite + 2.0 * np.where(drafting, slope, 0.0)
-        bend = finite**3 * curved / (deadline * elastic.sum(axis=-1))[:, None]
         rate = lengths / deadline[:, None]
+        # Where channels are next to dead the curvature overflows, and moves are judged without it.
+        with np.errstate(over="ignore", invalid="ignore"):
+            curved = np.where(drafting, curvature, 0.0) * finite + 2.0 * np.where(drafting, slope, 0.0)
+            bend = finite**3 * curved / (deadline * elastic.sum(axis=-1))[:, None]
+        bend = np.where(np.isfinite(bend), bend, 0.0)
         return cls(_gradient(curves, finite, share, elastic), rate, bend, (bend * rate * rate).sum(axis=-1))
 
     def own_curvature(self) -> FloatArray:

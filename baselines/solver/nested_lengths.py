@@ -107,6 +107,8 @@ def best_nested(problem: Problem, server: Server, polish: bool = False) -> Whole
     """
     rows, num_users = problem.alpha.shape
     server = server.of_batch(num_users)
+    if rows == 0:
+        return play_whole(problem, server, problem.low.copy())
     if (loops := compiled_rows()) is not None:
         best = WholeLengths(np.empty_like(problem.alpha), *np.empty((2, rows)))
         loops.scan(*Packed.of(problem, server).arguments, polish, best.lengths, best.deadline, best.score)

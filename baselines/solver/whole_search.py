@@ -41,6 +41,8 @@ def best_whole(problem: Problem, cell: Cell) -> WholeLengths:
     They are at least as good as the best common length and, where there are several pieces or users may opt out, and
     users are not very many, as the polished best of the lengths nested under one deadline.
     """
+    if problem.alpha.size == 0:
+        return play_whole(problem, server_of(cell, problem.num_users), problem.low.copy())
     if problem.tables is not None or (rows := compiled_rows()) is None:
         return _Search(problem, cell).run()
     found, solved = _compiled(rows, problem, cell)

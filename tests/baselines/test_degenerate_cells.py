@@ -1,13 +1,16 @@
 """Controllers and the relaxation on cells at the ends of what is allowed."""
 
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from reference import FOR_ANY_CELL, FORMS, brute_force, random_cell
 
-from multispin_gym import AffineVerification, Cell, Decision, Users, play_round
-from multispin_gym.baselines import certify, make_controller, relax
+from multispin_gym import AffineVerification, Cell, Decision, Users, load_scenario, play_round
+from multispin_gym.baselines import certify, list_controllers, make_controller, relax
+from multispin_gym.baselines.estimators.equal_finish import finishing_together
+from multispin_gym.baselines.solver.switch import plain
 
 POWER = 0.02
 CASES = {
@@ -127,3 +130,45 @@ def test_a_cell_beyond_the_range_of_numbers_is_an_error_and_no_result(solve):
     users = Users([0.9, 0.8], 1e-200, 1e-300, 1e-20)
     with np.errstate(all="ignore"), pytest.raises(RuntimeError, match="the solver found no finite"):
         solve(users, cell)
+
+
+@pytest.mark.parametrize("preset", ["paper_qwen35", "twenty_users", "deep_fading"])
+def test_of_no_cells_there_are_no_decisions(preset):
+    scenario = load_scenario(preset)
+    nobody = scenario.sample_users(np.random.default_rng(0), 3, (0,))
+    for name in sorted(set(list_controllers()) - {"multi_spin"}):
+        for where in (nullcontext, plain):
+            with where():
+                decision = make_controller(name)(nobody, scenario.cell)
+            assert decision.draft_lengths.shape == decision.bandwidth_shares.shape == (0, 3)
+    certificate = certify(nobody, scenario.cell)
+    assert certificate.goodput.shape == certificate.upper_bound.shape == (0,)
+    assert certificate.decision.draft_lengths.shape == (0, 3)
+
+
+def test_a_deadline_whose_curvature_overflows_is_no_warning():
+    users = Users([0.9, 0.5], [10.0, 20.0], [2e-32, 5e10], 1.0)
+    cell = Cell(2e-21, 6e31, 3e47, AffineVerification(0.1, 1e-3))
+    with plain():
+        lengths = [make_controller(name)(users, cell).draft_lengths.tolist() for name in ("nested_polished", "exact")]
+    assert lengths[0] == lengths[1] == make_controller("heterogeneous")(users, cell).draft_lengths.tolist()
+
+
+def test_climbs_of_many_users_end_where_no_single_token_gains():
+    rng = np.random.default_rng(11)
+    num_users = 120
+    verification = AffineVerification(0.01, 1e-5, "padded")
+    cell = Cell(10e6, 3.98e-21, 1e3, verification, power="density", max_draft_length=25)
+    rates, speeds = rng.uniform(0.2, 0.99, num_users), 10 ** rng.uniform(1, 2.5, num_users)
+    users = Users(rates, speeds, 10 ** rng.uniform(-12, -8, num_users), 0.1)
+    rule = make_controller("heterogeneous")
+    decision = rule(users, cell)
+    best = float(play_round(users, cell, decision).goodput)
+    lengths = decision.draft_lengths
+    moves = lengths + np.concatenate([np.eye(num_users, dtype=int), -np.eye(num_users, dtype=int)])
+    allowed = ((moves >= cell.min_draft_length) & (moves <= 25)).all(axis=-1)
+    many = Users(**{name: np.tile(getattr(users, name), (allowed.sum(), 1)) for name in Users.FIELDS})
+    moved = finishing_together(many, cell, moves[allowed])
+    assert play_round(many, cell, moved).goodput.max() <= best * (1.0 + 1e-9)
+    with plain():
+        assert (rule(users, cell).draft_lengths == lengths).all()

@@ -84,6 +84,8 @@ def test_registry_names_its_controllers_from_the_least_informed_to_the_best():
             ValueError,
             r"draft_length must be a whole number in \[0, inf\), got 2.5",
         ),
+        ("exact", {"time_limit": 0}, ValueError, r"time_limit must lie in \(0, inf\), got 0"),
+        ("exact", {"gap": float("nan")}, ValueError, r"gap must lie in \[0, inf\), got nan"),
         ("random", {"seed": -1}, ValueError, r"seed must be a whole number in \[0, inf\), got -1"),
     ],
 )

@@ -173,6 +173,8 @@ def test_the_verdict_names_the_best_and_the_best_that_sees_no_more_than_it_shoul
         "mean_proportional_fair has the largest return here, 10000 (tokens on time); plain"
     )
     assert fair.summary() == f"K = 3: {fair.speculation()}"
+    both = changed(fair, "server_only", returns=1e4).speculation()
+    assert "server_only and mean_proportional_fair have the largest return here, 10000 " in both
     only = dataclasses.replace(result, policies={"heterogeneous": result.policies["heterogeneous"]}, baseline=None)
     assert "of those that see" not in only.speculation()
     plain = dataclasses.replace(result, policies={"server_only": result.server_only}, baseline=None)

@@ -178,7 +178,9 @@ class ServiceResult:
         plain = self.server_only_estimates["return"].mean
         if not returns[best] > plain:
             return f"No policy has a larger return here than plain decoding, {_short(plain)} ({self._pays})."
-        sentence = f"{self.label(best)} has the largest return here, {_short(returns[best])} ({self._pays}); "
+        leading = [self.label(name) for name, value in returns.items() if value == returns[best]]
+        have = "has" if len(leading) == 1 else "have"
+        sentence = f"{' and '.join(leading)} {have} the largest return here, {_short(returns[best])} ({self._pays}); "
         if best in self.clairvoyant:
             fair = max(returns.keys() - set(self.clairvoyant), key=lambda name: returns[name], default=None)
             if fair is not None:

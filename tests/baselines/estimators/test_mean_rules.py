@@ -14,6 +14,9 @@ SERVE, DEADLINE = "multispin_gym/MultiSpinServe-v0", "multispin_gym/MultiSpinDea
 RULES = {
     "mean_heterogeneous": make_controller("heterogeneous"),
     "mean_proportional_fair": make_controller("heterogeneous", objective="proportional_fair"),
+    "mean_homogeneous": make_controller("homogeneous"),
+    "mean_uni_bw": make_controller("uni_bw"),
+    "mean_multi_spin": make_controller("multi_spin"),
 }
 
 
@@ -117,3 +120,15 @@ def test_without_tasks_among_the_observations_rates_are_those_observed():
     found = make_estimator("mean_heterogeneous", scenario).decide(seen, info)
     expected = make_controller("heterogeneous")(env.unwrapped.users, scenario.cell)
     assert found.draft_lengths[0].tolist() == expected.draft_lengths.tolist()
+
+
+def test_a_scenario_goes_by_its_name_too():
+    _, observation, info = seen_in(SERVE)
+    decided = []
+    for scenario in ("serve", ms.load_scenario("serve")):
+        rule = make_estimator("mean_uni_bw", scenario)
+        rule.reset(observation, info)
+        decided.append(rule.decide(observation, info))
+    np.testing.assert_array_equal(decided[0].draft_lengths, decided[1].draft_lengths)
+    with pytest.raises(ValueError, match="serv"):
+        make_estimator("mean_uni_bw", "serv")
