@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from _curves import preset
 from _printed import Point
 
-from multispin_gym import Cell, Users, play_round
-from multispin_gym.baselines import certify, make_controller
+from multispin_gym import Cell, Decision, Users, play_round
+from multispin_gym.baselines import certify, make_controller, relax
+from multispin_gym.baselines.estimators.equal_finish import finishing_together
 from multispin_gym.statistics import ratio_estimate
 
 GRIDS = (8, 16, 32, 64, 128)
@@ -34,11 +36,16 @@ def algorithm(pair: str, cells: int, limit: float, seed: int) -> dict[str, Any]:
         "seconds": seconds,
         "rules": {},
     }
-    rules = {
-        f"Algorithm 1, {size} x {size}": ("multi_spin", {"deadlines": size, "multipliers": size}) for size in GRIDS
+    rules: dict[str, Callable[[Users, Cell], Any]] = {
+        f"Algorithm 1, {size} x {size}": make_controller("multi_spin", deadlines=size, multipliers=size)
+        for size in GRIDS
     }
-    for name, (controller, options) in {**rules, "heterogeneous": ("heterogeneous", {})}.items():
-        rule = make_controller(controller, **options)
+    rules["best real lengths, rounded"] = partial(rounded, rounding=np.rint)
+    rules["best real lengths, rounded down"] = partial(rounded, rounding=np.floor)
+    rules["heterogeneous"] = make_controller("heterogeneous")
+    real = relax(users, scenario.cell).upper_bound / best - 1.0
+    found["whole"] = {"median": float(np.median(real)), "worst": float(real.max())}
+    for name, rule in rules.items():
         goodput = play_round(users, scenario.cell, rule(users, scenario.cell)).goodput
         lost = 1.0 - goodput / bound
         found["rules"][name] = {
@@ -51,6 +58,12 @@ def algorithm(pair: str, cells: int, limit: float, seed: int) -> dict[str, Any]:
             "seconds": taken(rule, users[:1], scenario.cell),
         }
     return found
+
+
+def rounded(users: Users, cell: Cell, rounding: Callable[[Any], Any]) -> Decision:
+    """The optimum over real lengths, each rounded, with the best shares for what comes of it: no grid is in the way."""
+    lengths = np.clip(rounding(relax(users, cell).draft_lengths), cell.min_draft_length, cell.max_draft_length)
+    return finishing_together(users, cell, lengths)
 
 
 def taken(rule: Callable[[Users, Cell], Any], users: Users, cell: Cell, repeats: int = 3) -> float:

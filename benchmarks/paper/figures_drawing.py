@@ -184,7 +184,7 @@ def _splits(report: Mapping[str, Any]) -> bytes:
 
 def _algorithm(report: Mapping[str, Any]) -> bytes:
     figure = _figure(10.0, 4.2)
-    colours = ("#bfdbfe", "#93c5fd", "#3b82f6", "#1d4ed8", "#1e3a8a", "#b45309")
+    colours = ("#bfdbfe", "#93c5fd", "#3b82f6", "#1d4ed8", "#1e3a8a", "#15803d", "#86efac", "#b45309")
     for axes, (pair, title) in zip(figure.subplots(1, 2, sharey=True), PAIRS.items(), strict=True):
         entry = report["algorithm"][pair]
         for (name, rule), colour in zip(entry["rules"].items(), colours, strict=True):

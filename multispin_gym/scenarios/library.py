@@ -20,7 +20,7 @@ _SUCCESSORS = {
     "default_density": ("laptops_60ms_density", "it was renamed"),
     "llama2_7b": ("paper_llama2", "the best decision in it was always that nobody drafts"),
     "llama2_7b_eager": ("paper_llama2", "the best decision in it was always that nobody drafts"),
-    "qwen35_27b": ("qwen35_27b_eager", "the best decision in it was always that nobody drafts"),
+    "qwen35_27b": ("paper_qwen35", "the best decision in it was always that nobody drafts"),
 }
 
 

@@ -124,7 +124,7 @@ def test_speculation_pays_twofold_and_more_in_the_papers_cell(name: str) -> None
         ("default_density", "laptops_60ms_density"),
         ("llama2_7b", "paper_llama2"),
         ("llama2_7b_eager", "paper_llama2"),
-        ("qwen35_27b", "qwen35_27b_eager"),
+        ("qwen35_27b", "paper_qwen35"),
     ],
 )
 def test_a_scenario_that_is_gone_names_its_successor(name: str, successor: str) -> None:
