@@ -1,5 +1,6 @@
 """The study of what careful rules leave: tuned where it says, played as an evaluation plays, compared by hand."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -44,9 +45,10 @@ def test_a_rule_is_tuned_on_validation_seeds_and_played_on_others(headroom, monk
     rule = opponent(headroom, grid={"draft_length": (1, 3, 5)})
     monkeypatch.setattr(headroom, "opponents_of", lambda task: {"mine": rule})
     options = {
-        "trials": 12, "validation_episodes": 2, "validation_seed": 70, "episodes": 2, "seed": 5, "batch": 4,
+        "scenario": None, "num_users": None, "trials": 12, "validation_episodes": 2, "validation_seed": 70,
+        "episodes": 2, "seed": 5, "batch": 4,
     }  # fmt: skip
-    found = headroom.measure("hidden", None, "mine", options)
+    found = headroom.measure("hidden", "mine", options)
     returns = {}
     for length in (1, 3, 5):
         played = evaluate({"mine": rule.player(load_scenario("hidden"), {"draft_length": length}).policy},
@@ -107,5 +109,22 @@ def test_the_study_writes_a_line_for_each_rule(headroom, tmp_path, capsys):
     text = (tmp_path / "headroom_hidden.md").read_text()
     assert capsys.readouterr().out.startswith(text)
     assert f"{report['rules']['fixed_bw_l']['return']['mean']:,.0f}" in text
+    assert "Nobody can have more" not in text
     assert headroom.main(["--task", "hidden", "--labels", "best", "--output", str(tmp_path)]) == 1
     assert "labels must be among server_only, " in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_where_requests_have_deadlines_the_study_bounds_what_can_be_earned(headroom, tmp_path, capsys):
+    command = ["--task", "deadline", "--labels", "heterogeneous", "server_only", "--episodes", "3", "--batch", "2"]
+    assert headroom.main([*command, "--num-users", "3", "--output", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "headroom_deadline_3.json").read_text())
+    scenario = dataclasses.replace(load_scenario("deadline"), num_users=3)
+    found = headroom.bounds_of(scenario, 3, 1000)
+    assert report["bound"]["bounds"] == found["bounds"]
+    rules = report["rules"]
+    assert set(rules) == {"heterogeneous", "server_only"}
+    assert all(max(rule["returns"]) <= max(found["bounds"]) for rule in rules.values())
+    part = rules["heterogeneous"]["return"]["mean"] / found["bound"]["mean"]
+    assert f"the best rule has {part:.1%} of that" in (tmp_path / "headroom_deadline_3.md").read_text()
+    assert "Nobody can have more than" in capsys.readouterr().out
