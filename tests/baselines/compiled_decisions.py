@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from reference import FORMS, random_cell
 
-from multispin_gym import AffineVerification, Cell, Users, play_round
+from multispin_gym import AffineVerification, Cell, Users, load_scenario, play_round
 from multispin_gym.baselines import make_controller
 from multispin_gym.baselines.heterogeneous import heterogeneous
 from multispin_gym.baselines.nested import nested, nested_polished
@@ -83,6 +83,9 @@ def main():
     same = Users([[0.7, 0.7, 0.5]], [[100.0] * 3], [[1e-11, 1e-11, 1e-30]], 0.02)
     for name in RULES:
         assert_alike(name, same, dataclasses.replace(cell, min_draft_length=0))
+    # Climbs in which none of the first moves gains, but one of those that follow.
+    scenario = load_scenario("laptops_60ms")
+    assert_alike("heterogeneous", scenario.sample_users(np.random.default_rng(0), 8, (20,)), scenario.cell)
     print("alike")
 
 
