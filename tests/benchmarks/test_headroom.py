@@ -116,11 +116,11 @@ def test_the_study_writes_a_line_for_each_rule(headroom, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_where_requests_have_deadlines_the_study_bounds_what_can_be_earned(headroom, tmp_path, capsys):
-    command = ["--task", "deadline", "--labels", "heterogeneous", "server_only", "--episodes", "3", "--batch", "2"]
+    command = ["--task", "deadline", "--labels", "heterogeneous", "server_only", "--episodes", "2", "--batch", "2"]
     assert headroom.main([*command, "--num-users", "3", "--output", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "headroom_deadline_3.json").read_text())
     scenario = dataclasses.replace(load_scenario("deadline"), num_users=3)
-    found = headroom.bounds_of(scenario, 3, 1000)
+    found = headroom.bounds_of(scenario, 2, 1000)
     assert report["bound"]["bounds"] == found["bounds"]
     rules = report["rules"]
     assert set(rules) == {"heterogeneous", "server_only"}
