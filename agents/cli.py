@@ -136,7 +136,9 @@ def _stored(run_dir: str | None) -> TrainConfig:
             fields[name] = build_section(name, fields[name])
         return TrainConfig(**fields, policy=spec.policy, run_dir=run_dir, resume=True)
     except (TypeError, ValueError) as error:
-        raise RunDirectoryError(f"{shown_path(run_dir)} cannot be resumed: {error}") from error
+        raise RunDirectoryError(
+            f"{shown_path(run_dir)} cannot be resumed with training in its {CONFIG_FILE}: {error}"
+        ) from error
 
 
 def _check_resumed(stored: TrainConfig, config: TrainConfig) -> None:

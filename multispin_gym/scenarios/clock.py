@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from multispin_gym._validation import check_choice, check_flag, check_number, shown
+from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.fading import Fading
+from multispin_gym.physics.verification import AffineVerification
 from multispin_gym.scenarios.requests import Requests
 
 REWARDS = (
@@ -22,6 +26,8 @@ _FLAGS = ("cutoff", "hidden", "sampled", "length_known", "admission", "fading_wi
 _OPTIONAL = ("episode_seconds", "round_timeout", "coherence_time", "guaranteed_rate")
 _LEAST, _MOST = 1e-6, 1e9
 _MOST_NOISE_DB = 100.0
+# Coherence times that can be looked back, or that an upload can last; seconds of a verification.
+_LONGEST_LOOK, _LONGEST_ROUND = 1000.0, 600.0
 _LIMITS = {
     "episode_seconds": (_LEAST, _MOST),
     "round_timeout": (_LEAST, _MOST),
@@ -136,4 +142,34 @@ def check_coherence(clock: Clock | None, fading: Fading) -> None:
         raise ValueError(
             f"fading.correlation must be 0 where clock.coherence_time is above 0, got {fading.correlation!r} and "
             f"{clock.coherence_time!r}"
+        )
+
+
+def check_instants(clock: Clock | None) -> None:
+    """Refuse a look so far back, or so long an upload, that its fade would fill the memory."""
+    if clock is None or not clock.coherence_time:
+        return
+    spans = {"report_age": clock.report_age}
+    if clock.fading_within_rounds:
+        spans["round_timeout"] = clock.round_timeout or 0.0
+    for name, span in spans.items():
+        if span > _LONGEST_LOOK * clock.coherence_time:
+            raise ValueError(
+                f"clock.{name} must be at most {_LONGEST_LOOK:g} times clock.coherence_time, which is "
+                f"{clock.coherence_time!r}, got {span!r}"
+            )
+
+
+def check_round(clock: Clock | None, cell: Cell, num_users: int) -> None:
+    """Refuse a server that takes longer for a round than time is looked at: requests arrive all the while."""
+    if clock is None:
+        return
+    longest = np.full(num_users, float(cell.max_draft_length))
+    seconds = float(cell.verification.round_time(longest))
+    if not seconds <= _LONGEST_ROUND:
+        affine = isinstance(cell.verification, AffineVerification)
+        fields = "fixed, per_token and per_draft" if affine else "seconds"
+        raise ValueError(
+            f"cell.verification must take at most {_LONGEST_ROUND:g} s, by its {fields}, for drafts of "
+            f"cell.max_draft_length from all users where there is a clock, got {seconds:g} s"
         )

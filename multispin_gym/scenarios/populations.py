@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,7 +138,8 @@ class AcceptanceClass:
         assert self.rate is not None
         if not self.deviation:
             return (self.rate, self.rate), (1.0, 1.0)
-        size = self.rate * (1.0 - self.rate) / self.deviation**2 - 1.0
+        # A square may be too small for a number; what it leads to is out of range then all the same.
+        size = self.rate * (1.0 - self.rate) / max(self.deviation**2, sys.float_info.min) - 1.0
         return (0.0, 1.0), (self.rate * size, (1.0 - self.rate) * size)
 
     @property

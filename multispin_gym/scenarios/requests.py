@@ -18,6 +18,8 @@ LONGEST_REQUEST = 1_000_000
 _LEAST, _MOST = 1e-9, 1e9
 _MOST_POINTS = 1000
 _MOST_WAITING = 1000
+# A round that lasts long goes through all that arrive in it.
+_MOST_A_SECOND = 1000.0
 _LEAST_VARIATION, _LARGEST_VARIATION = 1.0001, 1000.0
 # Less of it would ask for phases far shorter than the gaps.
 _LEAST_AUTOCORRELATION = 1e-3
@@ -40,8 +42,8 @@ class Requests:
         always as many requests as users, and one that ends is replaced at once by another of the same device, with a
         new task, length and acceptance rate.
     load
-        Tokens that are asked for per second on average, as a share of ``reference_goodput``; in [1e-9, 1e9]. Has no
-        effect where requests are replaced.
+        Tokens that are asked for per second on average, as a share of ``reference_goodput``; in [1e-9, 1e9], and no
+        more than 1,000 requests a second. Has no effect where requests are replaced.
     reference_goodput
         Tokens per second that the cell delivers where its users always have requests; in [1e-9, 1e9]. Needed unless
         requests are replaced.
@@ -109,6 +111,11 @@ class Requests:
         vars(self).update(checked)
         if self.arrivals != "replaced":
             self._need("reference_goodput", f"arrivals = {self.arrivals!r}")
+            if self.rate > _MOST_A_SECOND:
+                raise ValueError(
+                    f"load must let at most {_MOST_A_SECOND:g} requests arrive per second, got {self.load!r}: "
+                    f"{self.rate:g} requests of {self.mean_length:g} tokens on average"
+                )
         if self.slack is not None:
             self._need("reference_time_per_token", "slack")
         if self.arrivals == "bursty":

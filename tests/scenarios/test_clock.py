@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from multispin_gym import Fading, Scenario, load_scenario
+from multispin_gym import AffineVerification, Fading, Scenario, TableVerification, load_scenario
 from multispin_gym.scenarios import Clock, Requests, change_scenario
 
 REQUESTS = Requests(length_levels=(0.0, 1.0), length_tokens=(1, 9), arrivals="replaced")
@@ -95,6 +95,41 @@ def test_a_fade_remembers_seconds_or_rounds():
         dataclasses.replace(scenario, fading=Fading(correlation=0.5))
     for afresh in (None, 0.0):
         dataclasses.replace(scenario, fading=Fading(correlation=0.5), clock=clock(coherence_time=afresh))
+
+
+def test_a_look_back_and_an_upload_last_so_many_coherence_times_at_most():
+    scenario = load_scenario("serve")
+    furthest = dataclasses.replace(scenario.clock, report_age=2000.0, coherence_time=2.0)
+    assert dataclasses.replace(scenario, clock=furthest).clock.report_age == 2000.0
+    for changes, name in (
+        ({"report_age": 2001.0}, "report_age"),
+        ({"coherence_time": 0.004, "report_age": 0.0, "fading_within_rounds": True}, "round_timeout"),
+    ):
+        beyond = dataclasses.replace(furthest, **changes)
+        with pytest.raises(
+            ValueError, match=f"^clock.{name} must be at most 1000 times clock.coherence_time, which is"
+        ):
+            dataclasses.replace(scenario, clock=beyond)
+    dataclasses.replace(scenario, clock=dataclasses.replace(scenario.clock, coherence_time=None, report_age=1e6))
+
+
+@pytest.mark.parametrize(
+    ("verification", "fields"),
+    [
+        (AffineVerification(0.1, 1.0, "ragged"), "fixed, per_token and per_draft"),
+        (AffineVerification(0.1, per_draft=80.0), "fixed, per_token and per_draft"),
+        (TableVerification([1, 648], [0.1, 601.0]), "seconds"),
+    ],
+)
+def test_where_time_passes_a_verification_ends_within_minutes(verification, fields):
+    scenario = load_scenario("serve")
+    slow = dataclasses.replace(scenario.cell, verification=verification, max_draft_length=80)
+    message = (
+        f"^cell.verification must take at most 600 s, by its {fields}, for drafts .* where there is a clock, got 6"
+    )
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(scenario, cell=slow)
+    assert dataclasses.replace(scenario, cell=slow, clock=None).cell == slow
 
 
 def test_a_clock_is_a_clock():

@@ -113,6 +113,10 @@ NEEDED = "is missing: arrivals = 'bursty' needs it"
             {"arrivals": "bursty", **BURSTS, "count_autocorrelation": 0.99},
             r"^count_autocorrelation must lie in \[.*, 0.962\], where .*, got 0.99$",
         ),
+        (
+            {"load": 3000.0},
+            "^load must let at most 1000 requests arrive per second, got 3000.0: 1[0-9]{3}.* requests of",
+        ),
         ({"length_levels": 0.5}, "^length_levels must be a list of at least two numbers, got 0.5$"),
         ({"length_tokens": [1]}, r"^length_tokens must be a list of at least two numbers, got \[1\]$"),
         ({"length_tokens": [1] * 1001}, "^length_tokens must have at most 1000 entries, got 1001$"),

@@ -266,6 +266,7 @@ def test_a_wrong_scenario_is_refused(changes: dict[str, object], error: type[Exc
             "deviation must be 0 or leave .*got 1e-05",
         ),
         (lambda: AcceptanceClass("a", rate=0.0, deviation=0.1), ValueError, "deviation must be 0 or leave"),
+        (lambda: AcceptanceClass("a", rate=0.5, deviation=1e-308), ValueError, "deviation must be 0 or .*got 1e-308"),
         (lambda: DeviceClass("a", (1.0, 2.0), time_range=(0.1, 0.2)), ValueError, "got time_range and speed_range"),
         (lambda: DeviceClass("a", time_range=(0.2, 0.1)), ValueError, "time_range must be a pair"),
         (lambda: DeviceClass("a"), ValueError, "speed_range or speeds must be given"),
