@@ -137,18 +137,16 @@ class Clock:
 
 
 def check_coherence(clock: Clock | None, fading: Fading) -> None:
-    """Refuse a fade that is to remember both the round before and the second before."""
-    if clock is not None and clock.coherence_time and fading.correlation > 0.0:
+    """Refuse a fade that is to remember both the round before and the second before, or more than memory holds."""
+    if clock is None or not clock.coherence_time:
+        return
+    if fading.correlation > 0.0:
         raise ValueError(
             f"fading.correlation must be 0 where clock.coherence_time is above 0, got {fading.correlation!r} and "
             f"{clock.coherence_time!r}"
         )
 
-
-def check_instants(clock: Clock | None) -> None:
-    """Refuse a look so far back, or so long an upload, that its fade would fill the memory."""
-    if clock is None or not clock.coherence_time:
-        return
+    # A look so far back, or so long an upload, that its fade would fill the memory.
     spans = {"report_age": clock.report_age}
     if clock.fading_within_rounds:
         spans["round_timeout"] = clock.round_timeout or 0.0

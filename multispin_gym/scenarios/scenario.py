@@ -28,7 +28,7 @@ from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.fading import Fading
 from multispin_gym.physics.path_loss import PathLoss, db_to_gain, gain_to_db, watt_to_dbm
 from multispin_gym.physics.users import Users
-from multispin_gym.scenarios.clock import Clock, check_coherence, check_instants, check_round
+from multispin_gym.scenarios.clock import Clock, check_coherence, check_round
 from multispin_gym.scenarios.files import PARSERS
 from multispin_gym.scenarios.mean_gains import check_gains, check_mean_gain, mean_gain_db
 from multispin_gym.scenarios.mixtures import RangeMixture
@@ -120,7 +120,6 @@ class Scenario:
             if not isinstance(value := getattr(self, name), kind) and not missing:
                 raise TypeError(f"{name} must be a {kind.__name__}, got {shown(value)}")
         check_coherence(self.clock, self.fading)
-        check_instants(self.clock)
         check_choice("acceptance_rates", self.acceptance_rates, RATES)
         large_scale = "distance" if self.mean_gain is None else "mean_gain"
         checked: dict[str, Any] = {
