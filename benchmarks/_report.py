@@ -35,6 +35,15 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
     return "".join(f"| {' | '.join(line)} |\n" for line in (header, rule, *rows))
 
 
+def range_rows(found: Mapping[str, Sequence[Mapping[str, Any]]], labels: Sequence[str]) -> list[list[str]]:
+    """Lay out the least and the largest of the ``parts`` of each label over several results, a line for each key."""
+    lines = []
+    for key, results in found.items():
+        every = [[result["parts"][label] for result in results] for label in labels]
+        lines.append([key, *(f"{min(parts):.4f} to {max(parts):.4f}" for parts in every)])
+    return lines
+
+
 def interval_text(estimate: Mapping[str, Any], form: str) -> str:
     """Write a mean with its interval, if it has one."""
     ends = "" if estimate["ci95"] is None else " ({}, {})".format(*(format(end, form) for end in estimate["ci95"]))

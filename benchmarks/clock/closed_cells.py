@@ -17,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _closed_cell import ClosedCell, rules
-from _report import head, table
+from _report import head, range_rows, table
 from _study import StudyInPieces, run
 
 from multispin_gym import load_scenario
@@ -77,12 +77,7 @@ def study(options: ClosedCells, command: str) -> None:
     }
     found = options.do(solve, pieces)
     labels = list(next(iter(found.values()))[0]["parts"])
-    lines = []
-    for key, rows in found.items():
-        parts = [[row["parts"][label] for row in rows] for label in labels]
-        lines.append([key, *(f"{min(part):.4f} to {max(part):.4f}" for part in parts)])
-    ranges = [[row["parts"][label] for rows in found.values() for row in rows] for label in labels]
-    lines.append(["all", *(f"{min(part):.4f} to {max(part):.4f}" for part in ranges)])
+    lines = range_rows({**found, "all": [row for rows in found.values() for row in rows]}, labels)
     text = "\n".join(
         [
             "# Rules beside the best policy of small closed cells\n",

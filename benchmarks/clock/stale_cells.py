@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _report import head, table
+from _report import head, range_rows, table
 from _stale_cell import FadeChain, StaleCell, stale_cells
 from _study import StudyInPieces, run
 
@@ -105,17 +105,13 @@ def study(options: StaleCells, command: str) -> None:
     }
     found = options.do(solve, pieces)
     labels = list(next(iter(found.values()))[0]["parts"])
-    lines = []
-    for key, rows in found.items():
-        reached = [[row["parts"][label] for row in rows] for label in labels]
-        lines.append([key, *(f"{min(part):.4f} to {max(part):.4f}" for part in reached)])
     text = "\n".join(
         [
             "# Rules beside the best policy of small cells with old reports\n",
             f"`{command}`\n",
             "Least and largest part of the long-run goodput of the best policy that sees old reports, over draws of",
             f"users. Reports are {options.age:g} s old and have no error; uploads that are late are lost.\n",
-            table(["cell", *labels], lines),
+            table(["cell", *labels], range_rows(found, labels)),
         ]
     )
     options.write({"stale_cells.json": {**head(command), **settings, "cells": found}, "stale_cells.md": text})
