@@ -22,6 +22,7 @@ from _opponent import Opponent
 from _report import head, interval_text, table
 from _study import StudyInPieces, run
 from deadline_bound import bounds_of
+from reference_load import references_of
 
 from multispin_gym import Decision, Scenario, load_scenario
 from multispin_gym.envs.clock.game import ClockGame
@@ -53,7 +54,8 @@ class Headroom(StudyInPieces):
     scenario: str | None = None
     """A scenario with a clock; by default the task's own."""
     num_users: int | None = None
-    """Users in the cell; by default the scenario's."""
+    """Users in the cell; by default the scenario's. Loads and deadlines are relative to what a cell of as many
+    delivers, which is measured first."""
     labels: tuple[str, ...] = ()
     """Rules to play, by their names in the table; by default all."""
     trials: int = 12
@@ -77,9 +79,34 @@ def opponents_of(task: str) -> dict[str, Opponent]:
 
 
 def scenario_of(task: str, options: Mapping[str, Any]) -> Scenario:
-    """The scenario that is played, and what is timed in it."""
-    scenario = load_scenario(options["scenario"] or task)
-    return dataclasses.replace(scenario, num_users=options["num_users"] or scenario.num_users)
+    """The scenario that is played, and what is timed in it, with the loads of so many users."""
+    own = load_scenario(options["scenario"] or task)
+    scenario = dataclasses.replace(own, num_users=options["num_users"] or own.num_users)
+    return with_references(scenario, options["references"])
+
+
+def with_references(scenario: Scenario, references: Mapping[str, Any]) -> Scenario:
+    """The scenario with other figures that loads and deadlines are relative to."""
+    if not references:
+        return scenario
+    assert scenario.clock is not None
+    assert scenario.clock.requests is not None
+    figures = {key: estimate["mean"] for key, estimate in references.items()}
+    requests = dataclasses.replace(scenario.clock.requests, **figures)
+    return dataclasses.replace(scenario, clock=dataclasses.replace(scenario.clock, requests=requests))
+
+
+def references(scenario: Scenario, num_users: int | None, options: Headroom) -> dict[str, Any]:
+    """What a cell of so many users delivers, where loads are relative to it and the scenario has another number."""
+    if num_users in (None, scenario.num_users) or not has_deadlines(scenario):
+        return {}
+    return references_of(dataclasses.replace(scenario, num_users=num_users), options.episodes, options.validation_seed)
+
+
+def has_deadlines(scenario: Scenario) -> bool:
+    """Whether requests come with deadlines."""
+    clock = scenario.clock
+    return clock is not None and clock.requests is not None and clock.requests.slack is not None
 
 
 def measure(task: str, label: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,7 +202,20 @@ def page(report: Mapping[str, Any]) -> str:
     heads = ["rule", "decides by", "options", "trials", f"{report['reward'].replace('_', ' ')}, an episode"]
     heads += ["below the best rule", "below the best of all", "on time", "token/s"]
     heads += ["ms, alone", f"us, of {report['batch']:,}"]
-    return f"{table(heads, lines, left=3)}\n{verdict(report)}\n{most(report)}"
+    return f"{table(heads, lines, left=3)}\n{verdict(report)}\n{most(report)}{relative_to(report)}"
+
+
+def relative_to(report: Mapping[str, Any]) -> str:
+    """What loads and deadlines are relative to, where it was measured."""
+    found = report["references"]
+    if not found:
+        return ""
+    goodput, time_per_token = found["reference_goodput"], found["reference_time_per_token"]
+    return (
+        f"\nThe load is relative to {interval_text(goodput, '.1f')} token/s, deadlines to "
+        f"{interval_text(time_per_token, '.4f')} s a token: what proportional fairness that knows everything has in a "
+        f"cell of {report['num_users']} users who always have requests.\n"
+    )
 
 
 def most(report: Mapping[str, Any]) -> str:
@@ -227,16 +267,16 @@ def study(options: Headroom, command: str) -> None:
         raise ValueError(f"labels must be among {', '.join(rules)}; got {', '.join(unknown)}")
     kept = ("scenario", "num_users", "trials", "validation_episodes", "validation_seed", "episodes", "seed", "batch")
     settings = {name: getattr(options, name) for name in kept}
-    scenario = scenario_of(options.task, settings)
-    clock = scenario.clock
-    assert clock is not None
+    own = load_scenario(options.scenario or options.task)
+    assert own.clock is not None
+    settings["references"] = references(own, options.num_users, options)
     chosen = [label for label in rules if not options.labels or label in options.labels]
-    if clock.requests is not None and clock.requests.slack is not None:
+    if has_deadlines(own):
         chosen.append(BOUND)
     found = options.do(measure, {label: (options.task, label, settings) for label in chosen})
     bound = {BOUND: found.pop(BOUND)} if BOUND in found else {}
     compare(found, options.seed)
-    report = {**head(command), "reward": clock.reward, **settings, "rules": found, **bound}
+    report = {**head(command), "reward": own.clock.reward, **settings, "rules": found, **bound}
     text = page(report)
     name = f"headroom_{options.task}" + (f"_{options.num_users}" if options.num_users else "")
     options.write({f"{name}.json": report, f"{name}.md": text})

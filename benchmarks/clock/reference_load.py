@@ -51,9 +51,14 @@ def saturated(scenario: Scenario) -> Scenario:
 
 
 def measure(name: str, episodes: int, seed: int) -> dict[str, Any]:
-    """Play one scenario; return goodput and the median time per token, with intervals."""
+    """Play one scenario by its name."""
+    return references_of(load_scenario(name), episodes, seed)
+
+
+def references_of(scenario: Scenario, episodes: int, seed: int) -> dict[str, Any]:
+    """Play a scenario; return goodput and the median time per token, with intervals."""
     rule = make_controller("heterogeneous", objective="proportional_fair")
-    found = play_service(Player("proportional fairness", rule), SERVE, saturated(load_scenario(name)), episodes, seed)
+    found = play_service(Player("proportional fairness", rule), SERVE, saturated(scenario), episodes, seed)
     estimates = found.estimates(seed)
     kept = {"reference_goodput": "goodput", "reference_time_per_token": "time_per_token_p50"}
     return {key: estimates[measure].to_dict() for key, measure in kept.items()}

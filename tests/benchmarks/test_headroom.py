@@ -46,7 +46,7 @@ def test_a_rule_is_tuned_on_validation_seeds_and_played_on_others(headroom, monk
     monkeypatch.setattr(headroom, "opponents_of", lambda task: {"mine": rule})
     options = {
         "scenario": None, "num_users": None, "trials": 12, "validation_episodes": 2, "validation_seed": 70,
-        "episodes": 2, "seed": 5, "batch": 4,
+        "episodes": 2, "seed": 5, "batch": 4, "references": {},
     }  # fmt: skip
     found = headroom.measure("hidden", "mine", options)
     returns = {}
@@ -119,12 +119,20 @@ def test_where_requests_have_deadlines_the_study_bounds_what_can_be_earned(headr
     command = ["--task", "deadline", "--labels", "heterogeneous", "server_only", "--episodes", "2", "--batch", "2"]
     assert headroom.main([*command, "--num-users", "3", "--output", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "headroom_deadline_3.json").read_text())
-    scenario = dataclasses.replace(load_scenario("deadline"), num_users=3)
+    own = dataclasses.replace(load_scenario("deadline"), num_users=3)
+    # Three users are given what three can do.
+    relative = headroom.references_of(own, 2, 500_000)
+    assert report["references"] == relative
+    assert relative["reference_goodput"]["mean"] < 0.6 * own.clock.requests.reference_goodput
+    scenario = headroom.with_references(own, relative)
+    assert scenario.clock.requests.reference_goodput == relative["reference_goodput"]["mean"]
     found = headroom.bounds_of(scenario, 2, 1000)
     assert report["bound"]["bounds"] == found["bounds"]
     rules = report["rules"]
     assert set(rules) == {"heterogeneous", "server_only"}
     assert all(max(rule["returns"]) <= max(found["bounds"]) for rule in rules.values())
     part = rules["heterogeneous"]["return"]["mean"] / found["bound"]["mean"]
-    assert f"the best rule has {part:.1%} of that" in (tmp_path / "headroom_deadline_3.md").read_text()
+    text = (tmp_path / "headroom_deadline_3.md").read_text()
+    assert f"the best rule has {part:.1%} of that" in text
+    assert f"The load is relative to {relative['reference_goodput']['mean']:.1f} (" in text
     assert "Nobody can have more than" in capsys.readouterr().out
