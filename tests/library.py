@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import pkgutil
 import subprocess
 import time
@@ -36,6 +37,11 @@ def tracked_files(*patterns: str) -> list[Path]:
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     paths = (ROOT / name for name in listed.split("\0") if name)
     return sorted({path for path in paths if path.is_file() and not path.is_symlink()})
+
+
+def without_coverage() -> dict[str, str]:
+    """This process's environment for children whose lines need not be counted, which takes them a third longer."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
 
 
 def until_there_is(path: Path, process: subprocess.Popen[str]) -> None:

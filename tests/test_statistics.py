@@ -67,9 +67,9 @@ def test_no_interval_of_a_ratio_passes_a_bound_that_no_cell_passes():
 def test_the_interval_over_runs_and_cells_covers_and_is_wider_than_over_cells_alone():
     rng, hits, wider = np.random.default_rng(5), 0, 0
     for seed in range(200):
-        reference = rng.uniform(1.0, 2.0, 40)
+        reference = rng.uniform(1.0, 2.0, 16)
         skill = rng.normal(0.8, 0.02, (12, 1))
-        values = reference * (skill + rng.normal(0.0, 0.05, (12, 40)))
+        values = reference * (skill + rng.normal(0.0, 0.05, (12, 16)))
         low, high = ratio_estimate(values, reference, seed).ci95
         alone = ratio_estimate(values.mean(axis=0), reference, seed).ci95
         hits += low <= 0.8 <= high

@@ -150,6 +150,7 @@ def test_interrupting_writes_nothing(tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_several_numbers_of_users_are_an_evaluation_each(tmp_path, capsys):
     words = ["--policies", "uniform_best", "heterogeneous", "--episodes", "2", "--rounds", "2"]
     assert main([*words, "--num-users", "2", "4", "--output", str(tmp_path / "r")]) == 0

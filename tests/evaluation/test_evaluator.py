@@ -415,6 +415,7 @@ def test_bad_input_is_refused_with_one_clear_error(error, message, changes):
         evaluate(**arguments)
 
 
+@pytest.mark.slow
 def test_regret_is_taken_to_the_rule_on_the_same_rounds_whether_it_is_asked_for_or_not():
     scenario = small("paper_qwen35", num_users=5)
     result = evaluate(["nested_polished", "heterogeneous"], scenario, episodes=4, rounds=6)

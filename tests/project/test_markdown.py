@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 import pytest
-from library import ROOT, tracked_files
+from library import ROOT, tracked_files, without_coverage
 
 from multispin_gym import list_scenarios
 from multispin_gym.baselines import list_controllers, list_estimators
@@ -38,6 +38,11 @@ def label(value):
     return f"{value.file}:{value.line}" if isinstance(value, Block) else None
 
 
+def run(*words, cwd):
+    command, environment = [sys.executable, *words], without_coverage()
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
 def write_named_files(folder):
     """Write the files that a reader is told to make: blocks that open with a comment of their name."""
     for block in blocks("toml"):
@@ -51,7 +56,7 @@ def write_named_files(folder):
 def test_python_blocks_run(block, tmp_path):
     write_named_files(tmp_path)
     (tmp_path / "block.py").write_text(block.text)
-    finished = subprocess.run([sys.executable, "block.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    finished = run("block.py", cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
 
 
@@ -76,24 +81,19 @@ def script_commands():
             yield pytest.param(words[1], words[2:], id=f"{label(block)}-{words[1]}")
 
 
-HELP: dict[str, str] = {}
-
-
-def help_of(script):
-    if script not in HELP:
-        finished = subprocess.run(
-            [sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert finished.returncode == 0, finished.stderr
-        HELP[script] = finished.stdout
-    return HELP[script]
+SCRIPTS = sorted({command.values[0] for command in script_commands()})
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("script", "words"), list(script_commands()))
-def test_commands_name_scripts_and_options_that_exist(script, words):
-    known = set(re.findall(r"--[a-z][\w-]*", help_of(script)))
-    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_commands_name_scripts_and_options_that_exist(script):
+    finished = run(script, "--help", cwd=ROOT)
+    assert finished.returncode == 0, finished.stderr
+    known = set(re.findall(r"--[a-z][\w-]*", finished.stdout))
+    for command in script_commands():
+        named, words = command.values
+        if named == script:
+            assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, command.id
 
 
 @pytest.mark.parametrize(("script", "words"), list(script_commands()))

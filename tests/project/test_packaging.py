@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from library import PACKAGES, ROOT, imported_names, module_names, source_files
+from library import PACKAGES, ROOT, imported_names, module_names, source_files, without_coverage
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -31,6 +31,7 @@ LEFT_OUT = shutil.ignore_patterns(
 
 def run(*command, cwd, **options):
     words = [str(part) for part in command]
+    options = {"env": without_coverage(), **options}
     finished = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False, **options)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout
@@ -47,7 +48,7 @@ def checkout(tmp_path_factory):
 def build(source, out, *options, umask=-1, **environment):
     """Build distributions without a network."""
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, *options, source]
-    run(*command, cwd=source, umask=umask, env={**os.environ, **environment})
+    run(*command, cwd=source, umask=umask, env={**without_coverage(), **environment})
 
 
 @pytest.fixture(scope="module")

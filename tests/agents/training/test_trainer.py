@@ -164,7 +164,7 @@ def test_learns_to_beat_its_start_and_the_agnostic_controllers_on_held_out_cells
         run_dir=str(tmp_path / "run"),
         scenario="laptops_60ms",
         num_users=4,
-        total_timesteps=40_000,
+        total_timesteps=24_000,
         eval_every=0,
         progress=False,
         policy=PolicyConfig(width=32, critic_width=32, lengths=lengths, shares=shares),

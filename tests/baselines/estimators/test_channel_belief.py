@@ -97,6 +97,7 @@ def test_without_noise_and_with_a_known_mean_the_law_is_noncentral_chi_square(ga
     assert errors[1] < 0.005
 
 
+@pytest.mark.slow
 def test_reports_uploads_and_losses_weigh_as_in_a_simulation():
     """Reports of the instants 2, 4 and 4 again; uploads told a gain at the instant 2 and a bound at the instant 5."""
     scenario = stale(report_age=0.5, report_noise_db=2.0)

@@ -17,7 +17,8 @@ class Cell:
     """K places and a queue, with requests of known arrivals and deadlines."""
 
     def __init__(self, requests, num_users, places, end):
-        self.to_come, self.slots, self.queue = list(requests), [None] * num_users, []
+        self.to_come, self.slots, self.queue = requests, [None] * num_users, []
+        self.next = next(self.to_come)
         self.places, self.end, self.time = places, end, 0.0
         self.counts = {"arrived": 0, "refused": 0, "expired": 0}
         self.wait()
@@ -31,8 +32,8 @@ class Cell:
             elif request is not None and request["deadline"] < self.time:
                 self.slots[index] = None
                 self.counts["expired"] += 1
-        while self.to_come[0]["arrival"] <= self.time:
-            request = self.to_come.pop(0)
+        while self.next["arrival"] <= self.time:
+            request, self.next = self.next, next(self.to_come)
             self.counts["arrived"] += 1
             # One for whom a slot was free during the round takes no place in the queue.
             if len(self.queue) < self.places + free:
@@ -47,7 +48,7 @@ class Cell:
 
     def wait(self):
         while not any(self.slots) and self.time < self.end:
-            self.time = min(max(self.to_come[0]["arrival"], self.time), self.end)
+            self.time = min(max(self.next["arrival"], self.time), self.end)
             self.boundary()
 
     def advance(self, seconds, gone):
@@ -59,12 +60,12 @@ class Cell:
         return self.time - before
 
 
-def requests_of(scenario, count):
-    """What a seed makes of requests, taken one by one by a twin."""
+def requests_of(scenario):
+    """What a seed makes of requests, taken one by one by a twin, without end."""
     keys = np.array(episode_keys(SEED), dtype=np.uint64)[:, None]
     twin = Newcomers(scenario, scenario.clock, keys[:3])
     twin.begin(np.array([0]), lambda: keys[:3].copy())
-    for _ in range(count):
+    while True:
         (record,) = twin.take(np.array([0]), np.array([1]))[2]
         yield {name: record[index] for name, index in COLUMNS.items()}
 
@@ -81,7 +82,7 @@ def with_requests(longest=30, **changes):
 def test_a_cell_is_what_plain_python_makes_of_the_same_arrivals(num_users, load, factor, pace, end):
     scenario = with_requests(load=load, queue_factor=factor)
     scenario = dataclasses.replace(scenario, clock=dataclasses.replace(scenario.clock, episode_seconds=end))
-    plain = Cell(requests_of(scenario, 20_000), num_users, factor * num_users, end)
+    plain = Cell(requests_of(scenario), num_users, factor * num_users, end)
     streams = ClockStreams(scenario, scenario.clock, num_users, 1)
     streams.seed(0, SEED)
     came, waited = streams.begin(np.array([0]))
@@ -113,7 +114,7 @@ def test_devices_whose_requests_are_replaced_have_the_next_one_at_once():
     streams = ClockStreams(scenario, scenario.clock, 3, 1)
     streams.seed(0, SEED)
     streams.begin(np.array([0]))
-    slots, coming = streams.traffic.slots, requests_of(scenario, 300)
+    slots, coming = streams.traffic.slots, requests_of(scenario)
     held = [next(coming) for _ in range(3)]
     devices = [request["drafting_speed"] for request in held]
     rng = np.random.default_rng(0)
