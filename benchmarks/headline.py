@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from _report import head
 from _study import Drawn, OverScenarios, StudyInPieces, draw_users, run
-from headline_report import AGNOSTIC, AWARE, DIMENSIONS, PAPER_GAIN, Gain, draw, row, to_csv, to_markdown
+from headline_report import AGNOSTIC, AWARE, DIMENSIONS, PAPER_GAIN, RULE, Gain, draw, row, to_csv, to_markdown
 
 from multispin_gym import Scenario, Users, play_round
 from multispin_gym.baselines import make_controller
-from multispin_gym.statistics import gain_estimate
+from multispin_gym.statistics import gain_estimate, regret_estimate
 
 # The logit of 0 or 1 is infinite; no preset draws acceptance rates this extreme.
 EDGE = 1e-6
@@ -106,21 +106,35 @@ def measure(
                     )
 
 
-def gains_in(*arguments: Any) -> list[list[str | float]]:
-    """Return the fields of all that :func:`measure` yields."""
-    return [list(vars(gain).values()) for gain in measure(*arguments)]
+def regrets(scenario: Scenario, num_users: int | None, draws: int, seed: int) -> dict[str, dict[str, Any]]:
+    """Regret of both to the rule that a good engineer writes first, on the scenario's own users."""
+    users = draw_users(scenario, draws, seed, num_users)
+    goodput = {
+        name: play_round(users, scenario.cell, make_controller(name)(users, scenario.cell)).goodput
+        for name in (*AWARE, RULE)
+    }
+    return {name: regret_estimate(goodput[name], goodput[RULE], seed).to_dict() for name in AWARE}
+
+
+def found_in(
+    scenario: Scenario, num_users: int | None, draws: int, factors: Sequence[float], seed: int
+) -> dict[str, Any]:
+    """Return the fields of all gains in one scenario, and the regrets there."""
+    gains = [list(vars(gain).values()) for gain in measure(scenario, num_users, draws, factors, seed)]
+    return {"gains": gains, "regrets": regrets(scenario, num_users, draws, seed)}
 
 
 def study(options: Headline, command: str) -> None:
     draws, factors = (12, (0.0, 1.0)) if options.quick else (options.draws, options.factors)
     sizes = (options.num_users, draws, factors, options.seed)
-    found = options.do(gains_in, {name: (scenario, *sizes) for name, scenario in options.loaded().items()})
-    gains = [Gain(*fields) for rows in found.values() for fields in rows]
+    found = options.do(found_in, {name: (scenario, *sizes) for name, scenario in options.loaded().items()})
+    gains = [Gain(*fields) for piece in found.values() for fields in piece["gains"]]
     report = {
         **head(command),
         "seed": options.seed,
         "draws": draws,
         "paper": PAPER_GAIN,
+        "regret_to_nested_polished": {name: piece["regrets"] for name, piece in found.items()},
         "columns": list(vars(gains[0])),
         "gains": [row(gain) for gain in gains],
     }

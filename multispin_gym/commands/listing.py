@@ -41,13 +41,14 @@ def estimators() -> Rows:
 
 
 def agents() -> Rows:
-    """Return name, scenario, numbers of users and ratios of every agent that ships, as its card has them."""
-    rows = [["agent", "trained in", "users", "ratio to the reference in held-out cells"]]
+    """Return name, scenario, numbers of users, ratios and regrets of every agent that ships, as its card has them."""
+    rows = [["agent", "trained in", "users", "ratio to the reference in held-out cells", "regret to nested_polished"]]
     for name in list_pretrained():
         card = pretrained_card(name)
         held = ", ".join(f"{each['ratio_to_reference']:.3f} (K = {each['num_users']})" for each in card["held_out"])
         users = ", ".join(map(str, card["trained_num_users"]))
-        rows.append([f"pretrained:{name}", card["scenario"], users, held])
+        regret = ", ".join(f"{each['regret_to_nested_polished']:+.2%}" for each in card["held_out"])
+        rows.append([f"pretrained:{name}", card["scenario"], users, held, regret])
     return rows
 
 

@@ -32,8 +32,16 @@ def test_an_agent_reaches_the_figures_on_its_card(name):
         assert goodput.mean() == pytest.approx(figures["goodput"], rel=1e-4)
         # The upper bound may get sharper; the agent then only looks better.
         assert goodput.sum() / cells.reference.sum() >= figures["ratio_to_reference"] - 1e-4
-        decision = make_controller("uniform_best")(cells.users, cells.cell)
-        assert goodput.mean() > play_round(cells.users, cells.cell, decision).goodput.mean()
+        best, rule = (
+            play_round(cells.users, cells.cell, make_controller(other)(cells.users, cells.cell)).goodput
+            for other in ("uniform_best", "nested_polished")
+        )
+        assert goodput.mean() > best.mean()
+        ratio, regret = figures["nested_polished_ratio_to_reference"], figures["regret_to_nested_polished"]
+        assert rule.mean() == pytest.approx(figures["goodput"] / figures["ratio_to_reference"] * ratio, rel=1e-4)
+        assert goodput.sum() / rule.sum() == pytest.approx(1.0 - regret, abs=1e-4)
+        low, high = figures["regret_to_nested_polished_ci95"]
+        assert low < regret < high
 
 
 @pytest.mark.slow

@@ -102,6 +102,18 @@ def test_command_writes_the_report_with_its_numbers_and_the_largest_gain(tmp_pat
     assert len(gains) == 2 * 4 * 3 * 2 * len(headline.AGNOSTIC)
     report = (tmp_path / "headline.md").read_text()
     assert "**up to 88%**" in report
+    for name, regrets in data["regret_to_nested_polished"].items():
+        scenario = load_scenario(name)
+        drawn = scenario.sample_users(np.random.default_rng(2026), 4, (12,))
+        goodput = {
+            each: play_round(drawn, scenario.cell, make_controller(each)(drawn, scenario.cell)).goodput.sum()
+            for each in (*regrets, "nested_polished")
+        }
+        for each, regret in regrets.items():
+            assert regret["mean"] == pytest.approx(1.0 - goodput[each] / goodput["nested_polished"], abs=1e-12)
+            assert f"{regret['mean']:+.3%}" in next(
+                line for line in report.partition("Regret to")[2].splitlines() if line.startswith(f"| {name} |")
+            )
     for baseline in headline.AGNOSTIC:
         top = max(gain["gain"] for gain in gains if gain["baseline"] == baseline)
         assert f"- over `{baseline}`: **{top:+.0%}**" in report

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from library import ROOT
 
 from multispin_gym.agents import PPOConfig, TrainConfig, load_agent, make_training_env
 from multispin_gym.agents.training.held_out import HeldOutCells
@@ -65,6 +66,65 @@ def test_the_table_of_training_holds_every_seed_and_what_is_there_is_kept(benchm
     assert (weights.read_bytes(), state.stat().st_mtime_ns) == written
     again = json.loads((tmp_path / "b" / "training.json").read_text())["scenarios"]["laptops_60ms"]
     assert {label.removesuffix("-2_users"): row for label, row in again.items()} == report
+    controllers_are_measured_anew(benchmark, tmp_path / "b" / "training.json", capsys)
+
+
+def controllers_are_measured_anew(benchmark, path, capsys):
+    """Show that a report of trainings which did not know the rule gets it, on the same cells and on no others."""
+    measured, earlier = (json.loads(path.read_text()) for _ in range(2))
+    rows = earlier["scenarios"]["laptops_60ms"]
+    for row in rows.values():
+        del row["ratio_to_nested_polished"], row["controllers"]["nested_polished"]
+        row["controllers"]["heterogeneous"]["mean"] = 0.5
+    path.write_text(json.dumps(earlier))
+    options = ["--directories", str(path.parent)]
+    assert benchmark("training_controllers").main(options) == 0
+    again = json.loads(path.read_text())
+    for label, row in measured["scenarios"]["laptops_60ms"].items():
+        found = again["scenarios"]["laptops_60ms"][label]
+        assert found["controllers"] == row["controllers"]
+        regret, ratio = found["regret_to_nested_polished"], row["ratio_to_nested_polished"]
+        assert regret["mean"] == pytest.approx(1.0 - ratio["mean"], abs=1e-12)
+        low, high = sorted(1.0 - one / row["controllers"]["nested_polished"]["mean"] for one in row["seeds"].values())
+        assert regret["ci95"] == pytest.approx([low, high])
+        assert found["seeds"] == row["seeds"]
+    assert "| `laptops_60ms` | homogeneous | 2 | 4,096 |" in capsys.readouterr().out
+    path.write_text(json.dumps(measured))
+    assert benchmark("training_controllers").main(options) == 0
+    assert json.loads(path.read_text())["scenarios"] == measured["scenarios"]
+    for row in rows.values():
+        row["measured"] = "on other cells"
+    path.write_text(json.dumps(earlier))
+    assert benchmark("training_controllers").main(options) == 1
+    assert "error: laptops_60ms: other cells than today's, uniform_best had" in capsys.readouterr().err
+    assert json.loads(path.read_text()) == earlier
+    path.write_text("[]")
+    assert benchmark("training_controllers").main(options) == 1
+    assert "is not a report of training.py" in capsys.readouterr().err
+
+
+def test_a_card_written_anew_has_the_figures_of_the_one_that_was_published_and_keeps_the_rest(
+    benchmark, tmp_path, capsys
+):
+    run = ROOT / "agents" / "pretrained" / "laptops_60ms-ppo"
+    options = ["--run", str(run), "--name", "mine", "--command", "python train.py", "--limits", "None."]
+    options += ["--num-users", "2", "5", "--cells", "6", "--output", str(tmp_path)]
+    assert benchmark("publish").main(options) == 0
+    path = tmp_path / "mine" / "card.json"
+    published = path.read_text()
+    card = json.loads(published)
+    assert [figures["num_users"] for figures in card["held_out"]] == [2, 5]
+    assert (card["command"], card["limits"]) == ("python train.py", "None.")
+    for figures in card["held_out"]:
+        agent, rule = figures["ratio_to_reference"], figures["nested_polished_ratio_to_reference"]
+        assert figures["regret_to_nested_polished"] == pytest.approx(1.0 - agent / rule)
+        figures["goodput"] = figures["heterogeneous_ratio_to_reference"] = 0.0
+    path.write_text(json.dumps(card))
+    assert benchmark("cards").main(["--folder", str(tmp_path)]) == 0
+    assert path.read_text() == published
+    assert "| `mine` | 5 |" in capsys.readouterr().out
+    assert benchmark("cards").main(["--folder", str(tmp_path), "--agents", "min"]) == 1
+    assert "Did you mean 'mine'?" in capsys.readouterr().err
 
 
 def test_every_track_has_a_row_of_its_own_and_the_policy_of_its_name(benchmark):

@@ -51,6 +51,7 @@ def test_lines_say_what_scenarios_controllers_and_cards_say(capsys):
         assert line.split()[1] == card["scenario"]
         for held in card["held_out"]:
             assert f"{held['ratio_to_reference']:.3f} (K = {held['num_users']})" in line
+        assert line.endswith(", ".join(f"{held['regret_to_nested_polished']:+.2%}" for held in card["held_out"]))
 
 
 @pytest.mark.parametrize(
