@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multispin_gym._validation import FloatArray, IntArray, check_number
+from multispin_gym._validation import FloatArray, IntArray, check_kind, check_number
 from multispin_gym.baselines.heterogeneous import best_whole_drafts, whole_decision
 from multispin_gym.baselines.present_users import solve_present
 from multispin_gym.baselines.solver.branch_and_bound import BranchAndBound
@@ -83,6 +83,8 @@ def certify(
 
     Raises
     ------
+    TypeError
+        If users or cell are something else.
     ValueError
         If the gap is negative, the time limit is not positive, the objective's weights do not fit, or the users'
         acceptance curves end before the cell's longest draft.
@@ -100,6 +102,8 @@ def certify(
     >>> bool(certificate.gap <= 1e-6)
     True
     """
+    check_kind("users", users, Users)
+    check_kind("cell", cell, Cell)
     gap, time_limit = check_limits(gap, time_limit)
     # Loops that are compiled for the first time on a machine take seconds, which are not the search's.
     compiled_rows()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from multispin_gym._validation import FloatArray
+from multispin_gym._validation import FloatArray, check_kind
 from multispin_gym.baselines.present_users import decide_present
 from multispin_gym.baselines.protocols import Detailed, Preparable, Rule, TakesAbsent
 from multispin_gym.physics.cell import Cell
@@ -68,7 +68,14 @@ class Controller:
         -------
         Decision
             Draft lengths and bandwidth shares. Shape (..., K).
+
+        Raises
+        ------
+        TypeError
+            If users or cell are something else.
         """
+        check_kind("users", users, Users)
+        check_kind("cell", cell, Cell)
         if users.present is None or isinstance(self.rule, TakesAbsent):
             return self.rule(users, cell)
         return decide_present(self.rule, users, cell)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from multispin_gym._validation import FloatArray
+from multispin_gym._validation import FloatArray, check_kind
 from multispin_gym.baselines.present_users import solve_present
 from multispin_gym.baselines.solver.deadline import finish_together
 from multispin_gym.baselines.solver.piece_search import PieceSearch
@@ -66,6 +66,8 @@ def relax(users: Users, cell: Cell, objective: Objective | None = None) -> Relax
 
     Raises
     ------
+    TypeError
+        If users or cell are something else.
     ValueError
         If the users' acceptance curves end before the cell's longest draft.
     RuntimeError
@@ -80,6 +82,8 @@ def relax(users: Users, cell: Cell, objective: Objective | None = None) -> Relax
     >>> bool(relaxed.upper_bound <= relaxed.goodput * (1 + 1e-9))
     True
     """
+    check_kind("users", users, Users)
+    check_kind("cell", cell, Cell)
     if users.present is not None:
         shape = users.present.shape
         found = {spec.name: np.zeros(shape if spec.name in _OF_USERS else shape[:-1]) for spec in fields(Relaxation)}

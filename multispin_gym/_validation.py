@@ -205,6 +205,12 @@ def check_list(
     return value
 
 
+def check_kind(name: str, value: object, kind: type) -> None:
+    """Refuse what is of another type, with a TypeError."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be of type {kind.__name__}, got {type(value).__name__}")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known name, or an empty string."""
     name = name[:LONGEST_NAME]

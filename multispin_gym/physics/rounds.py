@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multispin_gym._arrays import extremes, max_users, sum_users
-from multispin_gym._validation import BoolArray, FloatArray
+from multispin_gym._validation import BoolArray, FloatArray, check_kind
 from multispin_gym.physics.cell import Cell
 from multispin_gym.physics.decisions import Decision, check_lengths, check_survival
 from multispin_gym.physics.users import Users
@@ -116,6 +116,8 @@ def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.G
 
     Raises
     ------
+    TypeError
+        If users, cell or decision are something else.
     ValueError
         If the numbers of users differ, the batch shapes do not broadcast, a draft length of somebody present lies
         outside the cell's range in a round that drafts at all, or users' acceptance curves end before that range.
@@ -129,6 +131,9 @@ def play_round(users: Users, cell: Cell, decision: Decision, *, rng: np.random.G
     >>> outcome.tokens.round(4)
     array([3.3616, 1.96  ])
     """
+    check_kind("users", users, Users)
+    check_kind("cell", cell, Cell)
+    check_kind("decision", decision, Decision)
     lengths = decision.draft_lengths
     if lengths.shape[-1] != users.num_users:
         raise ValueError(f"the decision is for {lengths.shape[-1]} users, the cell has {users.num_users}")

@@ -28,7 +28,7 @@ from multispin_gym import (
     load_scenario,
     play_round,
 )
-from multispin_gym.baselines import make_controller, relax
+from multispin_gym.baselines import certify, make_controller, relax
 from multispin_gym.baselines.tk_slt import tk_slt_length
 
 CASES = [
@@ -353,3 +353,16 @@ def test_fixed_length_is_four_or_the_nearest_that_the_cell_allows():
     for low, high, expected in ((1, 12, 4), (1, 2, 2), (6, 8, 6)):
         narrow = dataclasses.replace(cell, min_draft_length=low, max_draft_length=high)
         assert make_controller("uniform_fixed")(users, narrow).draft_lengths.tolist() == [expected] * 3
+
+
+@pytest.mark.parametrize("name", ["server_only", "heterogeneous"])
+def test_users_and_cell_in_the_wrong_order_are_named(name):
+    scenario = load_scenario("default")
+    users = scenario.sample_users(np.random.default_rng(0))
+    for ask in (make_controller(name), relax, certify):
+        with pytest.raises(TypeError, match=r"^users must be of type Users, got Cell$"):
+            ask(scenario.cell, users)
+        with pytest.raises(TypeError, match=r"^cell must be of type Cell, got Scenario$"):
+            ask(users, scenario)
+    with pytest.raises(TypeError, match=r"^decision must be of type Decision, got tuple$"):
+        play_round(users, scenario.cell, (1, 2))
