@@ -22,7 +22,7 @@ from multispin_gym.agents import load_agent
 from multispin_gym.baselines import make_controller
 from multispin_gym.baselines.reference import Reference
 
-CONTROLLERS = ("uniform_best", "homogeneous", "heterogeneous")
+CONTROLLERS = ("uniform_best", "homogeneous", "nested_polished", "heterogeneous")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +119,12 @@ def study(options: Transfer, command: str) -> None:
     agents = options.do(transfer, {name: (name, cells, options.seed) for name in options.agents})
     options.write({"transfer.json": {**head(command), "agents": agents}})
     for name, rows in agents.items():
-        lines = [[change, *(f"{value:.4f}" for value in row.values())] for change, row in rows.items()]
-        print(table([name, "agent", *CONTROLLERS], lines))
+        lines = []
+        for change, row in rows.items():
+            regret = 1.0 - row["agent"] / row["nested_polished"]
+            ratios = [f"{row[controller]:.4f}" for controller in CONTROLLERS]
+            lines.append([change, f"{row['agent']:.4f}", f"{regret:+.2%}", *ratios])
+        print(table([name, "agent", "regret to nested_polished", *CONTROLLERS], lines))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
