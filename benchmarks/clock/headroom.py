@@ -189,7 +189,7 @@ def page(report: Mapping[str, Any]) -> str:
             row["knows"],
             ", ".join(f"{key} = {value}" for key, value in row["options"].items()) or "-",
             str(len(row["trials"]) or "-"),
-            interval_text(row["return"], ",.4g" if row["return"]["mean"] < 1e3 else ",.0f"),
+            _amount(row["return"]),
             _loss(row["loss_to_best_rule"]),
             _loss(row["loss_to_best_clairvoyant"]),
             _share(row["measures"].get("on_time")),
@@ -225,10 +225,14 @@ def most(report: Mapping[str, Any]) -> str:
     bound, rows = report[BOUND]["bound"], report["rules"].values()
     best = max(row["return"]["mean"] for row in rows if row["knows"] != "truth")
     return (
-        f"\nNobody can have more than {interval_text(bound, ',.4g')} on these episodes, of "
-        f"{interval_text(report[BOUND]['came'], ',.4g')} that come, whoever knows all arrivals, lengths and rates "
+        f"\nNobody can have more than {_amount(bound)} on these episodes, of "
+        f"{_amount(report[BOUND]['came'])} that come, whoever knows all arrivals, lengths and rates "
         f"beforehand: the best rule has {best / bound['mean']:.1%} of that.\n"
     )
+
+
+def _amount(estimate: Mapping[str, Any]) -> str:
+    return interval_text(estimate, ",.4g" if estimate["mean"] < 1e3 else ",.0f")
 
 
 def _loss(estimate: Mapping[str, Any]) -> str:
