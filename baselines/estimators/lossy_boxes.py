@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from multispin_gym._validation import FloatArray, IntArray
+from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.estimators.gain_law import GainLaw
 from multispin_gym.baselines.estimators.lossy_rounds import LossyRounds
 from multispin_gym.baselines.estimators.product_curve import ProductCurve
@@ -20,7 +20,7 @@ from multispin_gym.physics.verification import AffineVerification
 # Windows of time up to shortly after the plan's cut-off, and from there on.
 _WINDOWS, _TAIL = 12, 4
 # Curves at most, from boxes whose cut-offs differ by this factor at most; and points of a curve.
-_CURVES, _NARROW, _POINTS = 6, 1.2, 800
+_CURVES, _NARROW, _POINTS = 10, 1.1, 800
 # Ratio of the cut-offs of the boxes with which the search begins.
 _RATIO = 2.0
 # A price is found to this part of what the plan's time is worth; rounding may cost this part.
@@ -47,13 +47,12 @@ class Box:
 
 @dataclass(eq=False)
 class _Leaf:
-    """A box, its bound, choices that count, with their weights, and the best choice of each user at its prices."""
+    """A box, choices of each user to begin with, its bound, and weights of choices where that is attained."""
 
     box: Box
     cuts: list[set[int]]
     bound: float = np.inf
     mixture: list[dict[int, float]] = field(default_factory=list)
-    best: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __lt__(self, other: _Leaf) -> bool:
         return self.bound > other.bound
@@ -95,11 +94,12 @@ class BoundSearch:
         lengths, given = plan.lengths[row : row + 1, there], plan.shares[row : row + 1, there]
         self._add_curve(self._round.in_by(lengths, given, self._times[None])[0])
         count = max(int(np.ceil(np.log(cutoffs[1] / cutoffs[0]) / np.log(_RATIO))), 1)
-        half = 0.5 * self._users
+        # For one user the chord is exact.
+        numbers = np.linspace(0.0, self._users, min(self._users, 2) + 1).tolist()
         self._leaves = [
             _Leaf(Box(cutoff, inside), [self._always() for _ in range(self._users)])
             for cutoff in pairwise(np.geomspace(*cutoffs, count + 1).tolist())
-            for inside in ((0.0, half), (half, 2.0 * half))
+            for inside in pairwise(numbers)
         ]
 
     def bound(self, weights: FloatArray, price: float, enough: float, boxes: int) -> float:
@@ -126,7 +126,7 @@ class BoundSearch:
 
     def _bound_leaf(self, leaf: _Leaf, tokens: FloatArray, price: float, most: float, enough: float) -> None:
         dual = self._dual(leaf.box, tokens, price)
-        bound, leaf.mixture, leaf.best = dual.least(leaf.cuts, enough, _PRECISION * price * self._seconds)
+        bound, leaf.mixture = dual.least(leaf.cuts, enough, _PRECISION * price * self._seconds)
         leaf.bound = min(bound, most)
         leaf.cuts = [self._always() | set(weights) for weights in leaf.mixture]
 
@@ -149,12 +149,20 @@ class BoundSearch:
     def _by_cutoff(self, leaf: _Leaf) -> bool:
         """Whether more time is given away by the range of cut-offs than by that of the number of users."""
         low, high = leaf.box.cutoff
-        users = np.arange(self._users)
-        late = 1.0 - float(self._choices.in_by(low)[0][users, leaf.best].prod())
-        inside = float(np.clip(self._choices.in_by(high)[0][users, leaf.best].sum(), *leaf.box.inside))
+        late = 1.0 - float(self._mean(leaf, self._choices.in_by(low)[0]).prod())
+        inside = float(np.clip(self._mean(leaf, self._choices.in_by(high)[0]).sum(), *leaf.box.inside))
         constant, slope, _ = self._verification(leaf.box)
         needed = (self._server.fixed + self._server.per_draft * inside) * self._somebody(inside)
         return (high - low) * max(late, 0.05) >= needed - constant - slope * inside
+
+    def _mean(self, leaf: _Leaf, values: FloatArray) -> FloatArray:
+        """Means of what choices have, (K, choices), over those where a bound is attained. Shape (K,)."""
+        return np.array(
+            [
+                sum(weight * user[choice] for choice, weight in weights.items())
+                for user, weights in zip(values, leaf.mixture, strict=True)
+            ]
+        )
 
     def _dual(self, box: Box, tokens: FloatArray, price: float) -> SeparableDual:
         """What is to be minimised over prices: of the band, of both ends of the number of users, of bounds."""
@@ -163,8 +171,9 @@ class BoundSearch:
         most, least = choices.in_by(end)[0], choices.in_by(begin)[1]
         constant, slope, somebody = self._verification(box)
         paid = tokens - price * slope
-        per_token = price * somebody * self._server.per_token
-        base = np.where(paid >= 0.0, paid * most, paid * least) - per_token * choices.drafted()
+        # Somebody is in the batch at least as likely as each user.
+        batch = (choices.drafted() + 1.0) * np.maximum(least, somebody)
+        base = np.where(paid >= 0.0, paid * most, paid * least) - price * self._server.per_token * batch
         if cell.min_draft_length > 0:
             base[:, -1] = -1e30
         edges = self._edges(begin)
@@ -178,11 +187,12 @@ class BoundSearch:
         shared = np.arange(3 + windows * users, 3 + windows * (users + len(self._curves)))
         columns = [np.concatenate([np.arange(3), mine, shared]) for mine in own]
         groups = np.concatenate([np.zeros(3), np.tile(np.arange(1, windows + 1), users + len(self._curves))])
+        most_price = 1e3 * (1.0 + float(tokens.max()) + price * self._seconds)
         costs = np.zeros(groups.size)
         costs[:3] = 1.0, -box.inside[0], box.inside[1]
         # Weights of the first window add up to one, so they carry what is constant.
-        costs[groups == 1] = -price * (begin + constant + cell.downlink_time) - per_token * users
-        return SeparableDual(base, terms, np.array(columns), costs, groups.astype(np.int64), 1e3 * (1.0 + tokens.max()))
+        costs[groups == 1] = -price * (begin + constant + cell.downlink_time)
+        return SeparableDual(base, terms, np.array(columns), costs, groups.astype(np.int64), most_price)
 
     def _edges(self, end: float) -> FloatArray:
         """Ends of windows of time up to a cut-off, s."""
@@ -200,9 +210,10 @@ class BoundSearch:
         slope = (most - least) / max(high - low, 1e-12)
         constant = least - slope * low
         fixed, per_draft = self._server.fixed, self._server.per_draft
-        # For 0 <= M <= high and 0 <= u <= most: (high - M) (most - u) >= 0.
+        # Either (M - low) (u - least) >= 0 or (high - M) (most - u) >= 0 bounds M u; all users are in as a rule.
+        end, chance = (high, most) if high == self._users else (low, least)
         return (
-            fixed * constant + per_draft * high * (constant - most),
-            fixed * slope + per_draft * (high * slope + most),
+            fixed * constant + per_draft * end * (constant - chance),
+            fixed * slope + per_draft * (end * slope + chance),
             least,
         )

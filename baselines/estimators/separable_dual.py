@@ -51,27 +51,23 @@ class SeparableDual:
             total += float(worth[best[user]])
         return total, best
 
-    def least(
-        self, cuts: list[set[int]], enough: float, precision: float
-    ) -> tuple[float, list[dict[int, float]], IntArray]:
+    def least(self, cuts: list[set[int]], enough: float, precision: float) -> tuple[float, list[dict[int, float]]]:
         """Lower the function until it is at most ``enough``, or its least value to a precision.
 
         ``cuts`` has choices of each user to begin with, and gets those that were best on the way.
 
-        Returns the least value found, weights of each user's choices where the function is least, and the best choices
-        there.
+        Returns the least value found, and weights of each user's choices where the function is least.
         """
-        found, mixture, chosen = np.inf, [{min(user): 1.0} for user in cuts], np.array([min(user) for user in cuts])
+        found = np.inf
         for _ in range(_CUTS):
             prices, least, mixture = self._least_of(cuts)
             value, best = self.value(prices)
-            if value < found:
-                found, chosen = value, best
+            found = min(found, value)
             if found <= enough or found - least <= precision:
                 break
             for user, choice in zip(cuts, best.tolist(), strict=True):
                 user.add(choice)
-        return found, mixture, chosen
+        return found, mixture
 
     def _least_of(self, cuts: list[set[int]]) -> tuple[FloatArray, float, list[dict[int, float]]]:
         """The least of the function with some choices only: prices, the value and weights of choices."""

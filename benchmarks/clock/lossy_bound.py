@@ -60,9 +60,9 @@ class LossyBound(StudyInPieces):
     """Episodes, of each of which one round is looked at."""
     after: int = 20
     """Rounds that are played before."""
-    boxes: int = 120
+    boxes: int = 160
     """Boxes of the bound's search."""
-    shares: int = 128
+    shares: int = 160
     """Ranges of shares that the bound tells apart."""
     seed: int = 0
     """Episode i is seeded with SEED + i."""
