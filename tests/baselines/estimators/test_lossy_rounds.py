@@ -70,6 +70,13 @@ def test_who_cannot_be_heard_drafts_nothing_where_users_may_opt_out():
     assert (plan_rounds(rounds_of(must, medians, *rest), prices, 0.05, 5.0).lengths >= 1.0).all()
 
 
+def test_who_must_draft_is_planned_for_as_well():
+    rounds = rounds_of(dataclasses.replace(SMALL, min_draft_length=1), [-5, -12], [3, 3], [0.9, 0.9], [28, 28])
+    prices = Prices(np.ones((1, 2)), np.array([15.0]))
+    plan = plan_rounds(rounds, prices, 0.05, 5.0)
+    assert exhaustive(rounds, prices) - prices.value(plan)[0] < 0.003 * 15.0 * plan.expected.seconds[0]
+
+
 def test_uplinks_with_a_fixed_power_are_planned_for_as_well():
     rounds = rounds_of(dataclasses.replace(CELLS["total"], max_draft_length=8), [-4, -9], [3, 5], [0.8, 0.95], [27, 31])
     prices = Prices(np.ones((1, 2)), np.array([22.0]))
