@@ -26,8 +26,9 @@ found by cutting planes (:class:`SeparableDual`). Boxes are halved best first. I
 functions that are nowhere less, so that all errors but rounding are on the safe side.
 
 The relaxed programme lets users draw their choices at random, together, and keep the band on average. What remains of
-the gap, with fine boxes and shares, is what that is worth. Bounded is the exact expectation; in
-:meth:`LossyRounds.expect` the start of verification is a quadrature.
+the gap, with fine boxes and shares, is what that is worth, and what verification is, which is loose where some users
+are in for certain and others out. Bounded is the exact expectation; in :meth:`LossyRounds.expect` the start of
+verification is a quadrature.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import linprog
@@ -10,6 +11,12 @@ from scipy.optimize import linprog
 from multispin_gym._validation import FloatArray, IntArray
 
 _CUTS = 25
+# HiGHS may end without a result where its first steps have simplified a programme; another way then does it.
+_WAYS: tuple[tuple[Literal["highs-ds", "highs-ipm"], bool], ...] = (
+    ("highs-ds", False),
+    ("highs-ipm", True),
+    ("highs-ds", True),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +87,12 @@ class SeparableDual:
         labels = np.arange(1, self.groups.max() + 1)
         together = np.concatenate([self.groups == labels[:, None], np.zeros((labels.size, users))], axis=1)
         limits: list[tuple[float | None, float | None]] = [(0.0, self.most)] * count + [(None, None)] * users
-        found = linprog(
-            np.concatenate([self.constant, np.ones(users)]),
-            A_ub=rows,
-            b_ub=-self.base[owner, choice],
-            A_eq=together,
-            b_eq=np.ones(labels.size),
-            bounds=limits,
-        )
+        programme = {"A_ub": rows, "b_ub": -self.base[owner, choice], "A_eq": together, "b_eq": np.ones(labels.size)}
+        costs = np.concatenate([self.constant, np.ones(users)])
+        for method, presolve in _WAYS:
+            found = linprog(costs, **programme, bounds=limits, method=method, options={"presolve": presolve})
+            if found.x is not None:
+                break
         assert found.x is not None
         assert found.fun is not None
         weights = np.maximum(-found.ineqlin.marginals, 0.0)
