@@ -9,7 +9,7 @@ for the share of it that is taken, with the usual gap of a Lagrangian: what no c
 The time of verification is expected, the start of verification is taken at the cut-off while users choose, and as it is
 expected when cut-offs are compared; cut-offs are searched on a grid that is refined around the best. Tests compare with
 exhaustive search over lengths, shares and cut-offs for one and two users: at most 0.3 % of the round's worth in time is
-lost.
+lost. For any number of users :mod:`multispin_gym.baselines.estimators.lossy_bound` has a bound that no plan passes.
 
 A draft in the batch takes time of the server even where it gains a single token. Where that time is worth more, the
 best plan leaves a user out by a draft that cannot be in by the cut-off.
@@ -35,6 +35,8 @@ _BISECTIONS = 11
 # Logarithms of the least and the largest price of the whole band, over what users are worth without a draft.
 _LEAST_PRICE, _MOST_PRICE = -6.0, 8.0
 _LEAST_SHARE = 1e-9
+# What a choice is worth that is not allowed.
+_NEVER = -1e30
 
 
 class Valuing(Protocol):
@@ -125,7 +127,7 @@ class UploadPlanner:
     def _worth_of_none(self, weights: FloatArray, price: FloatArray) -> FloatArray:
         """What no draft is worth: the server's own token, where users may opt out. Shape (N, K)."""
         if self.rounds.cell.min_draft_length > 0:
-            return np.full(weights.shape, -1e30)
+            return np.full(weights.shape, _NEVER)
         return np.asarray(weights * self.rounds.tokens[..., 0] - (price * self.rounds.draft_time)[:, None])
 
     def _shares_taken(self, cutoffs: FloatArray) -> FloatArray:
@@ -148,7 +150,11 @@ def _choose(worth: FloatArray, share: FloatArray, present: BoolArray) -> IntArra
 
     Shapes: worth and share (M, K, choices), present and result (M, K).
     """
-    scale = np.abs(np.where(present, worth[..., 0], 0.0)).clip(max=1e30).max(axis=-1) + 1.0
+    least = worth[..., 0]
+    if (least <= _NEVER).any():
+        # Users must draft: what drafts are worth at best says of which size prices are.
+        least = np.where(least > _NEVER, least, worth[..., 1:].max(axis=-1))
+    scale = np.where(present & (least > _NEVER), np.abs(least), 0.0).max(axis=-1) + 1.0
     low, high = np.full(len(worth), _LEAST_PRICE), np.full(len(worth), _MOST_PRICE)
     worth, share = worth.astype(np.float32), share.astype(np.float32)
     found = np.zeros(present.shape, np.int64)

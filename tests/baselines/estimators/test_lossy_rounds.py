@@ -1,54 +1,15 @@
 """Rounds whose uploads may be late: expectations against simulation, plans against exhaustive search."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
+from lossy_cells import CELL, CELLS, SCENARIO, SMALL, draws, exhaustive, rounds_of
 
 import multispin_gym as ms
 from multispin_gym.baselines.estimators.gain_law import GainLaw
-from multispin_gym.baselines.estimators.lossy_rounds import LossyRounds
 from multispin_gym.baselines.estimators.plan_search import Prices, plan_rounds
-from multispin_gym.physics.acceptance import expected_tokens
 from multispin_gym.physics.rounds import play_round
-
-SCENARIO = ms.load_scenario("stale")
-CELL = SCENARIO.cell
-# A short menu of lengths makes exhaustive search short.
-SMALL = dataclasses.replace(CELL, max_draft_length=8)
-
-
-def rounds_of(cell, medians_db, spreads_db, alpha, speed, present=None):
-    """One cell of users whose gains are normal in decibels, cut to cells of 1 dB."""
-    from scipy.stats import norm
-
-    ends = -40.0 + np.arange(56.0)
-    below = norm.cdf((ends - np.array(medians_db)[:, None]) / np.array(spreads_db)[:, None])
-    below = (below - below[:, :1]) / (below[:, -1:] - below[:, :1])
-    tokens = expected_tokens(np.array(alpha)[:, None], np.arange(cell.max_draft_length + 1))
-    present = np.ones(len(alpha), np.bool_) if present is None else np.array(present)
-    return LossyRounds(
-        cell,
-        SCENARIO.reference_power,
-        GainLaw(-40.0, 1.0, below[None]),
-        tokens[None],
-        1.0 / np.array(speed, dtype=np.float64)[None],
-        present[None],
-    )
-
-
-def draws(rounds, count):
-    """Gains drawn from the laws. Shape (count, K)."""
-    levels = np.random.default_rng(0).random((count, *rounds.present.shape))
-    return 10.0 ** (0.1 * np.stack([rounds.law.quantile_db(level) for level in levels])[:, 0])
-
-
-CELLS = {
-    "stale": CELL,
-    "total": dataclasses.replace(CELL, power="total", noise_psd=1e-17, noise_power=None),
-    "trip": dataclasses.replace(CELL, round_trip=0.02, downlink=1e6),
-}
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -73,22 +34,6 @@ def test_a_round_without_drafts_takes_its_verification_and_one_without_users_not
     assert found.seconds[0] == pytest.approx(CELL.verification.fixed + 2 * CELL.verification.per_draft)
     absent = rounds_of(CELL, [-4, -4], [3, 3], [0.8, 0.9], [27, 30], [False, False])
     assert absent.expect(nothing, half, np.array([0.5])).seconds[0] == 0.0
-
-
-def exhaustive(rounds, prices):
-    """The best value of all lengths, and of shares and cut-offs on dense grids."""
-    users, most = rounds.present.shape[1], rounds.cell.max_draft_length
-    every = np.array(list(itertools.product(range(most + 1), repeat=users)), dtype=np.float64)
-    part = np.linspace(0.02, 0.98, 33)
-    splits = np.stack([part, 1.0 - part], axis=1) if users == 2 else np.ones((1, 1))
-    best = -np.inf
-    for cutoff in np.geomspace(0.05, 1.2, 120):
-        for split in splits:
-            copies = rounds[np.zeros(len(every), np.int64)]
-            found = copies.expect(every, np.tile(split, (len(every), 1)), np.full(len(every), cutoff))
-            value = (prices.weight * found.tokens).sum(axis=-1) - prices.time * found.seconds
-            best = max(best, float(value.max()))
-    return best
 
 
 CASES = {
@@ -123,6 +68,13 @@ def test_who_cannot_be_heard_drafts_nothing_where_users_may_opt_out():
     assert plan.expected.tokens[0, 1] == 1.0
     must = dataclasses.replace(CELL, min_draft_length=1)
     assert (plan_rounds(rounds_of(must, medians, *rest), prices, 0.05, 5.0).lengths >= 1.0).all()
+
+
+def test_who_must_draft_is_planned_for_as_well():
+    rounds = rounds_of(dataclasses.replace(SMALL, min_draft_length=1), [-5, -12], [3, 3], [0.9, 0.9], [28, 28])
+    prices = Prices(np.ones((1, 2)), np.array([15.0]))
+    plan = plan_rounds(rounds, prices, 0.05, 5.0)
+    assert exhaustive(rounds, prices) - prices.value(plan)[0] < 0.003 * 15.0 * plan.expected.seconds[0]
 
 
 def test_uplinks_with_a_fixed_power_are_planned_for_as_well():
