@@ -8,8 +8,9 @@ chances of being late, by enumeration, whatever the shape. Bisection on the pric
 for the share of it that is taken, with the usual gap of a Lagrangian: what no choice takes is shared out in proportion.
 The time of verification is expected, the start of verification is taken at the cut-off while users choose, and as it is
 expected when cut-offs are compared; cut-offs are searched on a grid that is refined around the best. Tests compare with
-exhaustive search over lengths, shares and cut-offs for one and two users: at most 0.3 % of the round's worth in time is
-lost. For any number of users :mod:`multispin_gym.baselines.estimators.lossy_bound` has a bound that no plan passes.
+exhaustive search over lengths, shares and cut-offs for one and two users: in their cells at most 0.3 % of the round's
+worth in time is lost. For any number of users :mod:`multispin_gym.baselines.estimators.lossy_bound` has a bound that no
+plan passes.
 
 A draft in the batch takes time of the server even where it gains a single token. Where that time is worth more, the
 best plan leaves a user out by a draft that cannot be in by the cut-off.
