@@ -12,7 +12,7 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver.compiled_curves import Curves, tokens_of
-from multispin_gym.baselines.solver.compiling import compiled, inlined
+from multispin_gym.baselines.solver.compiling import compiled, inlined, lean
 from multispin_gym.baselines.solver.single_moves import LEAST_GAIN
 
 # Relative to the distance from the rate limits: what a deadline is off by is of the order of its cube.
@@ -89,7 +89,7 @@ def wait_for(row: Row, drafted: float) -> float:
     return row.waiting[int(drafted)] if 0.0 <= drafted < len(row.waiting) else np.nan
 
 
-@compiled
+@lean
 def weights_at(row: Row, lengths: FloatArray, weights: FloatArray) -> None:
     """Fill in the weights of the weighted sum that touches the total at some lengths."""
     total = total_tokens(row, lengths) if row.geometric else 1.0
@@ -97,6 +97,13 @@ def weights_at(row: Row, lengths: FloatArray, weights: FloatArray) -> None:
         weights[user] = row.importance[user]
         if row.geometric:
             weights[user] *= total / tokens_at(row, user, lengths[user])
+
+
+@inlined
+def put(values: FloatArray, into: FloatArray) -> None:
+    """Copy values into an array; slices that are assigned would be copied twice."""
+    for index in range(len(values)):
+        into[index] = values[index]
 
 
 @inlined

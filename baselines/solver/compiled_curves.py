@@ -13,7 +13,7 @@ import numpy as np
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import deadline as deadlines
 from multispin_gym.baselines.solver import share_curves
-from multispin_gym.baselines.solver.compiling import compiled, inlined
+from multispin_gym.baselines.solver.compiling import compiled, inlined, lean
 from multispin_gym.physics import acceptance, uplink
 
 _series_root = compiled(uplink.series_root)
@@ -122,7 +122,7 @@ def coordinate(curves: Curves, user: int, theta: float) -> float:
     return np.log(log_snr(max((spare - scale) / scale, 0.0)))
 
 
-@compiled
+@lean
 def least_deadline(curves: Curves, lengths: FloatArray, start: float, tolerance: float) -> float:
     """Least deadline of one cell's lengths; see :func:`.deadline.least_deadline`. A NaN is no start.
 
@@ -131,7 +131,7 @@ def least_deadline(curves: Curves, lengths: FloatArray, start: float, tolerance:
     return deadline_within(curves, lengths, start, tolerance, False)
 
 
-@compiled
+@lean
 def deadline_within(curves: Curves, lengths: FloatArray, start: float, tolerance: float, latest: bool) -> float:
     """Least deadline of one cell's lengths; NaN where the start is to be the latest and they clearly miss it.
 
@@ -201,7 +201,7 @@ def split(curves: Curves, lengths: FloatArray, deadline: float, shares: FloatArr
         shares[user] = shares[user] / total if total > 0.0 else 1.0 / users
 
 
-@compiled
+@lean
 def tangent(
     curves: Curves, lengths: FloatArray, deadline: float, prices: FloatArray, bend: FloatArray, own: FloatArray
 ) -> tuple[float, float]:

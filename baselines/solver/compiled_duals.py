@@ -13,7 +13,7 @@ from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import problem
 from multispin_gym.baselines.solver.compiled_cell import Row, tokens_at
 from multispin_gym.baselines.solver.compiled_order import order_of_runs
-from multispin_gym.baselines.solver.compiling import compiled
+from multispin_gym.baselines.solver.compiling import compiled, lean
 
 _real_length = compiled(problem.real_length)
 _whole_length = compiled(problem.whole_length)
@@ -35,7 +35,7 @@ class Duals(NamedTuple):
     slope: FloatArray
 
 
-@compiled
+@lean
 def _in_range(wanted: float, price: float, low: float, high: float) -> float:
     """See :meth:`.problem.Problem.best_whole_lengths`."""
     if not price > 0.0:
@@ -43,14 +43,14 @@ def _in_range(wanted: float, price: float, low: float, high: float) -> float:
     return low if np.isnan(wanted) else min(max(wanted, low), high)
 
 
-@compiled
+@lean
 def best_real(value: float, price: float, decay: float, low: float, high: float) -> float:
     """Real length of one user that maximises ``tokens - price * L``; the value is its weight times its gain."""
     length: float = _in_range(_real_length(value, price, decay), price, low, high)
     return length
 
 
-@compiled
+@lean
 def best_whole(weight: float, price: float, decay: float, low: float, high: float) -> float:
     """Whole length of one user that maximises ``tokens - price * L``."""
     length: float = _in_range(_whole_length(weight, price, decay), price, low, high)

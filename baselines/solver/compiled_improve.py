@@ -13,13 +13,13 @@ from multispin_gym.baselines.solver import local_search
 from multispin_gym.baselines.solver.compiled_cell import Row, above, tokens_at, total_tokens, wait, wait_for, weights_at
 from multispin_gym.baselines.solver.compiled_curves import tangent
 from multispin_gym.baselines.solver.compiled_moves import better, may_gain
-from multispin_gym.baselines.solver.compiling import compiled
+from multispin_gym.baselines.solver.compiling import compiled, lean
 
 _TRIES, _MORE, _MANY, _PAIRS = local_search.TRIES, local_search.MORE, local_search.MANY, local_search.PAIRS
 _passes = compiled(local_search.passes)
 
 
-@compiled
+@lean
 def _likely(gain: float, bend: float) -> float:
     """A gain to second order; minus infinity where the move cannot gain, or not even if half the bend were all."""
     return gain - bend if gain > 0.0 and gain > 0.5 * bend else -np.inf
@@ -36,7 +36,7 @@ def _largest(values: FloatArray, count: int) -> np.ndarray:
     return index
 
 
-@compiled
+@lean
 def _gains(row: Row, lengths: FloatArray, weights: FloatArray, cost: FloatArray, gain: FloatArray) -> None:
     """Fill in what all single moves gain at given costs of a token, without verification; shape (3, K)."""
     for user in range(len(lengths)):
@@ -51,7 +51,7 @@ def _gains(row: Row, lengths: FloatArray, weights: FloatArray, cost: FloatArray,
                 gain[kind, user] = weights[user] * (after - tokens) - cost[user] * (target - length)
 
 
-@compiled
+@lean
 def _singles(
     row: Row, lengths: FloatArray, time_price: float, gain: FloatArray, own: FloatArray, worth: FloatArray
 ) -> None:

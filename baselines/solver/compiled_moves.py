@@ -14,6 +14,7 @@ from multispin_gym.baselines.solver.compiled_cell import (
     Row,
     above,
     break_even,
+    put,
     tokens_at,
     total_tokens,
     value,
@@ -27,7 +28,7 @@ from multispin_gym.baselines.solver.compiled_curves import (
     share_at,
     tangent,
 )
-from multispin_gym.baselines.solver.compiling import compiled
+from multispin_gym.baselines.solver.compiling import compiled, lean
 
 
 @compiled
@@ -95,7 +96,7 @@ def _several(
     return score, deadline
 
 
-@compiled
+@lean
 def better(
     row: Row, lengths: FloatArray, score: float, deadline: float, best: FloatArray
 ) -> tuple[float, float, float]:
@@ -111,12 +112,12 @@ def better(
         return score, deadline, latest
     reached = value(row, total, time + waiting)
     if reached > score:
-        best[:] = lengths
+        put(lengths, best)
         return reached, time, time
     return score, deadline, time
 
 
-@compiled
+@lean
 def may_gain(
     row: Row,
     here: FloatArray,

@@ -9,42 +9,45 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import roundings
-from multispin_gym.baselines.solver.compiled_cell import TOLERANCE, Row, total_tokens, value, wait
+from multispin_gym.baselines.solver.compiled_cell import TOLERANCE, Row, put, total_tokens, value, wait
 from multispin_gym.baselines.solver.compiled_curves import ROUNDING, least_deadline, tangent, tokens_of
 from multispin_gym.baselines.solver.compiled_duals import best_real
 from multispin_gym.baselines.solver.compiled_moves import better
 from multispin_gym.baselines.solver.compiled_settling import Relaxed
-from multispin_gym.baselines.solver.compiling import compiled
+from multispin_gym.baselines.solver.compiling import compiled, lean
 
 _ROUNDING, _SCALES, _SETTLING = np.array(roundings.ROUNDING), np.array(roundings.SCALES), roundings.SETTLING
 _ROUGH = roundings.ROUGH ** (2.0 / 3.0)
 OPTIONS = len(_ROUNDING) + len(_SCALES) + 1
 
 
-@compiled
+@lean
 def play(row: Row, lengths: FloatArray, start: float) -> tuple[float, float]:
     """Least deadline and score of whole lengths."""
     deadline = least_deadline(row.curves, lengths, start, TOLERANCE)
     return deadline, value(row, total_tokens(row, lengths), deadline + wait(row, lengths))
 
 
-@compiled
+@lean
 def best_of(row: Row, options: FloatArray, prices: FloatArray, start: float, best: FloatArray) -> tuple[float, float]:
     """Fill in the best of some lengths, of shape (C, K); its deadline and score.
 
     With prices that are valid for the cell most of them need no look at the band.
     """
-    best[:] = options[0]
+    put(options[0], best)
     deadline, score = play(row, best, start)
     for index in range(1, len(options)):
         here = options[index]
-        seconds = (prices * here).sum() * (1.0 - ROUNDING) + wait(row, here)
+        seconds = 0.0
+        for user in range(len(here)):
+            seconds += prices[user] * here[user]
+        seconds = seconds * (1.0 - ROUNDING) + wait(row, here)
         if not value(row, total_tokens(row, here), seconds) <= score:
             score, deadline, _ = better(row, here, score, deadline, best)
     return deadline, score
 
 
-@compiled
+@lean
 def fill(relaxed: Relaxed, lengths: FloatArray, high: float, dual: FloatArray, options: FloatArray) -> None:
     """Fill in the options near real lengths, the first of which are given; shape (C, K)."""
     for user in range(len(lengths)):

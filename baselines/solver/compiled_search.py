@@ -9,23 +9,23 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import whole_search
-from multispin_gym.baselines.solver.compiled_cell import TOLERANCE, Row, total_tokens, value, wait, weights_at
+from multispin_gym.baselines.solver.compiled_cell import TOLERANCE, Row, put, total_tokens, value, wait, weights_at
 from multispin_gym.baselines.solver.compiled_curves import least_deadline, tangent, tokens_of
 from multispin_gym.baselines.solver.compiled_duals import Duals, best_real, best_whole, judge
 from multispin_gym.baselines.solver.compiled_improve import improve
 from multispin_gym.baselines.solver.compiled_roundings import OPTIONS, best_of, fill, opt_out, play
 from multispin_gym.baselines.solver.compiled_settling import Relaxed, settle
-from multispin_gym.baselines.solver.compiling import compiled
+from multispin_gym.baselines.solver.compiling import compiled, lean
 
 _WORTH_OPENING, _SETTLED = whole_search.WORTH_OPENING, whole_search.SETTLED
 
 
-@compiled
+@lean
 def _start(relaxed: Relaxed, high: float, lengths: FloatArray) -> None:
     """Fill in where :func:`.stationarity.starting_lengths` starts to settle."""
     users = len(lengths)
     fixed = relaxed.base + relaxed.slope * users
-    lengths[:] = relaxed.least
+    put(relaxed.least, lengths)
     seconds = fixed
     for _ in range(5):
         tokens, seconds = 0.0, fixed
@@ -61,7 +61,7 @@ def _relax(row: Row, relaxed: Relaxed, high: float, lengths: FloatArray) -> tupl
     return deadline, value(row, total_tokens(row, lengths), deadline + waiting)
 
 
-@compiled
+@lean
 def _at_prices(
     relaxed: Relaxed, high: float, lengths: FloatArray, prices: FloatArray, score: float, dual: FloatArray
 ) -> bool:

@@ -19,7 +19,7 @@ from multispin_gym.baselines.solver.compiled_curves import (
     seconds_along,
     tokens_of,
 )
-from multispin_gym.baselines.solver.compiling import compiled
+from multispin_gym.baselines.solver.compiling import compiled, lean
 
 _marginal_of = compiled(problem.marginal_of)
 _band_costs = compiled(stationarity.band_costs)
@@ -51,12 +51,12 @@ class Relaxed(NamedTuple):
     time_price: float
 
 
-@compiled
+@lean
 def _bounded(step: float, size: float) -> float:
     return min(max(step, -size), size) if np.isfinite(step) else 0.0
 
 
-@compiled
+@lean
 def _is_idle(row: Relaxed, user: int, time_price: float, nu: float) -> bool:
     """Whether a user's first token is not worth its price even at the least share."""
     if row.least[user] > 0.0:
@@ -65,7 +65,7 @@ def _is_idle(row: Relaxed, user: int, time_price: float, nu: float) -> bool:
     return first <= time_price * row.slope + nu * (row.curves.scale[user] if row.curves.density else 0.0)
 
 
-@compiled
+@lean
 def _within(row: Relaxed, user: int, z: float, deadline: float, idle: bool) -> tuple[float, bool, bool]:
     """A coordinate within its limits, whose roots are sought only near them; whether it is the bottom, or the top."""
     length = deadline / seconds_along(row.curves, user, z)

@@ -28,12 +28,10 @@ def _folder() -> str:
 _FOLDER = _folder()
 
 
-def compiled(function: Callable[..., Any], *, inlined: bool = False) -> Any:
-    """Compile a function of numbers and arrays on its first call; what divides by zero is infinite, as in NumPy.
-
-    Small functions are put where they are called: a row is a hundred numbers to numba, all passed one by one.
-    """
-    options = {"error_model": "numpy", "forceinline": inlined}
+def compiled(function: Callable[..., Any], **options: Any) -> Any:
+    """Compile a function of numbers and arrays on its first call; what divides by zero is infinite, as in NumPy."""
+    # Without a word of their own functions would take over from whoever calls them whether they make arrays.
+    options = {"error_model": "numpy", "_nrt": True, **options}
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, _FOLDER
     try:
         return numba.njit(cache=True, **options)(function)
@@ -44,6 +42,15 @@ def compiled(function: Callable[..., Any], *, inlined: bool = False) -> Any:
         numba.config.CACHE_DIR = before
 
 
+def lean(function: Callable[..., Any]) -> Any:
+    """Compile a function that makes no array.
+
+    Numba need not count who has a hold of the arrays that it is given. A row has twenty of them, and to count them in
+    and out of every call took two thirds of a decision.
+    """
+    return compiled(function, _nrt=False)
+
+
 def inlined(function: Callable[..., Any]) -> Any:
-    """Compile a small function into those that call it."""
-    return compiled(function, inlined=True)
+    """Compile a small function that makes no array into those that call it."""
+    return compiled(function, _nrt=False, forceinline=True)
