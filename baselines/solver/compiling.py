@@ -45,8 +45,8 @@ def compiled(function: Callable[..., Any], **options: Any) -> Any:
 def lean(function: Callable[..., Any]) -> Any:
     """Compile a function that makes no array.
 
-    Numba need not count who has a hold of the arrays that it is given. A row has twenty of them, and to count them in
-    and out of every call took two thirds of a decision.
+    Numba need not count who has a hold of the arrays that it is given: a row has twenty of them, and to count each in
+    and out of every call takes longer than all arithmetic.
     """
     return compiled(function, _nrt=False)
 
