@@ -216,10 +216,10 @@ def algorithm(data: Data) -> str:
         for name, rule in found["rules"].items():
             shown = f"`{name}`" if name == "heterogeneous" else name
             numbers = [lost(rule["median"]), lost(rule["worst"]), f"{rule['optimal']:.0%}"]
-            times = [f"{1e3 * rule[key]:.1f}" for key in ("seconds", "seconds_batched")]
+            times = [f"{1e3 * rule[key]:.2g}" for key in ("seconds", "seconds_batched")]
             rows.append([PAIRS[pair], shown, *numbers, *times])
         label = f"certificate, {found['closed']} of {found['cells']} closed"
-        rows.append([PAIRS[pair], label, "", lost(found["largest_gap"]), "", f"{1e3 * found['seconds']:.1f}", ""])
+        rows.append([PAIRS[pair], label, "", lost(found["largest_gap"]), "", f"{1e3 * found['seconds']:.2g}", ""])
     header = ["median lost", "worst lost", "optimal", "ms, one cell", "ms a cell in a batch"]
     return table(["pair", "rule", *header], rows, left=2)
 

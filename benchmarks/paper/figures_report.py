@@ -136,11 +136,11 @@ def algorithm_table(report: Mapping[str, Any]) -> str:
     for pair, found in report["algorithm"].items():
         for name, rule in found["rules"].items():
             numbers = [f"{rule['ratio']['mean']:.6f}", f"{rule['median']:.1e}", f"{rule['worst']:.1e}"]
-            times = [f"{1e3 * rule['seconds']:.1f}", f"{1e3 * rule['seconds_batched']:.1f}"]
+            times = [f"{1e3 * rule['seconds']:.2g}", f"{1e3 * rule['seconds_batched']:.2g}"]
             rows.append([PAIRS[pair], name, *numbers, f"{rule['optimal']:.0%}", *times])
         closed = f"certificate ({found['closed']} of {found['cells']} closed to 1e-6)"
         rows.append(
-            [PAIRS[pair], closed, "1", "", f"{found['largest_gap']:.0e}", "", f"{1e3 * found['seconds']:.1f}", ""]
+            [PAIRS[pair], closed, "1", "", f"{found['largest_gap']:.0e}", "", f"{1e3 * found['seconds']:.2g}", ""]
         )
     header = ["of the bound", "median lost", "worst lost", "optimal", "ms, one cell", "ms, batched"]
     return table(["pair", "rule", *header], rows, left=2)
