@@ -54,7 +54,7 @@ class LossyBound(StudyInPieces):
     lossy_bound.json and lossy_bound.md.
     """
 
-    num_users: tuple[int, ...] = (4, 8)
+    num_users: tuple[int, ...] = (4, 8, 20)
     """Numbers of users."""
     episodes: int = 12
     """Episodes, of each of which one round is looked at."""
