@@ -40,7 +40,7 @@ def tracked_files(*patterns: str) -> list[Path]:
 
 
 def without_coverage() -> dict[str, str]:
-    """This process's environment for children whose lines need not be counted, which takes them a third longer."""
+    """This process's environment for children whose lines need not be counted, which would only slow them down."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
 
 

@@ -101,7 +101,7 @@ def weights_at(row: Row, lengths: FloatArray, weights: FloatArray) -> None:
 
 @inlined
 def put(values: FloatArray, into: FloatArray) -> None:
-    """Copy values into an array; slices that are assigned would be copied twice."""
+    """Copy values into an array: to assign them to a slice of it, numba would make another array."""
     for index in range(len(values)):
         into[index] = values[index]
 

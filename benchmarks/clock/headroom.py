@@ -30,6 +30,7 @@ from multispin_gym.envs.shared import round_info
 from multispin_gym.envs.variants import DEADLINE, HIDDEN, SERVE, STALE, Variant
 from multispin_gym.evaluation.player import Player
 from multispin_gym.evaluation.service.loop import begin_episodes, decide, play_service
+from multispin_gym.scenarios import change_scenario
 from multispin_gym.statistics import mean_estimate, regret_estimate
 
 TASKS = {"deadline": DEADLINE, "stale": STALE, "hidden": HIDDEN, "serve": SERVE}
@@ -87,20 +88,16 @@ def scenario_of(task: str, options: Mapping[str, Any]) -> Scenario:
 
 def with_references(scenario: Scenario, references: Mapping[str, Any]) -> Scenario:
     """The scenario with other figures that loads and deadlines are relative to."""
-    if not references:
-        return scenario
-    assert scenario.clock is not None
-    assert scenario.clock.requests is not None
-    figures = {key: estimate["mean"] for key, estimate in references.items()}
-    requests = dataclasses.replace(scenario.clock.requests, **figures)
-    return dataclasses.replace(scenario, clock=dataclasses.replace(scenario.clock, requests=requests))
+    figures = {f"clock.requests.{key}": estimate["mean"] for key, estimate in references.items()}
+    return change_scenario(scenario, figures) if figures else scenario
 
 
-def references(scenario: Scenario, num_users: int | None, options: Headroom) -> dict[str, Any]:
+def references(scenario: Scenario, options: Headroom) -> dict[str, Any]:
     """What a cell of so many users delivers, where loads are relative to it and the scenario has another number."""
-    if num_users in (None, scenario.num_users) or not has_deadlines(scenario):
+    if options.num_users in (None, scenario.num_users) or not has_deadlines(scenario):
         return {}
-    return references_of(dataclasses.replace(scenario, num_users=num_users), options.episodes, options.validation_seed)
+    busy = dataclasses.replace(scenario, num_users=options.num_users)
+    return references_of(busy, options.episodes, options.validation_seed)
 
 
 def has_deadlines(scenario: Scenario) -> bool:
@@ -273,7 +270,7 @@ def study(options: Headroom, command: str) -> None:
     settings = {name: getattr(options, name) for name in kept}
     own = load_scenario(options.scenario or options.task)
     assert own.clock is not None
-    settings["references"] = references(own, options.num_users, options)
+    settings["references"] = references(own, options)
     chosen = [label for label in rules if not options.labels or label in options.labels]
     if has_deadlines(own):
         chosen.append(BOUND)
