@@ -78,9 +78,20 @@ def value(row: Row, total: float, seconds: float) -> float:
 
 
 @inlined
+def drafted_by(lengths: FloatArray) -> tuple[float, float]:
+    """The longest draft and the number of drafted tokens."""
+    longest = count = 0.0
+    for length in lengths:
+        longest = max(longest, length)
+        count += length
+    return longest, count
+
+
+@inlined
 def wait(row: Row, lengths: FloatArray) -> float:
     """Verification time, s."""
-    return wait_for(row, lengths.max() if row.padded else lengths.sum())
+    longest, count = drafted_by(lengths)
+    return wait_for(row, longest if row.padded else count)
 
 
 @inlined

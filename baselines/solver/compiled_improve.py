@@ -10,7 +10,16 @@ import numpy as np
 
 from multispin_gym._validation import FloatArray
 from multispin_gym.baselines.solver import local_search
-from multispin_gym.baselines.solver.compiled_cell import Row, above, tokens_at, total_tokens, wait, wait_for, weights_at
+from multispin_gym.baselines.solver.compiled_cell import (
+    Row,
+    above,
+    drafted_by,
+    tokens_at,
+    total_tokens,
+    wait,
+    wait_for,
+    weights_at,
+)
 from multispin_gym.baselines.solver.compiled_curves import tangent
 from multispin_gym.baselines.solver.compiled_moves import better, may_gain
 from multispin_gym.baselines.solver.compiling import compiled, lean
@@ -56,7 +65,8 @@ def _singles(
     row: Row, lengths: FloatArray, time_price: float, gain: FloatArray, own: FloatArray, worth: FloatArray
 ) -> None:
     """Fill in the likely gains of all single moves, first up, then down, then opting out."""
-    users, longest, count, now = len(lengths), lengths.max(), lengths.sum(), wait(row, lengths)
+    users, now = len(lengths), wait(row, lengths)
+    longest, count = drafted_by(lengths)
     runner_up, ties = 0.0, 0
     for user in range(users):
         if lengths[user] == longest:

@@ -43,7 +43,7 @@ def compiled(function: Callable[..., Any], **options: Any) -> Any:
 
 
 def lean(function: Callable[..., Any]) -> Any:
-    """Compile a function that makes no array.
+    """Compile a function that makes no array, and calls none that does: methods of arrays do, even ``max``.
 
     Numba need not count who has a hold of the arrays that it is given: a row has twenty of them, and to count each in
     and out of every call takes longer than all arithmetic.
